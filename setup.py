@@ -1,0 +1,48 @@
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+version = {}
+exec(Path(__file__).with_name("smoke_vq").joinpath("version.py").read_text(), version)
+
+extras = {
+    "rise": ["av>=12", "opencv-python-headless>=4.8", "pymatting>=1.1.12"],
+    "tracking": ["tensorboard>=2.14", "trackio>=0.2", "wandb>=0.16", "pillow<13"],
+    "test": ["pytest>=8", "ruff==0.17.6", "tensorboard>=2.14"],
+}
+extras["all"] = sorted({requirement for group in extras.values() for requirement in group})
+
+setup(
+    name="smoke-vq",
+    version=version["__version__"],
+    description="Discrete autoencoders (VQ-VAE, VQGAN) for smoke plumes, the Hugging Face way",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["smoke_vq", "smoke_vq.*"]),
+    package_data={"smoke_vq": ["py.typed"]},
+    python_requires=">=3.10",
+    install_requires=[
+        "torch>=2.11",
+        "diffusers>=0.38",
+        "transformers>=5.17",
+        "accelerate>=1.15",
+        "huggingface_hub>=1.33",
+        "datasets>=4.8",
+        "safetensors>=0.8",
+        "lpips>=0.1.4",
+        "torchvision>=0.26",
+        "torchmetrics>=1.9",
+        "pillow>=10",
+        "numpy>=1.26",
+        "pyyaml>=6",
+        "tqdm>=4.66",
+        "jinja2>=3.1",
+    ],
+    extras_require=extras,
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Image Processing",
+    ],
+)

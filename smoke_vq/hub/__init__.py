@@ -1,0 +1,1 @@
+"""Publishing: model cards, and what belongs beside the weights."""

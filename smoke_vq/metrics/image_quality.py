@@ -1,0 +1,57 @@
+"""How close reconstructions are to their frames: error on smoke and on background, PSNR, SSIM, diversity."""
+
+import torch
+
+from .accumulator import Accumulator
+
+DATA_RANGE = 2.0  # pixels are in [-1, 1]
+SMALLEST_MSE = 1e-10  # a perfect frame has a PSNR of 106 dB instead of infinity
+
+
+class ImageQuality(Accumulator):
+    """Reconstruction quality over a dataset; errors in squared units of [-1, 1].
+
+    - `masked_mse`: `sum(m * mean_c(e^2)) / sum(m)` over all pixels of the dataset, the error on smoke;
+    - `background_mse`: the same with `1 - m`;
+    - `mse`: over all pixels;
+    - `psnr`: dB, mean over frames of `10 log10(4 / mse)`;
+    - `ssim`: mean over frames (Wang et al., 2004: 11x11 Gaussian window of 1.5 pixels), by torchmetrics;
+    - `diversity`: variance over frames of the outputs, divided by that of the targets; near 0 when all look alike.
+    """
+
+    def update(self, sample: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> None:
+        """sample, target: (B, C, H, W) in [-1, 1]; mask: (B, 1, H, W) in [0, 1]."""
+        from torchmetrics.functional.image import structural_similarity_index_measure
+
+        sample, target, mask = sample.float().clamp(-1, 1), target.float(), mask.float()
+        error = (sample - target).square().mean(dim=1, keepdim=True)
+        self.add("smoke_error", (mask * error).sum(dtype=torch.float64))
+        self.add("smoke_weight", mask.sum(dtype=torch.float64))
+        self.add("background_error", ((1 - mask) * error).sum(dtype=torch.float64))
+        self.add("background_weight", (1 - mask).sum(dtype=torch.float64))
+        per_frame = error.flatten(1).mean(dim=1).clamp(min=SMALLEST_MSE)
+        self.add("psnr", (10 * torch.log10(DATA_RANGE**2 / per_frame)).sum())
+        ssim = structural_similarity_index_measure(sample, target, data_range=DATA_RANGE, reduction="none")
+        self.add("ssim", ssim.sum())
+        self.add("frames", torch.tensor(len(sample), device=sample.device))
+        for name, images in (("sample", sample), ("target", target)):
+            self.add(f"{name}_sum", images.sum(dim=0, dtype=torch.float64))
+            self.add(f"{name}_square", images.double().square().sum(dim=0))
+
+    def compute(self) -> dict[str, float]:
+        sums = self.sums
+        frames = sums["frames"]
+        total = sums["smoke_weight"] + sums["background_weight"]
+        result = {
+            "masked_mse": sums["smoke_error"] / sums["smoke_weight"],
+            "background_mse": sums["background_error"] / sums["background_weight"],
+            "mse": (sums["smoke_error"] + sums["background_error"]) / total,
+            "psnr": sums["psnr"] / frames,
+            "ssim": sums["ssim"] / frames,
+            "diversity": self._variance("sample") / self._variance("target"),
+        }
+        return {name: float(value) for name, value in result.items()} | {"num_frames": int(frames)}
+
+    def _variance(self, name: str) -> torch.Tensor:
+        frames = self.sums["frames"]
+        return (self.sums[f"{name}_square"] / frames - (self.sums[f"{name}_sum"] / frames).square()).mean()

@@ -1,0 +1,170 @@
+"""The autoencoder of both recipes: encoder, quantizer, decoder."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from diffusers.configuration_utils import register_to_config
+from diffusers.models.autoencoders.vae import AutoencoderMixin, DecoderOutput
+from diffusers.utils import BaseOutput
+from diffusers.utils.accelerate_utils import apply_forward_hook
+
+from ..quantizers import QUANTIZERS
+from ..registry import choose
+from .decoder import Decoder
+from .encoder import Encoder
+from .pretrained import PretrainedModel
+
+
+@dataclass
+class SmokeVQVAEEncoderOutput(BaseOutput):
+    """
+    latents: (B, D, h, w), the encoder's output, before quantization.
+    indices: (B, h, w), int64 in [0, num_vq_embeddings): the codes.
+    """
+
+    latents: torch.Tensor
+    indices: torch.Tensor | None = None
+
+
+@dataclass
+class SmokeVQVAEOutput(BaseOutput):
+    """
+    sample: (B, C, H, W) in [-1, 1], the reconstruction.
+    latents: (B, D, h, w), before quantization.
+    indices: (B, h, w), int64 in [0, num_vq_embeddings).
+    losses: the quantizer's, by name, unweighted: `commitment` and `codebook` for the vector quantizer.
+    """
+
+    sample: torch.Tensor
+    latents: torch.Tensor | None = None
+    indices: torch.Tensor | None = None
+    losses: dict[str, torch.Tensor] | None = None
+
+
+class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
+    """Smoke frames to grids of discrete codes and back (van den Oord et al., 2017, arXiv:1711.00937).
+
+    Shapes: B batch, C image channels, H W pixels, D = `latent_channels`, h = H / f, w = W / f with the downsampling
+    factor f = 2 ** (number of levels - 1). Pixels are in [-1, 1] and black is -1. The defaults are the full model:
+    64x64 RGB to 8x8 codes out of 1024.
+
+    Args:
+        sample_size: H and W of the training images, for the record: any multiple of f works.
+        latent_channels: D, the dimension of the latents and of the codes.
+        encoder_block_out_channels: channels of each level of the encoder, from full resolution down.
+        decoder_block_out_channels: channels of each level of the decoder, from the latents up; as many levels.
+        layers_per_block: residual blocks a level in the encoder; the decoder has one more.
+        mid_block_attention: self-attention at the lowest resolution of encoder and decoder.
+        quantizer_type: a name in `smoke_vq.quantizers.QUANTIZERS`.
+        num_vq_embeddings: K, the number of codes.
+        latents_mean: D numbers, the mean of each latent channel over the training set, or None where not measured.
+        latents_std: D numbers, likewise.
+
+    Raises:
+        ValueError: sizes that cannot work.
+    """
+
+    _supports_gradient_checkpointing = True
+    _keep_in_fp32_modules = ["quantizer"]  # noqa: RUF012  (diffusers' name and form)
+    _no_split_modules = ["DownEncoderBlock2D", "UNetMidBlock2D", "UpDecoderBlock2D"]  # noqa: RUF012
+
+    @register_to_config
+    def __init__(
+        self,
+        sample_size: int = 64,
+        in_channels: int = 3,
+        out_channels: int = 3,
+        latent_channels: int = 256,
+        encoder_block_out_channels: tuple[int, ...] = (128, 256, 512, 1024),
+        decoder_block_out_channels: tuple[int, ...] = (128, 64, 32, 16),
+        layers_per_block: int = 2,
+        mid_block_attention: bool = True,
+        quantizer_type: str = "vq",
+        num_vq_embeddings: int = 1024,
+        latents_mean: list[float] | None = None,
+        latents_std: list[float] | None = None,
+    ):
+        super().__init__()
+        if len(encoder_block_out_channels) != len(decoder_block_out_channels):
+            raise ValueError(
+                f"Encoder and decoder need as many levels as each other: found encoder_block_out_channels="
+                f"{list(encoder_block_out_channels)} and decoder_block_out_channels={list(decoder_block_out_channels)}."
+            )
+        for name, channels in (("encoder", encoder_block_out_channels), ("decoder", decoder_block_out_channels)):
+            if not channels or any(c < 4 or c % 4 for c in channels):
+                raise ValueError(
+                    f"{name}_block_out_channels expects multiples of 4 (GroupNorm), found {list(channels)}."
+                )
+        self.downsampling_factor = 2 ** (len(encoder_block_out_channels) - 1)
+        if sample_size % self.downsampling_factor:
+            raise ValueError(
+                f"sample_size {sample_size} is no multiple of the downsampling factor {self.downsampling_factor} that "
+                f"{len(encoder_block_out_channels)} levels give."
+            )
+        self.encoder = Encoder(
+            in_channels, latent_channels, tuple(encoder_block_out_channels), layers_per_block, mid_block_attention
+        )
+        self.quantizer = choose(QUANTIZERS, quantizer_type, "quantizer")(num_vq_embeddings, latent_channels)
+        self.decoder = Decoder(
+            latent_channels, out_channels, tuple(decoder_block_out_channels), layers_per_block, mid_block_attention
+        )
+        self.use_slicing = False
+
+    @apply_forward_hook
+    def encode(self, pixel_values: torch.Tensor, return_dict: bool = True) -> SmokeVQVAEEncoderOutput | tuple:
+        """Return the latents before quantization and the codes of `pixel_values` (B, C, H, W) in [-1, 1]."""
+        latents = self._encode(pixel_values)
+        indices = self._sliced(lambda part: self.quantizer(part).indices, latents)
+        if not return_dict:
+            return latents, indices
+        return SmokeVQVAEEncoderOutput(latents=latents, indices=indices)
+
+    @apply_forward_hook
+    def decode(
+        self, latents: torch.Tensor, return_dict: bool = True, force_not_quantize: bool = False
+    ) -> DecoderOutput | tuple:
+        """Return the picture of `latents` (B, D, h, w), after replacing each by its nearest code.
+
+        With `force_not_quantize` the latents go to the decoder as they are.
+        """
+        if not force_not_quantize:
+            latents = self._sliced(lambda part: self.quantizer(part).quantized, latents)
+        sample = self._sliced(self.decoder, latents)
+        return DecoderOutput(sample=sample) if return_dict else (sample,)
+
+    @apply_forward_hook
+    def decode_indices(self, indices: torch.Tensor, return_dict: bool = True) -> DecoderOutput | tuple:
+        """Return the picture of the codes `indices` (B, h, w), bit for bit that of `forward`."""
+        return self.decode(
+            self.quantizer.embed(indices).to(self.dtype), return_dict=return_dict, force_not_quantize=True
+        )
+
+    def forward(self, pixel_values: torch.Tensor, return_dict: bool = True) -> SmokeVQVAEOutput | tuple:
+        """Encode, quantize and decode `pixel_values` (B, C, H, W) in [-1, 1]."""
+        latents = self._encode(pixel_values)
+        output = self.quantizer(latents)
+        sample = self._sliced(self.decoder, output.quantized)
+        if not return_dict:
+            return sample, latents, output.indices, output.losses
+        return SmokeVQVAEOutput(sample=sample, latents=latents, indices=output.indices, losses=output.losses)
+
+    def _encode(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        expected, factor = self.config.in_channels, self.downsampling_factor
+        if pixel_values.ndim != 4 or pixel_values.shape[1] != expected:
+            raise ValueError(f"Expected pixel_values of shape (B, {expected}, H, W), found {tuple(pixel_values.shape)}.")
+        if pixel_values.shape[2] % factor or pixel_values.shape[3] % factor:
+            raise ValueError(
+                f"Expected a height and width that are multiples of {factor}, found {tuple(pixel_values.shape[2:])}."
+            )
+        return self._sliced(self.encoder, pixel_values)
+
+    def _sliced(self, function: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor) -> torch.Tensor:
+        """Apply `function` to the batch, or to one sample at a time after `enable_slicing()`."""
+        if self.use_slicing and len(batch) > 1:
+            return torch.cat([function(part) for part in batch.split(1)])
+        return function(batch)
+
+
+class SmokeVQGAN(SmokeVQVAE):
+    """The same autoencoder, trained with perceptual and adversarial losses (Esser et al., 2021, arXiv:2012.09841)."""

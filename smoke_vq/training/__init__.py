@@ -1,0 +1,22 @@
+"""Training in three ideas: players, an objective that makes them play, a trainer that knows no loss."""
+
+from .arguments import TrainingArguments, check_arguments, parse_arguments
+from .autoencoder import VQVAEArguments, VQVAEObjective
+from .evaluator import ReconstructionEvaluator
+from .player import Player
+from .assemble import make_accelerator, make_evaluator, make_train_loader
+from .trainer import Trainer
+
+__all__ = [
+    "Player",
+    "ReconstructionEvaluator",
+    "Trainer",
+    "TrainingArguments",
+    "VQVAEArguments",
+    "VQVAEObjective",
+    "check_arguments",
+    "make_accelerator",
+    "make_evaluator",
+    "make_train_loader",
+    "parse_arguments",
+]

@@ -1,0 +1,232 @@
+"""Arguments of a training script: every key from a YAML file or from the command line, the command line winning.
+
+The file's entries become flags in front of the user's own, so one parser checks the types of both.
+"""
+
+import dataclasses
+import difflib
+import inspect
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from transformers import HfArgumentParser
+
+Arguments = TypeVar("Arguments", bound="TrainingArguments")
+OPTIONAL_NULL = "null"
+
+
+def option(default: Any, text: str) -> Any:
+    """A field with its help text."""
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata={"help": text})
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass
+class TrainingArguments:
+    """What the Trainer and the data need, whatever the recipe."""
+
+    run_name: str = option("run", "Name of the run and of its folder in output_dir.")
+    output_dir: str = option("runs", "Folder of the runs.")
+    dataset: str | None = option(None, "Prepared folder, image folder, .safetensors file, or Hub name 'user/name'.")
+    train_split: str = option("train", "Split to learn from.")
+    validation_split: str = option("validation", "Split to validate on.")
+    packed: bool = option(True, "Decode the data once into memory (false: decode as it goes, for larger data).")
+    streaming: bool = option(False, "Stream the training split; needs frames_per_epoch.")
+    frames_per_epoch: int | None = option(None, "Frames that count as an epoch of a stream.")
+    resize: bool = option(False, "Bring frames of another size to the model's instead of refusing them.")
+    num_workers: int = option(2, "Processes a rank that decode when packed is false.")
+    flip: bool = option(True, "Mirror training frames left and right at random.")
+    max_train_frames: int | None = option(None, "At most so many training frames, evenly spaced.")
+    max_validation_frames: int | None = option(None, "At most so many frames at each validation; all at the end.")
+
+    batch_size: int = option(64, "Frames a process and micro-batch.")
+    epochs: int = option(100, "Passes over the training split.")
+    max_steps: int | None = option(None, "Stop after so many optimizer steps instead.")
+    lr: float = option(1e-4, "Learning rate after warm-up.")
+    lr_scheduler: str = option("cosine", "A name that diffusers' get_scheduler knows.")
+    warmup_steps: int = option(500, "Optimizer steps over which the learning rate rises.")
+    weight_decay: float = option(0.0, "AdamW's decay, on weights of two or more dimensions, never on a codebook.")
+    adam_beta1: float = option(0.9, "AdamW's first-moment decay.")
+    adam_beta2: float = option(0.99, "AdamW's second-moment decay.")
+    max_grad_norm: float = option(1.0, "Clip the norm of the gradient to this; 0 for no clipping.")
+    gradient_accumulation_steps: int = option(1, "Micro-batches an optimizer step.")
+    mixed_precision: Literal["no", "bf16", "fp16"] | None = option(None, "Autocast; unset takes accelerate's own setting.")
+    ema_decay: float = option(0.999, "Average of the weights, warmed up; 0 for none.")
+    gradient_checkpointing: bool = option(False, "Recompute activations in the backward pass to save memory.")
+    compile: bool = option(False, "torch.compile the networks.")
+    channels_last: bool = option(False, "Memory format of the networks; pays on GPUs.")
+    seed: int = option(0, "Seed of everything random.")
+
+    validate_every: int = option(1, "Epochs between validations.")
+    checkpoint_every: int = option(5, "Epochs between checkpoints.")
+    checkpoint_steps: int | None = option(None, "Optimizer steps between checkpoints too, for long epochs.")
+    keep_checkpoints: int = option(2, "Checkpoints to keep.")
+    log_every: int = option(10, "Optimizer steps between entries of the history and the trackers.")
+    num_images: int = option(8, "Validation frames that are reconstructed at each validation.")
+    resume: bool = option(False, "Go on from the run's last checkpoint.")
+    report_to: Literal["none", "wandb", "tensorboard", "trackio"] = option("none", "Tracker.")
+    project_name: str = option("smoke-vq", "Name of the project in the tracker.")
+    model: dict = option({}, "Keys of the model's config.json.")
+
+    def __post_init__(self):
+        at_least_one = (
+            "batch_size epochs gradient_accumulation_steps validate_every checkpoint_every keep_checkpoints log_every "
+            "num_images"
+        )
+        for name in at_least_one.split():
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} expects 1 or more, found {getattr(self, name)}.")
+        for name in ("max_steps", "checkpoint_steps", "frames_per_epoch", "max_train_frames", "max_validation_frames"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"{name} expects 1 or more, found {getattr(self, name)}.")
+        for item in dataclasses.fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and not 0 <= value < float("inf"):
+                raise ValueError(f"{item.name} expects a finite number of 0 or more, found {value}.")
+        if self.ema_decay >= 1:
+            raise ValueError(f"ema_decay expects a number in [0, 1), found {self.ema_decay}.")
+        if self.dataset is None:
+            raise ValueError("No data: give dataset in the configuration or --dataset on the command line.")
+        if self.streaming and self.frames_per_epoch is None:
+            raise ValueError("streaming needs frames_per_epoch, since a stream does not know its length.")
+        if "/" in self.run_name or self.run_name in ("", ".", ".."):
+            raise ValueError(f"run_name expects the name of one folder, found {self.run_name!r}.")
+
+    @property
+    def run_folder(self) -> Path:
+        return Path(self.output_dir) / self.run_name
+
+
+class _Parser(HfArgumentParser):
+    """Reports what is wrong as ValueError, without the page of usage."""
+
+    def error(self, message: str):
+        raise ValueError(message[0].upper() + message[1:] + ("" if message.endswith(".") else "."))
+
+
+def parse_arguments(cls: type[Arguments], argv: list[str] | None = None) -> Arguments:
+    """Build `cls` from `--config FILE` and the flags behind it.
+
+    Keys of a mapping such as `model` are flags too: `--model.latent_channels 64`.
+
+    Raises:
+        ValueError: unknown keys or flags, wrong types, a file that is no YAML mapping.
+        FileNotFoundError: no such file.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    argv = [part for token in argv for part in (token.split("=", 1) if token.startswith("--") else [token])]
+    parser = _Parser(cls, allow_abbrev=False, description=cls.__doc__)
+    parser.add_argument("--config", help="YAML file with any of these keys.")
+    mappings = {item.name: {} for item in dataclasses.fields(cls) if item.default_factory is not dataclasses.MISSING}
+    known, argv = _take_nested(argv, mappings)
+    file = _option_value(argv, "--config")
+    flags: list[str] = []
+    nested = {name: {} for name in mappings}
+    if file is not None:
+        flags, nested = _file_flags(Path(file), cls, parser, mappings)
+    try:
+        namespace, rest = parser.parse_known_args(flags + argv)
+    except ValueError as error:
+        raise ValueError(f"{error}" if file is None else f"{error} (command line, or {file})") from error
+    if rest:
+        names = [option for option in parser._option_string_actions if option.startswith("--")]
+        raise ValueError(f"Unknown flag {rest[0]!r}{_did_you_mean(rest[0], names)}.")
+    values = {item.name: getattr(namespace, item.name) for item in dataclasses.fields(cls) if item.name not in mappings}
+    values |= {name: nested[name] | known[name] for name in mappings}
+    return cls(**values)
+
+
+def check_arguments(factory: type, values: dict[str, Any], where: str) -> None:
+    """Refuse keys that `factory` does not take and values that are not of the type of its default.
+
+    Raises:
+        ValueError: names the key, what was found and what was expected.
+    """
+    parameters = {name: p for name, p in inspect.signature(factory.__init__).parameters.items() if name != "self"}
+    for key, value in values.items():
+        if key not in parameters:
+            raise ValueError(f"Unknown key {where}.{key}{_did_you_mean(key, parameters)}: {factory.__name__} takes "
+                             f"{sorted(parameters)}.")
+        default = parameters[key].default
+        if isinstance(default, bool) or isinstance(value, bool):
+            fits = isinstance(value, bool) and isinstance(default, bool)
+        elif isinstance(default, (tuple, list)):
+            fits = isinstance(value, (tuple, list)) and all(isinstance(v, type(default[0])) for v in value)
+        elif isinstance(default, float):
+            fits = isinstance(value, (int, float))
+        elif isinstance(default, (int, str)):
+            fits = isinstance(value, type(default))
+        else:
+            fits = True
+        if not fits:
+            raise ValueError(f"{where}.{key} expects a value like {default!r}, found {value!r}.")
+        if isinstance(default, int) and not isinstance(default, bool) and value < 1:
+            raise ValueError(f"{where}.{key} expects 1 or more, found {value}.")
+
+
+def _take_nested(argv: list[str], mappings: dict) -> tuple[dict[str, dict], list[str]]:
+    """Take `--model.key value` out of `argv`."""
+    taken, rest = {name: {} for name in mappings}, []
+    tokens = iter(argv)
+    for token in tokens:
+        name, dot, key = token[2:].partition(".")
+        if not (token.startswith("--") and dot and name in mappings):
+            rest.append(token)
+            continue
+        value = next(tokens, None)
+        if value is None:
+            raise ValueError(f"The flag {token} expects a value.")
+        taken[name][key.replace("-", "_")] = yaml.safe_load(value)
+    return taken, rest
+
+
+def _option_value(argv: list[str], name: str) -> str | None:
+    if name not in argv:
+        return None
+    position = len(argv) - 1 - argv[::-1].index(name)
+    if position + 1 >= len(argv):
+        raise ValueError(f"The flag {name} expects a value.")
+    return argv[position + 1]
+
+
+def _file_flags(path: Path, cls: type, parser: HfArgumentParser, mappings: dict) -> tuple[list[str], dict[str, dict]]:
+    """The entries of a YAML file as flags, and its mappings."""
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no configuration file {path}.")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is no valid YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} expects a mapping of keys to values, found {type(content).__name__}.")
+    defaults = {item.name: item.default for item in dataclasses.fields(cls)}
+    flags, nested = [], {name: {} for name in mappings}
+    for key, value in content.items():
+        if key not in defaults:
+            raise ValueError(f"{path} has the unknown key {key!r}{_did_you_mean(str(key), defaults)}.")
+        if key in mappings:
+            if not isinstance(value, dict):
+                raise ValueError(f"{path}: {key} expects a mapping, found {value!r}.")
+            nested[key] = value
+        elif value is None:
+            if defaults[key] is not None:
+                raise ValueError(f"{path}: {key} expects a value, found null.")
+        elif isinstance(value, (dict, list)):
+            raise ValueError(f"{path}: {key} expects a single value, found {value!r}.")
+        else:
+            entry = [f"--{key}", str(value)]
+            try:
+                parser.parse_known_args(entry)
+            except ValueError as error:
+                raise ValueError(f"{path}: {error}") from error
+            flags += entry
+    return flags, nested
+
+
+def _did_you_mean(name: str, known) -> str:
+    close = difflib.get_close_matches(name.replace("-", "_").lstrip("_"), [k.replace("-", "_").lstrip("_") for k in known], 1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

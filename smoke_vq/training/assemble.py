@@ -1,0 +1,77 @@
+"""From arguments to the parts that every training script needs."""
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import GradientAccumulationPlugin, set_seed
+
+from ..data.loader import FrameLoader, StreamLoader
+from ..data.loading import load_frames, stream_frames
+from ..data.processor import SmokeImageProcessor
+from .arguments import TrainingArguments
+from .evaluator import ReconstructionEvaluator
+
+
+def make_accelerator(arguments: TrainingArguments) -> Accelerator:
+    """The Accelerator of a run; seeds every random generator with the same number on every process.
+
+    What differs between processes (batches) does so by construction, and what must not (weights) cannot.
+    """
+    accelerator = Accelerator(
+        mixed_precision=arguments.mixed_precision,
+        # Steps are counted by the trainer, which never starts a step that the epoch cannot finish.
+        gradient_accumulation_plugin=GradientAccumulationPlugin(
+            num_steps=arguments.gradient_accumulation_steps, sync_with_dataloader=False
+        ),
+        log_with=None if arguments.report_to == "none" else arguments.report_to,
+        project_dir=str(arguments.run_folder),
+        dynamo_backend="inductor" if arguments.compile else None,
+    )
+    set_seed(arguments.seed)
+    if accelerator.device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        torch.backends.cudnn.benchmark = True
+    return accelerator
+
+
+def make_train_loader(
+    accelerator: Accelerator, arguments: TrainingArguments, processor: SmokeImageProcessor
+) -> FrameLoader:
+    """Shuffled, flipped batches of the training split."""
+    common = dict(
+        processor=processor,
+        batch_size=arguments.batch_size,
+        flip=arguments.flip,
+        seed=arguments.seed,
+        device=accelerator.device,
+        rank=accelerator.process_index,
+        world_size=accelerator.num_processes,
+    )
+    if arguments.streaming:
+        stream = stream_frames(arguments.dataset, arguments.train_split)
+        return StreamLoader(stream, arguments.frames_per_epoch, processor.size, arguments.resize, **common)
+    with accelerator.main_process_first():  # one process fills the cache of datasets
+        frames = load_frames(
+            arguments.dataset,
+            arguments.train_split,
+            processor.size,
+            arguments.packed,
+            arguments.resize,
+            arguments.max_train_frames,
+        )
+    return FrameLoader(frames, shuffle=True, num_workers=arguments.num_workers, **common)
+
+
+def make_evaluator(
+    accelerator: Accelerator, arguments: TrainingArguments, processor: SmokeImageProcessor
+) -> ReconstructionEvaluator:
+    """Validation frames, always packed: they are read at every validation."""
+    with accelerator.main_process_first():
+        frames = load_frames(arguments.dataset, arguments.validation_split, processor.size, resize=arguments.resize)
+    return ReconstructionEvaluator(
+        accelerator,
+        frames,
+        processor,
+        batch_size=arguments.batch_size,
+        num_images=arguments.num_images,
+        max_frames=arguments.max_validation_frames,
+    )

@@ -1,0 +1,83 @@
+"""The VQ-VAE recipe: masked reconstruction plus the quantizer's own losses (van den Oord et al., 2017, eq. 3)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from ..losses import loss_weights, masked_mse
+from .arguments import TrainingArguments, option
+from .codebook_keeper import CodebookKeeper
+from .player import Player
+
+
+@dataclass
+class VQVAEArguments(TrainingArguments):
+    """Train a SmokeVQVAE: accelerate launch scripts/train_vqvae.py --config configs/config_vqvae.yaml."""
+
+    reconstruction_weight: float = option(1.0, "Weight of the masked MSE.")
+    commitment_weight: float = option(0.1, "Weight of the commitment loss, the paper's beta.")
+    codebook_weight: float = option(1.0, "Weight of the codebook loss.")
+    background_weight: float = option(0.2, "Weight of background pixels in the masked MSE; smoke has 1.")
+    codebook_init_vectors: int = option(32768, "Latents for the k-means start of the codebook; 0 for none.")
+    revive_every: int = option(50, "Optimizer steps between revivals of dead codes; 0 for none.")
+    revive_until: float = option(0.8, "Share of the training after which no code is revived.")
+
+
+class VQVAEObjective:
+    """One player, the autoencoder.
+
+    `begin_step` sees all micro-batches of an optimizer step, `step` one of them, `end_step` the moved weights.
+    """
+
+    def __init__(self, accelerator: Accelerator, model: nn.Module, arguments: VQVAEArguments, num_steps: int):
+        self.accelerator, self.arguments = accelerator, arguments
+        self.player = Player(accelerator, model, arguments, num_steps)
+        self.players = {"model": self.player}
+        self.keeper = CodebookKeeper(
+            accelerator,
+            self.player,
+            self.player.unwrapped.quantizer,
+            init_vectors=arguments.codebook_init_vectors,
+            revive_every=arguments.revive_every,
+            last_revival=int(arguments.revive_until * num_steps),
+            seed=arguments.seed,
+        )
+        self.weights = {
+            "reconstruction": arguments.reconstruction_weight,
+            "commitment": arguments.commitment_weight,
+            "codebook": arguments.codebook_weight,
+        }
+
+    def begin_training(self, batches: Iterable[dict[str, torch.Tensor]]) -> None:
+        """Called once, before the first step of a training that starts from nothing."""
+        self.keeper.initialise(batches)
+
+    def begin_step(self, batches: list[dict[str, torch.Tensor]], step: int) -> None:
+        """Weigh the whole step, so that its gradient does not depend on how it is split.
+
+        DDP averages gradients over processes and accelerate over micro-batches; dividing each part by the mean weight
+        of a part makes the sum of both what one large batch gives.
+        """
+        weights = [loss_weights(batch["mask"], self.arguments.background_weight).sum() for batch in batches]
+        self.total_weight = self.accelerator.reduce(torch.stack(weights).mean(), "mean")
+
+    def step(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Learn from a micro-batch; return its losses by name, unweighted, and their weighted `total`."""
+        target = batch["pixel_values"]
+        output = self.player.network(target)
+        losses = {
+            "reconstruction": masked_mse(
+                output.sample, target, batch["mask"], self.arguments.background_weight, self.total_weight
+            ),
+            **output.losses,
+        }
+        total = sum(self.weights[name] * loss for name, loss in losses.items())
+        self.player.update(total)
+        self.keeper.observe(output.latents, output.indices)
+        return {name: loss.detach() for name, loss in losses.items()} | {"total": total.detach()}
+
+    def end_step(self, step: int) -> None:
+        self.keeper.end_step(step)

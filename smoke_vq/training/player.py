@@ -1,0 +1,126 @@
+"""A player: a network with its optimizer, its learning-rate schedule and the average of its weights."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from accelerate import Accelerator
+from diffusers.optimization import get_scheduler
+from diffusers.training_utils import EMAModel
+from torch import nn
+
+from ..quantizers import Quantizer
+from .arguments import TrainingArguments
+
+
+def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
+    """Decay weights of two or more dimensions; not norms, not biases, and never a codebook, which has no scale to lose."""
+    codebooks = {id(module.codebook) for module in network.modules() if isinstance(module, Quantizer)}
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    decayed = [p for p in parameters if p.ndim >= 2 and id(p) not in codebooks]
+    others = [p for p in parameters if p.ndim < 2 or id(p) in codebooks]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+class Player:
+    """Everything that changes when one network learns.
+
+    Args:
+        accelerator: prepares the network and the optimizer, and registers the rest for its checkpoints.
+        network: on any device.
+        arguments: optimizer, schedule and averaging.
+        num_steps: optimizer steps of the whole training, for the schedule.
+        lr: if other than `arguments.lr`.
+    """
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        network: nn.Module,
+        arguments: TrainingArguments,
+        num_steps: int,
+        lr: float | None = None,
+    ):
+        self.accelerator = accelerator
+        self.max_grad_norm = arguments.max_grad_norm
+        if arguments.channels_last:
+            network = network.to(memory_format=torch.channels_last)
+        if arguments.gradient_checkpointing:
+            network.enable_gradient_checkpointing()
+        optimizer = torch.optim.AdamW(
+            parameter_groups(network, arguments.weight_decay),
+            lr=arguments.lr if lr is None else lr,
+            betas=(arguments.adam_beta1, arguments.adam_beta2),
+            fused=accelerator.device.type in ("cuda", "cpu"),
+        )
+        # The schedule is not prepared: a prepared one steps once per process and micro-batch.
+        self.scheduler = get_scheduler(
+            arguments.lr_scheduler,
+            optimizer,
+            num_warmup_steps=min(arguments.warmup_steps, num_steps // 2),
+            num_training_steps=num_steps,
+        )
+        self.network, self.optimizer = accelerator.prepare(network, optimizer)
+        accelerator.register_for_checkpointing(self.scheduler)
+        self.ema = None
+        if arguments.ema_decay > 0:
+            # Power 3/4 reaches 0.999 after 10,000 steps and 0.99 after 500: fit for short trainings too.
+            self.ema = EMAModel(
+                self.unwrapped.parameters(), arguments.ema_decay, use_ema_warmup=True, power=3 / 4, foreach=True
+            )
+            accelerator.register_for_checkpointing(self.ema)
+
+    @property
+    def unwrapped(self) -> nn.Module:
+        return self.accelerator.unwrap_model(self.network, keep_torch_compile=False)
+
+    @property
+    def learning_rate(self) -> float:
+        return self.scheduler.get_last_lr()[0]
+
+    def update(self, loss: torch.Tensor) -> torch.Tensor | None:
+        """Add the gradient of `loss`; with the last micro-batch of a step, move the weights.
+
+        Returns:
+            The norm of the gradient before clipping, or None in the middle of a step.
+        """
+        norm = None
+        self.accelerator.backward(loss)
+        if self.accelerator.sync_gradients:
+            limit = self.max_grad_norm if self.max_grad_norm > 0 else float("inf")
+            norm = self.accelerator.clip_grad_norm_(self.network.parameters(), limit)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.accelerator.sync_gradients:
+            self.scheduler.step()
+            if self.ema is not None:
+                self.ema.step(self.unwrapped.parameters())
+        return norm
+
+    @contextmanager
+    def averaged(self) -> Iterator[nn.Module]:
+        """The network in eval mode with the averaged weights, for validation and export."""
+        network = self.unwrapped
+        parameters = list(network.parameters())
+        if self.ema is not None:
+            self.ema.store(parameters)
+            self.ema.copy_to(parameters)
+        network.eval()
+        try:
+            yield network
+        finally:
+            network.train()
+            if self.ema is not None:
+                self.ema.restore(parameters)
+
+    def overwrite_rows(self, parameter: nn.Parameter, rows: torch.Tensor, values: torch.Tensor) -> None:
+        """Set rows of a parameter, in the average too, and forget what the optimizer knew of the old ones."""
+        with torch.no_grad():
+            parameter[rows] = values.to(parameter.dtype)
+            for moment in self.optimizer.optimizer.state.get(parameter, {}).values():
+                if moment.shape == parameter.shape:
+                    moment[rows] = 0
+            if self.ema is not None:
+                position = next(i for i, p in enumerate(self.unwrapped.parameters()) if p is parameter)
+                self.ema.shadow_params[position][rows] = values.to(parameter.dtype)

@@ -1,0 +1,67 @@
+"""What a run writes down for people: its history, a growing sheet of reconstructions, and the trackers' copies."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from accelerate import Accelerator
+from PIL import Image
+
+from ..pictures import picture
+
+
+class History:
+    """`history.jsonl`: one JSON object a line, `step` and named figures; the trackers get the same."""
+
+    def __init__(self, path: Path, accelerator: Accelerator):
+        self.path, self.accelerator = path, accelerator
+
+    def add(self, step: int, figures: dict[str, float]) -> None:
+        if self.accelerator.is_main_process:
+            with self.path.open("a") as file:
+                file.write(json.dumps({"step": step, **figures}) + "\n")
+        self.accelerator.log(figures, step=step)
+
+    def truncate(self, step: int) -> None:
+        """Forget what came after `step`: a resumed run writes it again."""
+        if self.path.exists():
+            lines = [line for line in self.path.read_text().splitlines() if json.loads(line)["step"] <= step]
+            self.path.write_text("".join(line + "\n" for line in lines))
+
+
+class SampleSheet:
+    """A folder with one row of reconstructions a validation, and beside it the picture of all rows under the inputs."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def add(self, step: int, frames: np.ndarray, targets: np.ndarray) -> Image.Image:
+        """Add the row of `step`, (N, H, W, 3) uint8, and return the picture."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.concatenate(list(frames), axis=1)).save(self.folder / f"step-{step:08d}.png")
+        rows, labels = [targets], ["input"]
+        for path in sorted(self.folder.glob("step-*.png")):
+            strip = np.asarray(Image.open(path).convert("RGB"))
+            rows.append(np.stack(np.split(strip, len(targets), axis=1)))
+            labels.append(f"step {int(path.stem.removeprefix('step-'))}")
+        sheet = picture(rows, labels)
+        sheet.save(self.folder.with_suffix(".png"))
+        return sheet
+
+    def truncate(self, step: int) -> None:
+        for path in self.folder.glob("step-*.png"):
+            if int(path.stem.removeprefix("step-")) > step:
+                path.unlink()
+
+
+def log_picture(accelerator: Accelerator, name: str, image: Image.Image, step: int) -> None:
+    """Hand a picture to each tracker in the form that it takes."""
+    for tracker in accelerator.trackers:
+        if tracker.name == "trackio":  # accelerate's tracker for it has no log_images
+            import trackio
+
+            tracker.tracker.log({name: trackio.Image(np.asarray(image))}, step=step)
+        elif tracker.name == "tensorboard":
+            tracker.log_images({name: np.asarray(image)[None]}, step=step, dataformats="NHWC")
+        else:
+            tracker.log_images({name: [image]}, step=step)

@@ -1,0 +1,349 @@
+"""The loop: batches, accumulation, validation, checkpoints, progress. It knows no loss and no model."""
+
+import dataclasses
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import torch
+import yaml
+from accelerate import Accelerator
+from tqdm import tqdm
+
+from ..data.loader import FrameLoader
+from .alarms import alarms
+from .arguments import TrainingArguments
+from .checkpoint import list_checkpoints, load_checkpoint, read_state, save_checkpoint
+from .evaluator import Evaluation, ReconstructionEvaluator
+from .records import History, SampleSheet, log_picture
+
+# What may change between a run and its resumption without changing what it computes.
+FREE_TO_CHANGE = frozenset(
+    "resume output_dir run_name epochs max_steps log_every report_to project_name num_workers keep_checkpoints "
+    "checkpoint_every checkpoint_steps validate_every max_validation_frames packed dataset".split()
+)
+
+
+@dataclasses.dataclass
+class Result:
+    """What a finished training leaves: the exported best model's folder and step, its evaluation, the seconds it took."""
+
+    folder: Path
+    step: int
+    evaluation: Evaluation
+    seconds: float
+
+
+class Trainer:
+    """Runs an objective over a loader.
+
+    The run's folder holds `checkpoints/`, `best/` and `last/` (exported models with averaged weights), `history.jsonl`,
+    `samples.png` (one row of reconstructions a validation) and `training_arguments.yaml`.
+
+    Raises:
+        ValueError: before the first step, if the folder holds another run or the run cannot be resumed as asked.
+    """
+
+    best_metric = "masked_mse"
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        objective,
+        loader: FrameLoader,
+        evaluator: ReconstructionEvaluator,
+        arguments: TrainingArguments,
+        num_steps: int,
+    ):
+        self.accelerator, self.objective, self.loader = accelerator, objective, loader
+        self.evaluator, self.arguments, self.num_steps = evaluator, arguments, num_steps
+        self.folder = arguments.run_folder
+        self.step = self.epoch = self.batch = 0  # the next micro-batch is number `batch` of `epoch`
+        self.seconds = 0.0
+        self.best: dict[str, float] = {}
+        self.sums: dict[str, torch.Tensor] = {}
+        self.summed_steps = 0
+        self.first_bad_step = torch.tensor(0, device=accelerator.device)
+        self.history = History(self.folder / "history.jsonl", accelerator)
+        self.samples = SampleSheet(self.folder / "samples")
+
+    @staticmethod
+    def count_steps(arguments: TrainingArguments, loader: FrameLoader) -> int:
+        """Optimizer steps of the whole training.
+
+        Raises:
+            ValueError: an epoch is shorter than one step.
+        """
+        per_epoch = len(loader) // arguments.gradient_accumulation_steps
+        if per_epoch == 0:
+            raise ValueError(
+                f"An epoch of {len(loader)} batches is shorter than one step of "
+                f"{arguments.gradient_accumulation_steps} micro-batches."
+            )
+        return arguments.epochs * per_epoch if arguments.max_steps is None else arguments.max_steps
+
+    def train(self) -> Result | None:
+        """Train to the end, or until Ctrl-C or SIGTERM, which leave a checkpoint.
+
+        Returns:
+            The result on the main process, None on the others.
+        """
+        self._open_folder()
+        self._start_trackers()
+        started = time.perf_counter() - self.seconds
+        if self.step == 0:
+            self.objective.begin_training(self.loader.epoch(0))
+            self._record_samples()
+        if self.step < self.num_steps:
+            with self._stop_signals(), self._progress() as bar:
+                while self.step < self.num_steps:
+                    self._train_epoch(bar, started)
+                self._check_finite()
+        self.seconds = time.perf_counter() - started
+        return self._finish()
+
+    def _train_epoch(self, bar: tqdm, started: float) -> None:
+        accumulation = self.arguments.gradient_accumulation_steps
+        per_epoch = len(self.loader) // accumulation
+        micro_batches = self.loader.epoch(self.epoch, self.batch)
+        networks = [player.network for player in self.objective.players.values()]
+        for _ in range(per_epoch - self.batch // accumulation):
+            batches = list(islice(micro_batches, accumulation))
+            self.objective.begin_step(batches, self.step + 1)
+            for batch in batches:
+                with self.accelerator.accumulate(*networks):
+                    self._sum(self.objective.step(batch))
+            self.step += 1
+            self.batch += accumulation
+            self.objective.end_step(self.step)
+            self.summed_steps += 1
+            self.seconds = time.perf_counter() - started
+            bar.update()
+            if self.step % self.arguments.log_every == 0 or self.step == self.num_steps:
+                self._log(bar)
+            if self.step == self.num_steps:
+                break
+            if self._asked_to_stop():
+                self._stop()
+            if self.arguments.checkpoint_steps and self.step % self.arguments.checkpoint_steps == 0:
+                self._checkpoint()
+        self.epoch, self.batch = self.epoch + 1, 0
+        last = self.step == self.num_steps
+        if last or self.epoch % self.arguments.validate_every == 0:
+            self._validate()
+        if last or self.epoch % self.arguments.checkpoint_every == 0:
+            self._checkpoint()
+
+    # What is said while it runs
+
+    def _sum(self, losses: dict[str, torch.Tensor]) -> None:
+        """Add up a micro-batch's losses on the device, and note the first step whose total is not finite."""
+        for name, loss in losses.items():
+            self.sums[name] = self.sums.get(name, 0) + loss.double()
+        bad = ~torch.isfinite(losses["total"]) & (self.first_bad_step == 0)
+        self.first_bad_step = torch.where(bad, self.step + 1, self.first_bad_step)
+
+    def _log(self, bar: tqdm) -> None:
+        self._check_finite()
+        parts = self.summed_steps * self.arguments.gradient_accumulation_steps
+        losses = {n: float(self.accelerator.reduce(total, "mean")) / parts for n, total in sorted(self.sums.items())}
+        rates = {f"lr/{name}": player.learning_rate for name, player in self.objective.players.items()}
+        self.sums, self.summed_steps = {}, 0
+        per_second = bar.format_dict["rate"] or 0.0
+        frames = self.arguments.batch_size * self.arguments.gradient_accumulation_steps * self.accelerator.num_processes
+        speed = {"images_per_second": per_second * frames}
+        self.history.add(self.step, {f"train/{name}": loss for name, loss in losses.items()} | rates | speed)
+        bar.set_postfix({name[:6]: f"{loss:.4g}" for name, loss in losses.items()} | {"img/s": f"{per_second * frames:.0f}"})
+
+    def _check_finite(self) -> None:
+        bad = int(self.accelerator.reduce(self.first_bad_step, "sum"))
+        if bad == 0:
+            return
+        checkpoints = list_checkpoints(self.folder / "checkpoints")
+        kept = f"The last good checkpoint is {checkpoints[-1]}" if checkpoints else "There is no checkpoint yet"
+        raise ValueError(
+            f"The loss was no finite number at step {int(self.first_bad_step) or bad}. {kept}; try a lower --lr or "
+            f"--mixed-precision no."
+        )
+
+    def _progress(self) -> tqdm:
+        return tqdm(
+            total=self.num_steps,
+            initial=self.step,
+            desc=self.arguments.run_name,
+            unit="step",
+            disable=not self.accelerator.is_main_process,
+            dynamic_ncols=True,
+            smoothing=0.05,
+        )
+
+    def _say(self, text: str) -> None:
+        if self.accelerator.is_main_process:
+            tqdm.write(text)
+
+    # Validation and export
+
+    def _validate(self) -> None:
+        self._check_finite()
+        player = next(iter(self.objective.players.values()))
+        with player.averaged() as model:
+            metrics = self.evaluator.validate(model)
+            self.history.add(self.step, {f"validation/{name}": value for name, value in metrics.items()})
+            self._say(
+                f"epoch {self.epoch}, step {self.step}: masked MSE {metrics['masked_mse']:.5f}, background MSE "
+                f"{metrics['background_mse']:.6f}, PSNR {metrics['psnr']:.2f} dB, {metrics['num_codes_used']} codes of "
+                f"{model.quantizer.num_codes} in use, perplexity {metrics['perplexity']:.0f} "
+                f"({metrics['num_tokens']} tokens)"
+            )
+            for alarm in alarms(metrics, model.quantizer.num_codes):
+                self._say(f"ALARM: {alarm}")
+            if metrics[self.best_metric] < self.best.get(self.best_metric, float("inf")):
+                self.best = {"step": self.step, **metrics}
+                self._export(model, "best")
+        self._record_samples()
+
+    def _record_samples(self) -> None:
+        player = next(iter(self.objective.players.values()))
+        with player.averaged() as model:
+            frames = self.evaluator.reconstruct(model)
+        if self.accelerator.is_main_process:
+            sheet = self.samples.add(self.step, frames, self.evaluator.targets())
+            log_picture(self.accelerator, "reconstructions", sheet, self.step)
+
+    def _export(self, model, name: str) -> None:
+        """Save `model` and its processor as a folder for `from_pretrained`, whole or not at all."""
+        if not self.accelerator.is_main_process:
+            return
+        final, partial = self.folder / name, self.folder / f"{name}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        model.save_pretrained(partial)
+        self.evaluator.processor.save_pretrained(partial)
+        for path in partial.iterdir():
+            path.chmod(0o644)  # safetensors writes 0600, which a shared cluster folder cannot use
+        shutil.rmtree(final, ignore_errors=True)
+        partial.rename(final)
+
+    def _finish(self) -> Result | None:
+        player = next(iter(self.objective.players.values()))
+        with player.averaged() as model:
+            self._export(model, "last")
+            self.accelerator.wait_for_everyone()
+            best = type(model).from_pretrained(self.folder / "best").to(self.accelerator.device).eval()
+        evaluation = self.evaluator.evaluate(best)
+        self.accelerator.end_training()
+        if not self.accelerator.is_main_process:
+            return None
+        return Result(self.folder / "best", self.best["step"], evaluation, self.seconds)
+
+    # Checkpoints, resuming, stopping
+
+    def _open_folder(self) -> None:
+        checkpoints = list_checkpoints(self.folder / "checkpoints")
+        file = self.folder / "training_arguments.yaml"
+        if not self.arguments.resume:
+            if self.folder.exists() and any(self.folder.iterdir()):
+                raise ValueError(
+                    f"{self.folder} holds another run: choose another --run-name, or go on with it by --resume."
+                )
+        elif not self.folder.exists():
+            raise ValueError(f"There is no run to resume in {self.folder}.")
+        elif checkpoints:
+            self._check_same_run(yaml.safe_load(file.read_text()))
+            self._restore(checkpoints[-1])
+        else:
+            self._say(f"{self.folder} has no checkpoint yet: starting from the first step.")
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file.write_text(yaml.safe_dump(dataclasses.asdict(self.arguments), sort_keys=False))
+            self.history.truncate(self.step)
+            self.samples.truncate(self.step)
+        self.accelerator.wait_for_everyone()
+
+    def _check_same_run(self, before: dict) -> None:
+        for name, now in dataclasses.asdict(self.arguments).items():
+            if name not in FREE_TO_CHANGE and before.get(name, now) != now:
+                raise ValueError(
+                    f"The run in {self.folder} had {name} = {before[name]!r} and cannot go on with {now!r}: set it back, "
+                    f"or start another run."
+                )
+
+    def _restore(self, checkpoint: Path) -> None:
+        state = read_state(checkpoint)
+        if state["num_processes"] != self.accelerator.num_processes:
+            raise ValueError(
+                f"{checkpoint} was written by {state['num_processes']} process(es) and cannot go on with "
+                f"{self.accelerator.num_processes}."
+            )
+        if state["data"] != self.loader.fingerprint():
+            raise ValueError(f"The training data are not those that {checkpoint} learned from.")
+        load_checkpoint(self.accelerator, checkpoint)
+        self.step, self.epoch, self.batch = state["step"], state["epoch"], state["batch"]
+        self.seconds, self.best, self.summed_steps = state["seconds"], state["best"], state["summed_steps"]
+        device = self.accelerator.device
+        sums = state["sums"][self.accelerator.process_index]
+        self.sums = {name: torch.tensor(value, dtype=torch.float64, device=device) for name, value in sums.items()}
+        self._say(f"Resumed from {checkpoint}, step {self.step} of {self.num_steps}.")
+
+    def _checkpoint(self) -> None:
+        self._check_finite()
+        sums = {name: total.reshape(1) for name, total in sorted(self.sums.items())}
+        gathered = {name: self.accelerator.gather(total).tolist() for name, total in sums.items()}
+        processes = range(self.accelerator.num_processes)
+        state = {
+            "step": self.step,
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "seconds": self.seconds,
+            "best": self.best,
+            "summed_steps": self.summed_steps,
+            "sums": [{name: values[i] for name, values in gathered.items()} for i in processes],
+            "num_processes": self.accelerator.num_processes,
+            "data": self.loader.fingerprint(),
+        }
+        save_checkpoint(self.accelerator, self.folder / "checkpoints", self.step, state, self.arguments.keep_checkpoints)
+
+    def _stop_signals(self):
+        """Ctrl-C and SIGTERM (what a cluster sends) ask the loop to stop after the step; a second Ctrl-C is at once."""
+        return _StopSignals(self.accelerator)
+
+    def _asked_to_stop(self) -> bool:
+        return self.accelerator.check_trigger()
+
+    def _stop(self) -> None:
+        self._checkpoint()
+        self._say(f"Stopped at step {self.step} of {self.num_steps}. Go on with the same command and --resume.")
+        self.accelerator.end_training()
+        sys.stdout.flush()
+        os._exit(130) if self.accelerator.num_processes > 1 else sys.exit(130)
+
+    def _start_trackers(self) -> None:
+        if self.arguments.report_to == "none":
+            return
+        config = {k: v if isinstance(v, (int, float, str)) else str(v) for k, v in dataclasses.asdict(self.arguments).items()}
+        names = {"wandb": {"name": self.arguments.run_name}, "trackio": {"name": self.arguments.run_name}}
+        self.accelerator.init_trackers(self.arguments.project_name, config, names)
+
+
+class _StopSignals:
+    def __init__(self, accelerator: Accelerator):
+        self.accelerator = accelerator
+        self.previous = {}
+
+    def __enter__(self) -> Iterator[None]:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self.previous[number] = signal.signal(number, self._handle)
+
+    def __exit__(self, *exception) -> None:
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number, frame) -> None:
+        self.accelerator.set_trigger()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        tqdm.write("Stopping after this step, with a checkpoint (Ctrl-C again: at once, without).")
