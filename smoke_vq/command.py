@@ -9,7 +9,7 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except KeyboardInterrupt:
-        print("Stopped by Ctrl-C.", file=sys.stderr)
+        print("Stopped.", file=sys.stderr)
         sys.exit(130)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

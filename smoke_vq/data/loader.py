@@ -1,6 +1,7 @@
 """Batches as a pure function of (seed, epoch, position), so that a resumed run sees what an unbroken one saw."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 import torch
@@ -123,10 +124,14 @@ class StreamLoader(FrameLoader):
         super().__init__(_StreamLength(frames_per_epoch), shuffle=True, **kwargs)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[dict[str, torch.Tensor]]:
-        self.dataset.set_epoch(epoch)
-        stream = iter(self.dataset.skip(start * self.batch_size))
+        dataset = self.dataset.skip(start * self.batch_size)
+        dataset.set_epoch(epoch)  # after skip, which forgets the epoch
+        stream = iter(dataset)
         for index in range(start, len(self)):
-            examples = [example for example, _ in zip(stream, range(self.batch_size), strict=False)]
+            try:
+                examples = list(islice(stream, self.batch_size))
+            except (OSError, SyntaxError) as error:  # PIL's words for truncated and broken files
+                raise ValueError(f"Batch {index} of the stream cannot be read: {error}.") from error
             if len(examples) < self.batch_size:
                 raise ValueError(f"The stream ended after {index} batches of an epoch of {len(self)}: lower frames_per_epoch.")
             batch = {

@@ -69,15 +69,19 @@ def open_dataset(source: str, split: str, streaming: bool = False):
     try:
         return datasets.load_dataset(source, split=split, streaming=streaming)
     except ValueError as error:
+        if "corresponds to no data" in str(error):
+            raise ValueError(f"Split {split!r} of {source} has no frames.") from error
         if "Unknown split" in str(error) or "Bad split" in str(error):
             raise ValueError(f"{source} has no split {split!r}: {_first_line(error)}") from error
         raise ValueError(f"{source} cannot be read as a dataset: {_first_line(error)}") from error
-    except (datasets.exceptions.DatasetNotFoundError, datasets.exceptions.DataFilesNotFoundError) as error:
-        raise FileNotFoundError(f"There is no dataset at {source}: {_first_line(error)}") from error
     except datasets.exceptions.DatasetGenerationError as error:
         raise ValueError(f"{source} cannot be read as a dataset: {_first_line(error.__cause__ or error)}") from error
-    except (ConnectionError, datasets.exceptions.HubError if hasattr(datasets.exceptions, "HubError") else OSError) as error:
-        raise FileNotFoundError(f"The dataset {source} is neither a folder here nor to be had from the Hub: {_first_line(error)}") from error
+    except FileNotFoundError as error:  # DatasetNotFoundError and DataFilesNotFoundError among them
+        raise FileNotFoundError(f"There is no dataset at {source}: {_first_line(error)}") from error
+    except ConnectionError as error:
+        raise FileNotFoundError(
+            f"The dataset {source} is neither a folder here nor to be had from the Hub: {_first_line(error)}"
+        ) from error
 
 
 def _first_line(error: BaseException) -> str:

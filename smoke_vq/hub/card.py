@@ -97,5 +97,8 @@ def duration(seconds: float) -> str:
 
 def command() -> str:
     """The command line with paths reduced to their names, so that no local folder is published."""
-    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    words = []
+    for word in sys.argv[1:]:
+        flag, equals, value = word.rpartition("=")
+        words.append(flag + equals + (Path(value).name if Path(value).is_absolute() else value))
     return shlex.join(["accelerate", "launch", f"scripts/{Path(sys.argv[0]).name}", *words])

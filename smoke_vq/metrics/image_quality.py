@@ -5,6 +5,7 @@ import torch
 from .accumulator import Accumulator
 
 DATA_RANGE = 2.0  # pixels are in [-1, 1]
+SSIM_MARGIN = 5  # the 11x11 windows that lie inside the frame, as in Wang et al. and scikit-image; torchmetrics pads
 SMALLEST_MSE = 1e-10  # a perfect frame has a PSNR of 106 dB instead of infinity
 
 
@@ -15,7 +16,7 @@ class ImageQuality(Accumulator):
     - `background_mse`: the same with `1 - m`;
     - `mse`: over all pixels;
     - `psnr`: dB, mean over frames of `10 log10(4 / mse)`;
-    - `ssim`: mean over frames (Wang et al., 2004: 11x11 Gaussian window of 1.5 pixels), by torchmetrics;
+    - `ssim`: mean over frames of frames in [0, 1] (Wang et al., 2004: 11x11 Gaussian window of 1.5 pixels);
     - `diversity`: variance over frames of the outputs, divided by that of the targets; near 0 when all look alike.
     """
 
@@ -31,8 +32,12 @@ class ImageQuality(Accumulator):
         self.add("background_weight", (1 - mask).sum(dtype=torch.float64))
         per_frame = error.flatten(1).mean(dim=1).clamp(min=SMALLEST_MSE)
         self.add("psnr", (10 * torch.log10(DATA_RANGE**2 / per_frame)).sum())
-        ssim = structural_similarity_index_measure(sample, target, data_range=DATA_RANGE, reduction="none")
-        self.add("ssim", ssim.sum())
+        # In [0, 1]: SSIM's luminance term compares intensities, and is not indifferent to where black lies.
+        _, ssim = structural_similarity_index_measure(
+            sample / 2 + 0.5, target / 2 + 0.5, data_range=1.0, reduction="none", return_full_image=True
+        )
+        inside = ssim[..., SSIM_MARGIN:-SSIM_MARGIN, SSIM_MARGIN:-SSIM_MARGIN]
+        self.add("ssim", inside.flatten(1).mean(dim=1).sum())
         self.add("frames", torch.tensor(len(sample), device=sample.device))
         for name, images in (("sample", sample), ("target", target)):
             self.add(f"{name}_sum", images.sum(dim=0, dtype=torch.float64))

@@ -42,7 +42,7 @@ class Decoder(nn.Module):
                     in_channels=previous,
                     out_channels=channels,
                     num_layers=layers_per_block + 1,
-                    resnet_groups=min(norm_groups(previous), norm_groups(channels)),
+                    resnet_groups=norm_groups(previous, channels),
                     add_upsample=level < len(block_out_channels) - 1,
                 )
             )

@@ -5,9 +5,9 @@ from diffusers.models.unets.unet_2d_blocks import DownEncoderBlock2D, UNetMidBlo
 from torch import nn
 
 
-def norm_groups(channels: int) -> int:
-    """Groups of a GroupNorm: 32, but at least 4 channels a group (one channel a group is instance norm)."""
-    return min(32, max(1, channels // 4))
+def norm_groups(*channels: int) -> int:
+    """Groups of a GroupNorm that fits each of `channels`: at most 32, of at least 4 channels (one is instance norm)."""
+    return max(g for g in range(1, 33) if g == 1 or all(c % g == 0 and c // g >= 4 for c in channels))
 
 
 class Encoder(nn.Module):
@@ -38,7 +38,7 @@ class Encoder(nn.Module):
                     in_channels=previous,
                     out_channels=channels,
                     num_layers=layers_per_block,
-                    resnet_groups=min(norm_groups(previous), norm_groups(channels)),
+                    resnet_groups=norm_groups(previous, channels),
                     add_downsample=level < len(block_out_channels) - 1,
                     downsample_padding=0,
                 )

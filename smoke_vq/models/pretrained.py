@@ -5,6 +5,7 @@ another class; and it opens pickle files where there are no safetensors.
 """
 
 import inspect
+import json
 from pathlib import Path
 
 from diffusers.configuration_utils import ConfigMixin
@@ -18,6 +19,12 @@ LOADING_KEYWORDS = frozenset(
     "offload_folder offload_state_dict low_cpu_mem_usage variant disable_mmap".split()
 )
 CONFIG_KEYWORDS = frozenset("cache_dir force_download proxies local_files_only token revision subfolder".split())
+
+
+def config_class_name(pretrained_model_name_or_path) -> str | None:
+    """The class that a saved model's config.json names."""
+    _check_folder(pretrained_model_name_or_path)
+    return PretrainedModel.load_config(pretrained_model_name_or_path).get("_class_name")
 
 
 class PretrainedModel(ModelMixin, ConfigMixin):
@@ -44,16 +51,20 @@ class PretrainedModel(ModelMixin, ConfigMixin):
                 f"{cls.__name__}.from_pretrained got unknown keyword {unknown[0]!r}: expected some of "
                 f"{sorted(LOADING_KEYWORDS)}."
             )
-        if "/" not in str(where) and not Path(where).is_dir():
-            raise OSError(f"There is no folder {str(where)!r} (a Hub repository would be named 'user/{where}').")
+        _check_folder(where)
         cls._check_config(where, kwargs)
         cls._check_weights_format(where, kwargs)
         try:
             model, info = super().from_pretrained(where, use_safetensors=True, output_loading_info=True, **kwargs)
         except (SafetensorError, RuntimeError, ValueError) as error:
             if "size mismatch" in str(error) or "expected shape" in str(error):
-                raise ValueError(f"{where} does not fit its own config.json: {_first_line(error)}") from error
+                found = _first_line(error).split(". If you want")[0]  # the way around that it offers is closed here
+                raise ValueError(f"{where} does not fit its own config.json: {found}.") from error
             if isinstance(error, SafetensorError) or "safetensors" in str(error).lower():
+                raise ValueError(f"The weights in {where} are damaged: {_first_line(error)}") from error
+            raise
+        except OSError as error:
+            if "Unable to load weights" in str(error):
                 raise ValueError(f"The weights in {where} are damaged: {_first_line(error)}") from error
             raise
         for kind, keys in (
@@ -67,6 +78,12 @@ class PretrainedModel(ModelMixin, ConfigMixin):
                     f"{sorted(keys)[0]!r}."
                 )
         return model
+
+    def to_json_string(self) -> str:
+        """The text of config.json, without the local path that the model was loaded from."""
+        config = json.loads(super().to_json_string())
+        config.pop("_name_or_path", None)
+        return json.dumps(config, indent=2, sort_keys=True) + "\n"
 
     @classmethod
     def _check_config(cls, where, kwargs) -> None:
@@ -88,6 +105,15 @@ class PretrainedModel(ModelMixin, ConfigMixin):
             pickles = sorted(path.name for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".pth", ".ckpt"))
             found = f"only the pickle file {pickles[0]}, which can run code when opened" if pickles else "no weights"
             raise OSError(f"{where} holds {found}: expected diffusion_pytorch_model.safetensors.")
+
+
+def _check_folder(where) -> None:
+    path = Path(where)
+    if path.is_dir():
+        if not (path / "config.json").is_file() and not any(path.glob("*/config.json")):
+            raise OSError(f"The folder {where} holds no config.json: it is no saved model.")
+    elif path.is_absolute() or str(where).startswith(".") or str(where).count("/") != 1:
+        raise OSError(f"There is no folder {str(where)!r} (a Hub repository would be named 'user/name').")
 
 
 def _first_line(error: Exception) -> str:

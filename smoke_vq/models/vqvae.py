@@ -140,11 +140,16 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
             self.quantizer.embed(indices).to(self.dtype), return_dict=return_dict, force_not_quantize=True
         )
 
-    def forward(self, pixel_values: torch.Tensor, return_dict: bool = True) -> SmokeVQVAEOutput | tuple:
-        """Encode, quantize and decode `pixel_values` (B, C, H, W) in [-1, 1]."""
+    def forward(
+        self, pixel_values: torch.Tensor, return_dict: bool = True, quantize: bool = True
+    ) -> SmokeVQVAEOutput | tuple:
+        """Encode, quantize and decode `pixel_values` (B, C, H, W) in [-1, 1].
+
+        Without `quantize` the decoder sees the latents as they are; indices and losses are returned all the same.
+        """
         latents = self._encode(pixel_values)
         output = self.quantizer(latents)
-        sample = self._sliced(self.decoder, output.quantized)
+        sample = self._sliced(self.decoder, output.quantized if quantize else latents)
         if not return_dict:
             return sample, latents, output.indices, output.losses
         return SmokeVQVAEOutput(sample=sample, latents=latents, indices=output.indices, losses=output.losses)

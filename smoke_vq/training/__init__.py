@@ -4,7 +4,7 @@ from .arguments import TrainingArguments, check_arguments, parse_arguments
 from .autoencoder import VQVAEArguments, VQVAEObjective
 from .evaluator import ReconstructionEvaluator
 from .player import Player
-from .assemble import make_accelerator, make_evaluator, make_train_loader
+from .assemble import make_accelerator, make_evaluator, make_train_loader, use_all_cores
 from .trainer import Trainer
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "make_evaluator",
     "make_train_loader",
     "parse_arguments",
+    "use_all_cores",
 ]

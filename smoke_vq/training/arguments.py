@@ -15,7 +15,6 @@ import yaml
 from transformers import HfArgumentParser
 
 Arguments = TypeVar("Arguments", bound="TrainingArguments")
-OPTIONAL_NULL = "null"
 
 
 def option(default: Any, text: str) -> Any:
@@ -47,7 +46,9 @@ class TrainingArguments:
     epochs: int = option(100, "Passes over the training split.")
     max_steps: int | None = option(None, "Stop after so many optimizer steps instead.")
     lr: float = option(1e-4, "Learning rate after warm-up.")
-    lr_scheduler: str = option("cosine", "A name that diffusers' get_scheduler knows.")
+    lr_scheduler: Literal[
+        "cosine", "linear", "polynomial", "cosine_with_restarts", "constant", "constant_with_warmup"
+    ] = option("cosine", "Course of the learning rate, by its name in diffusers.")
     warmup_steps: int = option(500, "Optimizer steps over which the learning rate rises.")
     weight_decay: float = option(0.0, "AdamW's decay, on weights of two or more dimensions, never on a codebook.")
     adam_beta1: float = option(0.9, "AdamW's first-moment decay.")
@@ -59,6 +60,7 @@ class TrainingArguments:
     gradient_checkpointing: bool = option(False, "Recompute activations in the backward pass to save memory.")
     compile: bool = option(False, "torch.compile the networks.")
     channels_last: bool = option(False, "Memory format of the networks; pays on GPUs.")
+    num_threads: int | None = option(None, "CPU threads a process; unset takes the cores there are, shared out.")
     seed: int = option(0, "Seed of everything random.")
 
     validate_every: int = option(1, "Epochs between validations.")
@@ -80,7 +82,7 @@ class TrainingArguments:
         for name in at_least_one.split():
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} expects 1 or more, found {getattr(self, name)}.")
-        for name in ("max_steps", "checkpoint_steps", "frames_per_epoch", "max_train_frames", "max_validation_frames"):
+        for name in ("max_steps", "checkpoint_steps", "frames_per_epoch", "max_train_frames", "max_validation_frames", "num_threads"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} expects 1 or more, found {getattr(self, name)}.")
         for item in dataclasses.fields(self):
@@ -218,6 +220,8 @@ def _file_flags(path: Path, cls: type, parser: HfArgumentParser, mappings: dict)
         elif isinstance(value, (dict, list)):
             raise ValueError(f"{path}: {key} expects a single value, found {value!r}.")
         else:
+            if value is False and "no" in (parser._option_string_actions[f"--{key}"].choices or ()):
+                value = "no"  # which YAML reads as false
             entry = [f"--{key}", str(value)]
             try:
                 parser.parse_known_args(entry)

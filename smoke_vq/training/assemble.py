@@ -1,5 +1,8 @@
 """From arguments to the parts that every training script needs."""
 
+import importlib.util
+import os
+
 import torch
 from accelerate import Accelerator
 from accelerate.utils import GradientAccumulationPlugin, set_seed
@@ -16,6 +19,10 @@ def make_accelerator(arguments: TrainingArguments) -> Accelerator:
 
     What differs between processes (batches) does so by construction, and what must not (weights) cannot.
     """
+    if arguments.report_to != "none" and importlib.util.find_spec(arguments.report_to) is None:
+        raise ValueError(  # accelerate would go on and report nothing
+            f"report_to {arguments.report_to} needs the package {arguments.report_to}: pip install 'smoke-vq[tracking]'."
+        )
     accelerator = Accelerator(
         mixed_precision=arguments.mixed_precision,
         # Steps are counted by the trainer, which never starts a step that the epoch cannot finish.
@@ -27,10 +34,21 @@ def make_accelerator(arguments: TrainingArguments) -> Accelerator:
         dynamo_backend="inductor" if arguments.compile else None,
     )
     set_seed(arguments.seed)
+    use_all_cores(accelerator, arguments.num_threads)
     if accelerator.device.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         torch.backends.cudnn.benchmark = True
     return accelerator
+
+
+def use_all_cores(accelerator: Accelerator, num_threads: int | None = None) -> None:
+    """Give torch `num_threads` CPU threads a process, by default the cores there are, shared out.
+
+    `accelerate launch` leaves one thread a process unless told otherwise.
+    """
+    if accelerator.device.type == "cpu":
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        torch.set_num_threads(num_threads or max(1, cores // accelerator.num_processes))
 
 
 def make_train_loader(

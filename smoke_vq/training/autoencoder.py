@@ -21,6 +21,7 @@ class VQVAEArguments(TrainingArguments):
     commitment_weight: float = option(0.1, "Weight of the commitment loss, the paper's beta.")
     codebook_weight: float = option(1.0, "Weight of the codebook loss.")
     background_weight: float = option(0.2, "Weight of background pixels in the masked MSE; smoke has 1.")
+    continuous_steps: int = option(0, "Optimizer steps at the start without quantization; the k-means start follows.")
     codebook_init_vectors: int = option(32768, "Latents for the k-means start of the codebook; 0 for none.")
     revive_every: int = option(50, "Optimizer steps between revivals of dead codes; 0 for none.")
     revive_until: float = option(0.8, "Share of the training after which no code is revived.")
@@ -53,7 +54,9 @@ class VQVAEObjective:
 
     def begin_training(self, batches: Iterable[dict[str, torch.Tensor]]) -> None:
         """Called once, before the first step of a training that starts from nothing."""
-        self.keeper.initialise(batches)
+        self.batches = batches
+        if self.arguments.continuous_steps == 0:
+            self.keeper.initialise(batches)
 
     def begin_step(self, batches: list[dict[str, torch.Tensor]], step: int) -> None:
         """Weigh the whole step, so that its gradient does not depend on how it is split.
@@ -62,22 +65,29 @@ class VQVAEObjective:
         of a part makes the sum of both what one large batch gives.
         """
         weights = [loss_weights(batch["mask"], self.arguments.background_weight).sum() for batch in batches]
+        self.quantize = step > self.arguments.continuous_steps
+        if step == self.arguments.continuous_steps + 1 > 1:
+            self.keeper.initialise(self.batches)
         self.total_weight = self.accelerator.reduce(torch.stack(weights).mean(), "mean")
 
     def step(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Learn from a micro-batch; return its losses by name, unweighted, and their weighted `total`."""
         target = batch["pixel_values"]
-        output = self.player.network(target)
+        output = self.player.network(target, quantize=self.quantize)
         losses = {
             "reconstruction": masked_mse(
                 output.sample, target, batch["mask"], self.arguments.background_weight, self.total_weight
             ),
             **output.losses,
         }
-        total = sum(self.weights[name] * loss for name, loss in losses.items())
+        total = sum(
+            self.weights[name] * loss * (1.0 if self.quantize or name == "reconstruction" else 0.0)
+            for name, loss in losses.items()
+        )
         self.player.update(total)
         self.keeper.observe(output.latents, output.indices)
         return {name: loss.detach() for name, loss in losses.items()} | {"total": total.detach()}
 
     def end_step(self, step: int) -> None:
-        self.keeper.end_step(step)
+        if self.quantize:
+            self.keeper.end_step(step)

@@ -16,7 +16,7 @@ PARTIAL = ".partial"
 
 def list_checkpoints(folder: Path) -> list[Path]:
     """Whole checkpoints in `folder`, oldest first."""
-    found = [path for path in folder.glob(f"{PREFIX}*") if not path.name.endswith(PARTIAL)]
+    found = [path for path in folder.glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdigit()]
     return sorted(found, key=lambda path: int(path.name.removeprefix(PREFIX)))
 
 
@@ -43,10 +43,12 @@ def save_checkpoint(accelerator: Accelerator, folder: Path, step: int, state: di
         (partial / MANIFEST_FILE).write_text(json.dumps(manifest, indent=1))
         for path in [*files, partial / MANIFEST_FILE]:
             _sync(path)
+        replaced = final.with_name(f"{final.name}.old{PARTIAL}")
         if final.exists():
-            shutil.rmtree(final)
+            final.rename(replaced)
         partial.rename(final)
         _sync(folder)
+        shutil.rmtree(replaced, ignore_errors=True)
         for old in list_checkpoints(folder)[:-keep]:
             shutil.rmtree(old)
     accelerator.wait_for_everyone()

@@ -77,7 +77,7 @@ class CodebookKeeper:
     def observe(self, latents: torch.Tensor, indices: torch.Tensor) -> None:
         """Take note of a micro-batch: latents (B, D, h, w), indices (B, h, w)."""
         self.counts += torch.bincount(indices.flatten(), minlength=self.quantizer.num_codes)
-        self.pool = latents
+        self.pool = latents.detach()
 
     def end_step(self, step: int) -> None:
         """Update the running use after optimizer step `step` (from 1), and revive when it is time."""

@@ -43,6 +43,7 @@ class Player:
         lr: float | None = None,
     ):
         self.accelerator = accelerator
+        self.lr = arguments.lr if lr is None else lr
         self.max_grad_norm = arguments.max_grad_norm
         if arguments.channels_last:
             network = network.to(memory_format=torch.channels_last)
@@ -50,7 +51,7 @@ class Player:
             network.enable_gradient_checkpointing()
         optimizer = torch.optim.AdamW(
             parameter_groups(network, arguments.weight_decay),
-            lr=arguments.lr if lr is None else lr,
+            lr=self.lr,
             betas=(arguments.adam_beta1, arguments.adam_beta2),
             fused=accelerator.device.type in ("cuda", "cpu"),
         )
@@ -97,6 +98,18 @@ class Player:
             if self.ema is not None:
                 self.ema.step(self.unwrapped.parameters())
         return norm
+
+    def restored(self) -> None:
+        """Complete what accelerate restored: the average lies where the network does, and the learning rate is ours.
+
+        The schedule of a checkpoint remembers the learning rate of its own run.
+        """
+        if self.ema is not None:
+            self.ema.to(self.accelerator.device)
+        self.scheduler.base_lrs = [self.lr] * len(self.scheduler.base_lrs)
+        self.scheduler._last_lr = [self.lr * factor(self.scheduler.last_epoch) for factor in self.scheduler.lr_lambdas]
+        for group, lr in zip(self.scheduler.optimizer.param_groups, self.scheduler._last_lr, strict=True):
+            group["initial_lr"], group["lr"] = self.lr, lr
 
     @contextmanager
     def averaged(self) -> Iterator[nn.Module]:

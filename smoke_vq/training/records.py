@@ -22,11 +22,16 @@ class History:
                 file.write(json.dumps({"step": step, **figures}) + "\n")
         self.accelerator.log(figures, step=step)
 
-    def truncate(self, step: int) -> None:
-        """Forget what came after `step`: a resumed run writes it again."""
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def truncate(self, size: int) -> None:
+        """Forget what came after the first `size` bytes, and a torn line: a resumed run writes it again."""
         if self.path.exists():
-            lines = [line for line in self.path.read_text().splitlines() if json.loads(line)["step"] <= step]
-            self.path.write_text("".join(line + "\n" for line in lines))
+            kept = self.path.read_bytes()[:size]
+            self.path.write_bytes(kept[: kept.rfind(b"\n") + 1])
 
 
 class SampleSheet:

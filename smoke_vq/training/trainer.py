@@ -1,12 +1,11 @@
 """The loop: batches, accumulation, validation, checkpoints, progress. It knows no loss and no model."""
 
 import dataclasses
+import json
 import os
 import shutil
 import signal
-import sys
 import time
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -24,9 +23,12 @@ from .records import History, SampleSheet, log_picture
 
 # What may change between a run and its resumption without changing what it computes.
 FREE_TO_CHANGE = frozenset(
-    "resume output_dir run_name epochs max_steps log_every report_to project_name num_workers keep_checkpoints "
-    "checkpoint_every checkpoint_steps validate_every max_validation_frames packed dataset".split()
+    "resume output_dir run_name log_every report_to project_name num_workers keep_checkpoints checkpoint_every "
+    "checkpoint_steps num_threads validate_every max_validation_frames packed dataset".split()
 )
+# What a person changes on purpose: to go on for longer, or past the step at which the loss was lost.
+CHANGED_ON_PURPOSE = frozenset("epochs max_steps lr max_grad_norm mixed_precision".split())
+VALIDATION_FILE = "validation.json"
 
 
 @dataclasses.dataclass
@@ -44,6 +46,8 @@ class Trainer:
 
     The run's folder holds `checkpoints/`, `best/` and `last/` (exported models with averaged weights), `history.jsonl`,
     `samples.png` (one row of reconstructions a validation) and `training_arguments.yaml`.
+
+    Ctrl-C and SIGTERM raise KeyboardInterrupt after the step that they meet, behind a checkpoint.
 
     Raises:
         ValueError: before the first step, if the folder holds another run or the run cannot be resumed as asked.
@@ -65,9 +69,11 @@ class Trainer:
         self.folder = arguments.run_folder
         self.step = self.epoch = self.batch = 0  # the next micro-batch is number `batch` of `epoch`
         self.seconds = 0.0
+        self.history_size = 0
         self.best: dict[str, float] = {}
         self.sums: dict[str, torch.Tensor] = {}
         self.summed_steps = 0
+        self.stop_signals = _StopSignals()
         self.first_bad_step = torch.tensor(0, device=accelerator.device)
         self.history = History(self.folder / "history.jsonl", accelerator)
         self.samples = SampleSheet(self.folder / "samples")
@@ -93,14 +99,16 @@ class Trainer:
         Returns:
             The result on the main process, None on the others.
         """
-        self._open_folder()
-        self._start_trackers()
+        self._check_folder()
         started = time.perf_counter() - self.seconds
         if self.step == 0:
             self.objective.begin_training(self.loader.epoch(0))
+        self._open_folder()
+        self._start_trackers()
+        if self.step == 0:
             self._record_samples()
         if self.step < self.num_steps:
-            with self._stop_signals(), self._progress() as bar:
+            with self.stop_signals, self._progress() as bar:
                 while self.step < self.num_steps:
                     self._train_epoch(bar, started)
                 self._check_finite()
@@ -128,16 +136,20 @@ class Trainer:
                 self._log(bar)
             if self.step == self.num_steps:
                 break
-            if self._asked_to_stop():
-                self._stop()
-            if self.arguments.checkpoint_steps and self.step % self.arguments.checkpoint_steps == 0:
+            self._stop_if_asked()
+            if self._steps_are_due() and self.batch < per_epoch * accumulation:
                 self._checkpoint()
-        self.epoch, self.batch = self.epoch + 1, 0
+        if self.batch == per_epoch * accumulation:
+            self.epoch, self.batch = self.epoch + 1, 0
         last = self.step == self.num_steps
         if last or self.epoch % self.arguments.validate_every == 0:
             self._validate()
-        if last or self.epoch % self.arguments.checkpoint_every == 0:
+        if last or self.epoch % self.arguments.checkpoint_every == 0 or self._steps_are_due():
             self._checkpoint()
+
+    def _steps_are_due(self) -> bool:
+        every = self.arguments.checkpoint_steps
+        return every is not None and self.step % every == 0
 
     # What is said while it runs
 
@@ -160,15 +172,21 @@ class Trainer:
         self.history.add(self.step, {f"train/{name}": loss for name, loss in losses.items()} | rates | speed)
         bar.set_postfix({name[:6]: f"{loss:.4g}" for name, loss in losses.items()} | {"img/s": f"{per_second * frames:.0f}"})
 
-    def _check_finite(self) -> None:
+    def _check_finite(self, weights: bool = False) -> None:
+        """Stop at a loss that was no number, or, before weights are judged or kept, at such weights."""
+        if weights:
+            parameters = [p for player in self.objective.players.values() for p in player.network.parameters()]
+            good = torch.stack([torch.isfinite(p).all() for p in parameters]).all()
+            self.first_bad_step = torch.where(good | (self.first_bad_step > 0), self.first_bad_step, self.step)
         bad = int(self.accelerator.reduce(self.first_bad_step, "sum"))
         if bad == 0:
             return
+        self.accelerator.end_training()
         checkpoints = list_checkpoints(self.folder / "checkpoints")
         kept = f"The last good checkpoint is {checkpoints[-1]}" if checkpoints else "There is no checkpoint yet"
         raise ValueError(
             f"The loss was no finite number at step {int(self.first_bad_step) or bad}. {kept}; try a lower --lr or "
-            f"--mixed-precision no."
+            f"--mixed-precision no{' with --resume' if checkpoints else ''}."
         )
 
     def _progress(self) -> tqdm:
@@ -189,7 +207,7 @@ class Trainer:
     # Validation and export
 
     def _validate(self) -> None:
-        self._check_finite()
+        self._check_finite(weights=True)
         player = next(iter(self.objective.players.values()))
         with player.averaged() as model:
             metrics = self.evaluator.validate(model)
@@ -204,7 +222,7 @@ class Trainer:
                 self._say(f"ALARM: {alarm}")
             if metrics[self.best_metric] < self.best.get(self.best_metric, float("inf")):
                 self.best = {"step": self.step, **metrics}
-                self._export(model, "best")
+                self._export(model, "best", self.best)
         self._record_samples()
 
     def _record_samples(self) -> None:
@@ -215,23 +233,35 @@ class Trainer:
             sheet = self.samples.add(self.step, frames, self.evaluator.targets())
             log_picture(self.accelerator, "reconstructions", sheet, self.step)
 
-    def _export(self, model, name: str) -> None:
-        """Save `model` and its processor as a folder for `from_pretrained`, whole or not at all."""
+    def _export(self, model, name: str, validation: dict[str, float]) -> None:
+        """Save `model` and its processor as a folder for `from_pretrained`.
+
+        File by file over an older export: a folder cannot be exchanged in one move, a file can, and a kill at any
+        moment leaves weights that load.
+        """
         if not self.accelerator.is_main_process:
             return
         final, partial = self.folder / name, self.folder / f"{name}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         model.save_pretrained(partial)
         self.evaluator.processor.save_pretrained(partial)
+        (partial / VALIDATION_FILE).write_text(json.dumps(validation, indent=2) + "\n")
         for path in partial.iterdir():
             path.chmod(0o644)  # safetensors writes 0600, which a shared cluster folder cannot use
-        shutil.rmtree(final, ignore_errors=True)
-        partial.rename(final)
+        if not final.exists():
+            partial.rename(final)
+            return
+        for path in final.iterdir():
+            if not (partial / path.name).exists():
+                path.unlink()  # the card and the figures of the model that goes
+        for path in sorted(partial.iterdir(), key=lambda path: path.name == VALIDATION_FILE):
+            path.replace(final / path.name)
+        partial.rmdir()
 
     def _finish(self) -> Result | None:
         player = next(iter(self.objective.players.values()))
         with player.averaged() as model:
-            self._export(model, "last")
+            self._export(model, "last", {"step": self.step})
             self.accelerator.wait_for_everyone()
             best = type(model).from_pretrained(self.folder / "best").to(self.accelerator.device).eval()
         evaluation = self.evaluator.evaluate(best)
@@ -242,7 +272,8 @@ class Trainer:
 
     # Checkpoints, resuming, stopping
 
-    def _open_folder(self) -> None:
+    def _check_folder(self) -> None:
+        """Refuse a folder that does not fit, before anything is written; restore the checkpoint that is asked for."""
         checkpoints = list_checkpoints(self.folder / "checkpoints")
         file = self.folder / "training_arguments.yaml"
         if not self.arguments.resume:
@@ -257,21 +288,27 @@ class Trainer:
             self._restore(checkpoints[-1])
         else:
             self._say(f"{self.folder} has no checkpoint yet: starting from the first step.")
+
+    def _open_folder(self) -> None:
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             self.folder.mkdir(parents=True, exist_ok=True)
-            file.write_text(yaml.safe_dump(dataclasses.asdict(self.arguments), sort_keys=False))
-            self.history.truncate(self.step)
+            arguments = yaml.safe_dump(dataclasses.asdict(self.arguments), sort_keys=False)
+            (self.folder / "training_arguments.yaml").write_text(arguments)
+            self.history.truncate(self.history_size)
             self.samples.truncate(self.step)
         self.accelerator.wait_for_everyone()
 
     def _check_same_run(self, before: dict) -> None:
         for name, now in dataclasses.asdict(self.arguments).items():
-            if name not in FREE_TO_CHANGE and before.get(name, now) != now:
+            if name in FREE_TO_CHANGE or before.get(name, now) == now:
+                continue
+            if name not in CHANGED_ON_PURPOSE:
                 raise ValueError(
                     f"The run in {self.folder} had {name} = {before[name]!r} and cannot go on with {now!r}: set it back, "
                     f"or start another run."
                 )
+            self._say(f"Going on with {name} = {now!r}, which was {before[name]!r}.")
 
     def _restore(self, checkpoint: Path) -> None:
         state = read_state(checkpoint)
@@ -283,15 +320,20 @@ class Trainer:
         if state["data"] != self.loader.fingerprint():
             raise ValueError(f"The training data are not those that {checkpoint} learned from.")
         load_checkpoint(self.accelerator, checkpoint)
+        for player in self.objective.players.values():
+            player.restored()
         self.step, self.epoch, self.batch = state["step"], state["epoch"], state["batch"]
-        self.seconds, self.best, self.summed_steps = state["seconds"], state["best"], state["summed_steps"]
+        self.seconds, self.summed_steps, self.history_size = state["seconds"], state["summed_steps"], state["history_size"]
+        # The exported model may be newer than the checkpoint: what counts is what lies there.
+        best = self.folder / "best" / VALIDATION_FILE
+        self.best = json.loads(best.read_text()) if best.is_file() else {}
         device = self.accelerator.device
         sums = state["sums"][self.accelerator.process_index]
         self.sums = {name: torch.tensor(value, dtype=torch.float64, device=device) for name, value in sums.items()}
         self._say(f"Resumed from {checkpoint}, step {self.step} of {self.num_steps}.")
 
     def _checkpoint(self) -> None:
-        self._check_finite()
+        self._check_finite(weights=True)
         sums = {name: total.reshape(1) for name, total in sorted(self.sums.items())}
         gathered = {name: self.accelerator.gather(total).tolist() for name, total in sums.items()}
         processes = range(self.accelerator.num_processes)
@@ -300,7 +342,7 @@ class Trainer:
             "epoch": self.epoch,
             "batch": self.batch,
             "seconds": self.seconds,
-            "best": self.best,
+            "history_size": self.history.size,
             "summed_steps": self.summed_steps,
             "sums": [{name: values[i] for name, values in gathered.items()} for i in processes],
             "num_processes": self.accelerator.num_processes,
@@ -308,19 +350,17 @@ class Trainer:
         }
         save_checkpoint(self.accelerator, self.folder / "checkpoints", self.step, state, self.arguments.keep_checkpoints)
 
-    def _stop_signals(self):
-        """Ctrl-C and SIGTERM (what a cluster sends) ask the loop to stop after the step; a second Ctrl-C is at once."""
-        return _StopSignals(self.accelerator)
-
-    def _asked_to_stop(self) -> bool:
-        return self.accelerator.check_trigger()
-
-    def _stop(self) -> None:
+    def _stop_if_asked(self) -> None:
+        """After a Ctrl-C or SIGTERM (what a cluster sends) on any process, leave a checkpoint and stop all of them."""
+        asked = self.stop_signals.received
+        if self.accelerator.num_processes > 1:
+            asked = bool(self.accelerator.reduce(torch.tensor(int(asked), device=self.accelerator.device), "sum"))
+        if not asked:
+            return
         self._checkpoint()
         self._say(f"Stopped at step {self.step} of {self.num_steps}. Go on with the same command and --resume.")
         self.accelerator.end_training()
-        sys.stdout.flush()
-        os._exit(130) if self.accelerator.num_processes > 1 else sys.exit(130)
+        raise KeyboardInterrupt
 
     def _start_trackers(self) -> None:
         if self.arguments.report_to == "none":
@@ -331,11 +371,20 @@ class Trainer:
 
 
 class _StopSignals:
-    def __init__(self, accelerator: Accelerator):
-        self.accelerator = accelerator
+    """Ctrl-C and SIGTERM while it is open: the first asks (`received`), a later Ctrl-C interrupts at once.
+
+    A launcher passes on to its processes the Ctrl-C that the terminal has told them already: an echo within ECHO
+    seconds does not count.
+    """
+
+    ECHO = 2.0
+
+    def __init__(self):
+        self.received = False
+        self.first = 0.0
         self.previous = {}
 
-    def __enter__(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             self.previous[number] = signal.signal(number, self._handle)
 
@@ -344,6 +393,9 @@ class _StopSignals:
             signal.signal(number, handler)
 
     def _handle(self, number, frame) -> None:
-        self.accelerator.set_trigger()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        tqdm.write("Stopping after this step, with a checkpoint (Ctrl-C again: at once, without).")
+        if not self.received:
+            self.received, self.first = True, time.monotonic()
+            # Not print: the signal may have come in the middle of one.
+            os.write(2, b"\nStopping after this step, with a checkpoint (Ctrl-C again: at once, without).\n")
+        elif number == signal.SIGINT and time.monotonic() - self.first > self.ECHO:
+            raise KeyboardInterrupt

@@ -1,0 +1,30 @@
+"""Write one uint8 safetensors file a split: trains without the datasets package, and starts without decoding.
+
+python scripts/pack_dataset.py --dataset data/rise64 --output-dir data/rise64_packed
+"""
+
+import argparse
+from pathlib import Path
+
+from smoke_vq.command import run
+from smoke_vq.data.loading import load_frames
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", required=True, help="prepared folder, image folder or Hub name 'user/name'")
+    parser.add_argument("--splits", nargs="+", default=["train", "validation"])
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--resize", action="store_true", help="bring frames of another size to --size")
+    parser.add_argument("--output-dir", type=Path, required=True)
+    arguments = parser.parse_args()
+    splits = {s: load_frames(arguments.dataset, s, arguments.size, resize=arguments.resize) for s in arguments.splits}
+    arguments.output_dir.mkdir(parents=True, exist_ok=True)
+    for split, frames in splits.items():
+        path = arguments.output_dir / f"{split}.safetensors"
+        frames.save(path)
+        print(f"{path}: {len(frames)} frames")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,58 @@
+"""The baselines against independent ways to compute them."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from smoke_vq.metrics import BASELINES
+from smoke_vq.metrics.baselines import bicubic, black
+
+
+@pytest.fixture
+def target():
+    return torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+@pytest.mark.parametrize("name", sorted(BASELINES))
+def test_keeps_shape_and_range(name, target):
+    result = BASELINES[name](target)
+    assert result.shape == target.shape
+    assert result.min() >= -1 and result.max() <= 1
+
+
+def test_black_is_black(target):
+    assert (black(target) == -1).all()
+
+
+def cubic(t: np.ndarray, a: float = -0.75) -> np.ndarray:
+    """Keys' kernel (1981) with the constant that torch and OpenCV use."""
+    t = np.abs(t)
+    near = (a + 2) * t**3 - (a + 3) * t**2 + 1
+    return np.where(t <= 1, near, np.where(t < 2, a * t**3 - 5 * a * t**2 + 8 * a * t - 4 * a, 0))
+
+
+def test_bicubic_is_keys_convolution_of_block_means(target):
+    small = target.double().numpy().reshape(2, 3, 8, 8, 8, 8).mean(axis=(3, 5))
+    source = (np.arange(64) + 0.5) / 8 - 0.5
+    matrix = np.zeros((64, 8))
+    for tap in range(-2, 3):
+        index = np.floor(source).astype(int) + tap
+        np.add.at(matrix, (np.arange(64), index.clip(0, 7)), cubic(source - index))
+    expected = np.einsum("ih,nchw,jw->ncij", matrix, small, matrix).clip(-1, 1)
+    np.testing.assert_allclose(bicubic(target).numpy(), expected, atol=1e-5)
+
+
+def test_bicubic_looks_like_that_of_pillow():
+    """Pillow's cubic has another constant (-0.5) and other edges: close, not equal."""
+    y, x = np.mgrid[:64, :64] / 64
+    frame = (255 * np.exp(-12 * ((y - 0.5) ** 2 + (x - 0.4) ** 2))).astype(np.uint8)
+    frame = np.repeat(frame[..., None], 3, axis=2)
+    pillow = Image.fromarray(frame).resize((8, 8), Image.BOX).resize((64, 64), Image.BICUBIC)
+    target = torch.from_numpy(frame).permute(2, 0, 1)[None] / 127.5 - 1
+    ours = (bicubic(target)[0].permute(1, 2, 0).numpy() + 1) * 127.5
+    assert np.abs(ours - np.asarray(pillow)).mean() < 2
+
+
+def test_a_constant_frame_is_kept():
+    torch.testing.assert_close(bicubic(torch.full((1, 3, 64, 64), 0.3)), torch.full((1, 3, 64, 64), 0.3))

@@ -1,0 +1,104 @@
+"""Image metrics against NumPy and scikit-image."""
+
+import numpy as np
+import pytest
+import torch
+
+from smoke_vq.metrics import ImageQuality
+
+
+@pytest.fixture(scope="module")
+def frames():
+    """Noisy reconstructions of 9 smooth frames, 24x24, with soft masks."""
+    generator = torch.Generator().manual_seed(0)
+    target = torch.rand(9, 3, 6, 6, generator=generator)
+    target = torch.nn.functional.interpolate(target, (24, 24), mode="bilinear") * 2 - 1
+    noise = torch.randn(9, 3, 24, 24, generator=generator) * torch.linspace(0.01, 0.3, 9).view(9, 1, 1, 1)
+    return (target + noise).clamp(-1, 1), target, torch.rand(9, 1, 24, 24, generator=generator)
+
+
+def measure(frames, batch_size: int) -> dict[str, float]:
+    metric = ImageQuality()
+    for batch in zip(*(tensor.split(batch_size) for tensor in frames), strict=True):
+        metric.update(*batch)
+    return metric.compute()
+
+
+def test_errors_are_those_of_numpy(frames):
+    sample, target, mask = (tensor.double().numpy() for tensor in frames)
+    error = ((sample - target) ** 2).mean(axis=1, keepdims=True)
+    result = measure(frames, batch_size=4)
+    assert result["masked_mse"] == pytest.approx((mask * error).sum() / mask.sum(), rel=1e-5)
+    assert result["background_mse"] == pytest.approx(((1 - mask) * error).sum() / (1 - mask).sum(), rel=1e-5)
+    assert result["mse"] == pytest.approx(error.mean(), rel=1e-5)
+    assert result["num_frames"] == 9
+
+
+def test_diversity_is_the_variance_over_frames(frames):
+    sample, target, _ = (tensor.double().numpy() for tensor in frames)
+    assert measure(frames, 4)["diversity"] == pytest.approx(sample.var(axis=0).mean() / target.var(axis=0).mean())
+
+
+def test_diversity_is_zero_when_all_outputs_look_alike(frames):
+    _, target, mask = frames
+    assert measure((target[:1].expand_as(target), target, mask), 4)["diversity"] == pytest.approx(0, abs=1e-9)
+    assert measure((target, target, mask), 4)["diversity"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_batches_add_up_to_the_whole(frames, batch_size):
+    assert measure(frames, batch_size) == pytest.approx(measure(frames, 9), rel=1e-6)
+
+
+def test_processes_add_up_to_the_whole(frames):
+    halves = [tuple(tensor[rank::2] for tensor in frames) for rank in range(2)]
+    metrics = [ImageQuality(), ImageQuality()]
+    for metric, half in zip(metrics, halves, strict=True):
+        metric.update(*half)
+    others = iter(list(metrics[1].sums.values()))
+    metrics[0].reduce(lambda value: value + next(others))
+    assert metrics[0].compute() == pytest.approx(measure(frames, 9), rel=1e-6)
+
+
+def test_psnr_and_ssim_are_those_of_scikit_image(frames):
+    skimage = pytest.importorskip("skimage.metrics")
+    sample, target, _ = (tensor.double().permute(0, 2, 3, 1).numpy() for tensor in frames)
+    pairs = list(zip((target + 1) / 2, (sample + 1) / 2, strict=True))
+    psnr = np.mean([skimage.peak_signal_noise_ratio(*pair, data_range=1) for pair in pairs])
+    ssim = np.mean(
+        [
+            skimage.structural_similarity(
+                *pair, data_range=1, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+            )
+            for pair in pairs
+        ]
+    )
+    result = measure(frames, 4)
+    assert result["psnr"] == pytest.approx(psnr, rel=1e-5)
+    assert result["ssim"] == pytest.approx(ssim, abs=1e-5)
+    assert result["ssim"] < 0.99
+
+
+@pytest.mark.parametrize("error", [0.02, 0.5])
+def test_psnr_of_a_constant_error(frames, error):
+    target = torch.zeros(3, 3, 16, 16)
+    result = measure((target + error, target, torch.ones(3, 1, 16, 16)), 2)
+    assert result["psnr"] == pytest.approx(10 * np.log10(4 / error**2), rel=1e-5)
+
+
+def test_a_perfect_frame_has_a_finite_psnr(frames):
+    _, target, mask = frames
+    result = measure((target, target, mask), 4)
+    assert result["psnr"] == pytest.approx(106, abs=0.1)
+    assert result["ssim"] == pytest.approx(1)
+    assert result["masked_mse"] == 0
+
+
+def test_samples_outside_the_range_count_as_the_pixels_they_become(frames):
+    sample, target, mask = frames
+    assert measure((sample * 3, target, mask), 9) == measure(((sample * 3).clamp(-1, 1), target, mask), 9)
+
+
+def test_bf16_samples_are_measured_in_float32(frames):
+    sample, target, mask = frames
+    assert measure((sample.bfloat16(), target, mask), 9) == measure((sample.bfloat16().float(), target, mask), 9)

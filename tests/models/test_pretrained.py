@@ -1,0 +1,210 @@
+"""Saving and loading: the same bits, or one sentence that says why not."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from smoke_vq import SmokeVQGAN, SmokeVQVAE
+
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+
+
+@pytest.fixture
+def folder(tmp_path, tiny_model):
+    tiny_model.save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def reconstruct(pixel_values):
+    @torch.no_grad()
+    def reconstruct(model) -> torch.Tensor:
+        return model.eval()(pixel_values.to(model.dtype)).sample
+
+    return reconstruct
+
+
+def edit_weights(folder, change) -> None:
+    weights = load_file(folder / WEIGHTS)
+    change(weights)
+    save_file(weights, folder / WEIGHTS)
+
+
+def edit_config(folder, change) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    change(config)
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def test_reconstructions_are_bit_equal(folder, tiny_model, reconstruct):
+    loaded = SmokeVQVAE.from_pretrained(folder)
+    assert torch.equal(reconstruct(loaded), reconstruct(tiny_model))
+    assert not loaded.training
+
+
+def test_sharded_reconstructions_are_bit_equal(tmp_path, tiny_model, reconstruct):
+    tiny_model.save_pretrained(tmp_path / "sharded", max_shard_size="20KB")
+    assert len(list((tmp_path / "sharded").glob("*.safetensors"))) > 2
+    assert torch.equal(reconstruct(SmokeVQVAE.from_pretrained(tmp_path / "sharded")), reconstruct(tiny_model))
+
+
+def test_fp16_variant_is_within_its_rounding(tmp_path, folder, tiny_model, reconstruct):
+    SmokeVQVAE.from_pretrained(folder, dtype=torch.float16).save_pretrained(tmp_path / "half", variant="fp16")
+    stored = load_file(tmp_path / "half" / "diffusion_pytorch_model.fp16.safetensors")
+    assert stored["encoder.conv_in.weight"].dtype == torch.float16
+    loaded = SmokeVQVAE.from_pretrained(tmp_path / "half", variant="fp16")
+    for name, parameter in tiny_model.state_dict().items():
+        torch.testing.assert_close(loaded.state_dict()[name].float(), parameter, rtol=2**-11, atol=2**-24)
+    assert torch.equal(loaded.quantizer.codebook, tiny_model.quantizer.codebook)
+    assert (reconstruct(loaded) - reconstruct(tiny_model)).abs().mean() < 0.01
+
+
+@pytest.mark.parametrize("keyword", ["dtype", "torch_dtype"])
+def test_bf16_keeps_the_quantizer_in_float32(folder, tiny_model, keyword, pixel_values):
+    model = SmokeVQVAE.from_pretrained(folder, **{keyword: torch.bfloat16})
+    assert model.dtype == model.decoder.conv_in.weight.dtype == torch.bfloat16
+    assert model.quantizer.codebook.dtype == torch.float32
+    assert torch.equal(model.quantizer.codebook, tiny_model.quantizer.codebook)
+    output = model(pixel_values.bfloat16())
+    assert torch.equal(model.decode_indices(output.indices).sample, output.sample)
+
+
+def test_loads_from_a_subfolder(tmp_path, folder, tiny_model, reconstruct):
+    assert torch.equal(reconstruct(SmokeVQVAE.from_pretrained(tmp_path, subfolder="model")), reconstruct(tiny_model))
+
+
+def test_config_returns_with_its_latent_statistics(tmp_path, tiny_kwargs):
+    model = SmokeVQVAE(**tiny_kwargs, latents_mean=[0.5] * 8, latents_std=[2.0] * 8)
+    model.save_pretrained(tmp_path)
+    config = SmokeVQVAE.from_pretrained(tmp_path).config
+    assert (config.latents_mean, config.latents_std) == ([0.5] * 8, [2.0] * 8)
+    assert tuple(config.encoder_block_out_channels) == tiny_kwargs["encoder_block_out_channels"]
+
+
+def test_no_local_path_is_published(tmp_path, folder):
+    """`_name_or_path` leaked into the config.json of a model that was loaded and saved again."""
+    SmokeVQVAE.from_pretrained(folder).save_pretrained(tmp_path / "again")
+    text = (tmp_path / "again" / "config.json").read_text()
+    assert str(tmp_path) not in text and "_name_or_path" not in text
+    assert text == (folder / "config.json").read_text()
+
+
+def test_vqgan_round_trip(tmp_path, tiny_kwargs, reconstruct):
+    model = SmokeVQGAN(**tiny_kwargs)
+    model.save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["_class_name"] == "SmokeVQGAN"
+    loaded = SmokeVQGAN.from_pretrained(tmp_path)
+    assert type(loaded) is SmokeVQGAN
+    assert torch.equal(reconstruct(loaded), reconstruct(model))
+
+
+def missing_key(folder):
+    edit_weights(folder, lambda weights: weights.pop("decoder.conv_out.weight"))
+
+
+def missing_codebook(folder):
+    edit_weights(folder, lambda weights: weights.pop("quantizer.codebook"))
+
+
+def foreign_key(folder):
+    edit_weights(folder, lambda weights: weights.update(discriminator=torch.zeros(3)))
+
+
+def wrong_shape(folder):
+    edit_weights(folder, lambda weights: weights.update({"quantizer.codebook": torch.zeros(16, 8)}))
+
+
+def unknown_config_key(folder):
+    edit_config(folder, lambda config: config.update(colour="grey"))
+
+
+def unknown_quantizer(folder):
+    edit_config(folder, lambda config: config.update(quantizer_type="fqs"))
+
+
+def other_class(folder):
+    edit_config(folder, lambda config: config.update(_class_name="SmokeVQGAN"))
+
+
+def truncated(folder):
+    (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:-100])
+
+
+def emptied(folder):
+    (folder / WEIGHTS).write_bytes(b"")
+
+
+def pickle_only(folder):
+    torch.save(load_file(folder / WEIGHTS), folder / "diffusion_pytorch_model.bin")
+    (folder / WEIGHTS).unlink()
+
+
+def no_weights(folder):
+    (folder / WEIGHTS).unlink()
+
+
+def no_config(folder):
+    (folder / "config.json").unlink()
+
+
+def no_json(folder):
+    (folder / "config.json").write_text("{")
+
+
+@pytest.mark.parametrize(
+    ("damage", "error", "sentence"),
+    [
+        (missing_key, ValueError, "is no whole SmokeVQVAE: it lacks 1 weight.*'decoder.conv_out.weight'"),
+        (missing_codebook, ValueError, "is no whole SmokeVQVAE: it lacks 1 weight.*'quantizer.codebook'"),
+        (foreign_key, ValueError, "is no whole SmokeVQVAE: it holds foreign 1 weight.*'discriminator'"),
+        (wrong_shape, ValueError, r"does not fit its own config.json: .*quantizer.codebook.*\[32, 8\].*\[16, 8\]\)\.$"),
+        (unknown_config_key, ValueError, "has the key 'colour', which this version of smoke_vq does not know"),
+        (unknown_quantizer, ValueError, "Unknown quantizer 'fqs': expected one of"),
+        (other_class, ValueError, "holds a SmokeVQGAN: expected a SmokeVQVAE"),
+        (truncated, ValueError, "The weights in .* are damaged"),
+        (emptied, ValueError, "The weights in .* are damaged"),
+        (pickle_only, OSError, "only the pickle file diffusion_pytorch_model.bin, which can run code when opened"),
+        (no_weights, OSError, "holds no weights: expected diffusion_pytorch_model.safetensors"),
+        (no_config, OSError, "holds no config.json: it is no saved model"),
+        (no_json, OSError, "config.json' is not a valid JSON file"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_refuses_in_one_sentence(folder, damage, error, sentence):
+    damage(folder)
+    with pytest.raises(error, match=sentence) as raised:
+        SmokeVQVAE.from_pretrained(folder)
+    assert "\n" not in str(raised.value).strip()
+
+
+@pytest.mark.parametrize(("saved", "asked"), [(SmokeVQVAE, SmokeVQGAN), (SmokeVQGAN, SmokeVQVAE)])
+def test_refuses_the_checkpoint_of_another_class(tmp_path, tiny_kwargs, saved, asked):
+    saved(**tiny_kwargs).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=f"holds a {saved.__name__}: expected a {asked.__name__}"):
+        asked.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("keyword", ["dtpye", "use_safetensors", "ignore_mismatched_sizes", "num_vq_embeddings"])
+def test_refuses_keywords_that_it_does_not_know(folder, keyword):
+    with pytest.raises(ValueError, match=f"unknown keyword '{keyword}': expected some of .*'dtype'"):
+        SmokeVQVAE.from_pretrained(folder, **{keyword: torch.float16})
+
+
+@pytest.mark.parametrize("where", ["no_such_folder", "./no/such/folder", "/no/such/folder"])
+def test_refuses_an_absent_folder(where):
+    with pytest.raises(OSError, match=f"There is no folder '{where}'"):
+        SmokeVQVAE.from_pretrained(where)
+
+
+def test_refuses_a_missing_shard(tmp_path, tiny_model):
+    tiny_model.save_pretrained(tmp_path, max_shard_size="20KB")
+    next(iter(tmp_path.glob("*-00002-of-*.safetensors"))).unlink()
+    with pytest.raises(OSError, match="00002-of"):
+        SmokeVQVAE.from_pretrained(tmp_path)
+
+
+def test_refuses_an_absent_variant(folder):
+    with pytest.raises(OSError, match=r"diffusion_pytorch_model.fp16.safetensors"):
+        SmokeVQVAE.from_pretrained(folder, variant="fp16")

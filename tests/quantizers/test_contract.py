@@ -1,0 +1,123 @@
+"""What every quantizer promises (`smoke_vq.quantizers.base`), for each line of the table."""
+
+import copy
+
+import pytest
+import torch
+from accelerate.utils import convert_outputs_to_fp32
+from torch import nn
+
+from smoke_vq.quantizers import QUANTIZERS, Quantizer, QuantizerOutput
+from smoke_vq.registry import choose
+
+NUM_CODES, CODE_DIM = 64, 8
+
+
+@pytest.fixture(params=sorted(QUANTIZERS))
+def quantizer(request):
+    torch.manual_seed(0)
+    return QUANTIZERS[request.param](NUM_CODES, CODE_DIM)
+
+
+@pytest.fixture
+def latents():
+    return torch.randn(2, CODE_DIM, 4, 6, generator=torch.Generator().manual_seed(1))
+
+
+def test_is_a_quantizer(quantizer):
+    assert isinstance(quantizer, Quantizer)
+    assert (quantizer.num_codes, quantizer.code_dim) == (NUM_CODES, CODE_DIM)
+
+
+def test_codebook_is_a_parameter_or_none(quantizer):
+    assert "codebook" not in dict(quantizer.named_buffers())
+    if quantizer.codebook is not None:
+        assert isinstance(quantizer.codebook, nn.Parameter)
+        assert quantizer.codebook.shape == (NUM_CODES, CODE_DIM)
+
+
+def test_shapes_and_dtypes(quantizer, latents):
+    output = quantizer(latents)
+    assert output.quantized.shape == latents.shape
+    assert output.indices.shape == (2, 4, 6)
+    assert output.indices.dtype == torch.int64
+    assert 0 <= output.indices.min() and output.indices.max() < NUM_CODES
+
+
+def test_losses_are_named_float32_scalars(quantizer, latents):
+    losses = quantizer(latents).losses
+    assert tuple(losses) == quantizer.loss_names
+    for loss in losses.values():
+        assert loss.shape == () and loss.dtype == torch.float32 and loss.isfinite()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+def test_keeps_the_dtype_of_the_latents(quantizer, latents, dtype):
+    output = quantizer(latents.to(dtype))
+    assert output.quantized.dtype == dtype
+    assert all(loss.dtype == torch.float32 for loss in output.losses.values())
+
+
+def test_gradient_reaches_the_latents(quantizer, latents):
+    latents.requires_grad_()
+    quantizer(latents).quantized.square().sum().backward()
+    assert latents.grad.isfinite().all() and latents.grad.abs().sum() > 0
+
+
+def test_embed_is_forward_bit_for_bit(quantizer, latents):
+    output = quantizer(latents)
+    assert torch.equal(quantizer.embed(output.indices), output.quantized)
+
+
+def test_codes_are_quantized_to_themselves(quantizer):
+    indices = torch.arange(NUM_CODES).view(1, 8, 8)
+    assert torch.equal(quantizer(quantizer.embed(indices)).indices, indices)
+
+
+def test_state_dict_carries_it_all(quantizer, latents):
+    torch.manual_seed(5)
+    other = type(quantizer)(NUM_CODES, CODE_DIM)
+    other.load_state_dict(copy.deepcopy(quantizer.state_dict()))
+    assert torch.equal(other(latents).quantized, quantizer(latents).quantized)
+
+
+def test_output_survives_mixed_precision(quantizer, latents):
+    """Accelerate rebuilds outputs from a dict: a field without a default would raise TypeError."""
+    output = convert_outputs_to_fp32(quantizer.forward)(latents.bfloat16())
+    assert isinstance(output, QuantizerOutput)
+    assert output.quantized.dtype == torch.float32
+    assert output.indices.dtype == torch.int64
+    assert tuple(output.losses) == quantizer.loss_names
+
+
+@pytest.mark.parametrize(
+    ("indices", "sentence"),
+    [
+        (torch.full((1, 2, 2), NUM_CODES), rf"\[0, {NUM_CODES}\), found {NUM_CODES} to {NUM_CODES}"),
+        (torch.full((1, 2, 2), -1), "found -1 to -1"),
+        (torch.zeros(2, 2, dtype=torch.long), r"shape \(B, h, w\), found torch.int64 \(2, 2\)"),
+        (torch.zeros(1, 2, 2), "integer indices.*found torch.float32"),
+    ],
+    ids=["too large", "negative", "no batch axis", "floats"],
+)
+def test_embed_refuses(quantizer, indices, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        quantizer.embed(indices)
+
+
+@pytest.mark.parametrize("shape", [(1, CODE_DIM + 1, 4, 4), (CODE_DIM, 4, 4)])
+def test_forward_refuses_other_shapes(quantizer, shape):
+    with pytest.raises(ValueError, match=rf"\(B, {CODE_DIM}, h, w\), found"):
+        quantizer(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("name", sorted(QUANTIZERS))
+@pytest.mark.parametrize("sizes", [(1, 8), (0, 8), (16, 0)])
+def test_refuses_sizes_that_cannot_work(name, sizes):
+    with pytest.raises(ValueError, match="at least 2 codes of dimension 1 or more"):
+        QUANTIZERS[name](*sizes)
+
+
+def test_unknown_name_lists_the_table():
+    with pytest.raises(ValueError, match=r"Unknown quantizer 'fqs': expected one of \[.*'vq'.*\]"):
+        choose(QUANTIZERS, "fqs", "quantizer")

@@ -1,0 +1,188 @@
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "scripts" / "prepare_rise.py"
+SHARED = Path(os.environ.get("SMOKE_VQ_SHARED", ROOT.parent / "shared")) / "rise"
+for module in ("av", "cv2", "datasets", "pymatting"):
+    pytest.importorskip(module)
+
+
+def write_clip(path, seed, frames=12, side=96, strength=0.9):
+    """White puffs over a still, textured scene."""
+    import av
+
+    generator = np.random.default_rng(seed)
+    scene = np.kron(generator.uniform(0.1, 0.35, (side // 4, side // 4)), np.ones((4, 4)))[..., None].repeat(3, -1)
+    rows, columns = np.mgrid[:side, :side]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=12, options={"crf": "15"})
+        stream.height = stream.width = side
+        stream.pix_fmt = "yuv420p"
+        for _ in range(frames):
+            (row, column), radius = generator.uniform(0.2 * side, 0.8 * side, 2), side / 9
+            alpha = strength * np.exp(-((rows - row) ** 2 + (columns - column) ** 2) / (2 * radius**2))[..., None]
+            frame = np.rint(255 * ((1 - alpha) * scene + 0.9 * alpha)).astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    for seed in range(4):
+        write_clip(folder / f"clip{seed}.mp4", seed)
+    return folder
+
+
+@pytest.fixture
+def rise(videos, tmp_path):
+    """Train and validation in RISE's layout."""
+    for split, clips in {"train": (0, 1, 2), "validation": (3,)}.items():
+        (tmp_path / split / "videos").mkdir(parents=True)
+        records = []
+        for seed in clips:
+            os.link(videos / f"clip{seed}.mp4", tmp_path / split / "videos" / f"clip{seed}.mp4")
+            records.append({"file_name": f"clip{seed}", "label_state": 47, "label_state_admin": -1, "camera_id": seed})
+        (tmp_path / split / f"metadata_{split}.json").write_text(json.dumps(records))
+    return tmp_path
+
+
+def command(*arguments):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return {"args": [sys.executable, str(SCRIPT), *map(str, arguments)], "env": environment}
+
+
+def start(*arguments):
+    return subprocess.run(**command(*arguments), capture_output=True, text=True, timeout=120)
+
+
+def call(capsys, monkeypatch, *arguments):
+    """The script in this process: its exit status and what it wrote on stderr."""
+    specification = importlib.util.spec_from_file_location("prepare_rise", SCRIPT)
+    script = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(script)
+    monkeypatch.setattr(sys, "argv", ["prepare_rise.py", *map(str, arguments)])
+    try:
+        script.run(script.main)
+        status = 0
+    except SystemExit as stop:
+        status = stop.code
+    return status, capsys.readouterr().err
+
+
+def shards(folder):
+    return {path.name: path.read_bytes() for path in sorted((folder / "data").iterdir())}
+
+
+def test_rise_folders_become_a_dataset(rise, tmp_path):
+    import datasets
+
+    output = tmp_path / "smoke"
+    done = start(
+        "--split", f"train={rise / 'train'}", "--split", f"validation={rise / 'validation'}",
+        "--output", output, "--num-proc", 2, "--size", 32,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    loaded = datasets.load_dataset(str(output), cache_dir=str(tmp_path / "cache"))
+    assert set(loaded) == {"train", "validation"}
+    rows = list(loaded["train"])
+    order = [(row["clip_id"], row["frame_index"]) for row in rows]
+    assert order == sorted(order)
+    assert {row["label"] for row in rows} == {47} and {row["camera"] for row in rows} == {0, 1, 2}
+    assert {row["view"] for row in rows} == {row["time"] for row in rows} == {None}
+    for row in rows:
+        image, alpha = np.array(row["image"]), np.array(row["alpha"])
+        assert image.shape == (32, 32, 3) and alpha.shape == (32, 32) and image.dtype == alpha.dtype == np.uint8
+        assert (image[alpha == 0] == 0).all() and 0.0003 <= (alpha >= 8).mean() <= 0.85
+    assert not (output / ".clips").exists() and (output / "contact_sheet.png").stat().st_size > 1000
+    assert json.loads((output / "dropped.json").read_text()) == []
+    for path in output.rglob("*"):
+        assert path.is_dir() or str(tmp_path).encode() not in path.read_bytes(), f"{path.name} holds a local path"
+
+
+def test_the_result_does_not_depend_on_processes_or_on_a_stop(videos, tmp_path, capsys, monkeypatch):
+    options = ("--input", videos, "--validation-fraction", 0.25, "--size", 32, "--keep-clips")
+    assert call(capsys, monkeypatch, *options, "--output", tmp_path / "whole")[0] == 0
+    stopped = (*options, "--output", tmp_path / "stopped")
+    process = subprocess.Popen(**command(*stopped, "--num-proc", 2), stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("stopped/.clips/*/*.npz")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130 and not (tmp_path / "stopped" / "README.md").exists()
+    finished = {path: path.stat().st_mtime_ns for path in tmp_path.glob("stopped/.clips/*/*.npz")}
+    assert finished and not list(tmp_path.glob("stopped/**/*.tmp"))
+    assert call(capsys, monkeypatch, *stopped)[0] == 0
+    assert all(path.stat().st_mtime_ns == then for path, then in finished.items())
+    assert shards(tmp_path / "stopped") == shards(tmp_path / "whole")
+
+
+def test_a_truncated_clip_is_listed_and_the_rest_goes_on(rise, tmp_path, capsys, monkeypatch):
+    path = rise / "train" / "videos" / "clip1.mp4"
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content[: len(content) // 2])
+    output = tmp_path / "smoke"
+    status, _ = call(capsys, monkeypatch, "--split", f"train={rise / 'train'}", "--output", output, "--size", 32)
+    assert status == 0
+    dropped = json.loads((output / "dropped.json").read_text())
+    assert [(entry["clip_id"], entry["reason"]) for entry in dropped] == [("clip1", "unreadable")]
+    assert "clip: unreadable | 1" in (output / "README.md").read_text()
+
+
+def test_mistakes_end_in_one_sentence(rise, tmp_path, capsys, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "a.mp4").write_text("no video")
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "thesis.tex").touch()
+    train, output = f"train={rise / 'train'}", tmp_path / "smoke"
+    for options, words in [
+        (("--split", f"train={tmp_path / 'absent'}"), "absent"),
+        (("--split", f"train={tmp_path / 'empty'}"), "No videos"),
+        (("--split", "train"), "NAME=SOURCE"),
+        (("--split", train, "--split", train), "NAME=SOURCE"),
+        (("--split", train, "--split", f"test={rise / 'train'}"), "in two splits"),
+        (("--split", train, "--labels", "32"), "its labels are [47]"),
+        (("--split", train, "--labels", "smoke"), "labels are smoke"),
+        (("--split", train, "--size", "0"), "size is 0"),
+        (("--split", train, "--num-proc", "0"), "num-proc is 0"),
+        (("--split", train, "--videos", tmp_path / "empty"), "No videos"),
+        (("--split", train, "--output", tmp_path / "taken"), "something else ('thesis.tex')"),
+        (("--input", tmp_path / "broken"), "Cannot split 1 clip"),
+        (("--split", f"train={tmp_path / 'broken'}"), "unreadable: 1"),
+        (("--split", train, "--size", "128"), "too small: 3"),
+    ]:
+        status, message = call(capsys, monkeypatch, "--output", output, *options)
+        assert status == 2 and words in message, (options, message)
+        assert message.splitlines()[-1].startswith("error: ") and "Traceback" not in message
+        assert not (output / "README.md").exists()
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared RISE clips are not here (SMOKE_VQ_SHARED)")
+def test_real_clips_give_smoke_on_black(tmp_path, capsys, monkeypatch):
+    import datasets
+
+    records = json.loads((SHARED / "validation" / "metadata_validation.json").read_text())
+    chosen = [record for record in records if record["label_state"] == 23][:60:12]
+    (tmp_path / "some.json").write_text(json.dumps(chosen))
+    status, message = call(
+        capsys, monkeypatch, "--split", f"train={tmp_path / 'some.json'}",
+        "--videos", SHARED / "validation" / "videos", "--output", tmp_path / "smoke",
+    )  # fmt: skip
+    assert status == 0, message
+    frames = datasets.load_dataset(str(tmp_path / "smoke"), split="train", cache_dir=str(tmp_path / "cache"))
+    alphas = np.stack([np.array(alpha) for alpha in frames["alpha"]])
+    assert len(set(frames["clip_id"])) >= 3 and len(frames) > 60
+    assert (alphas == 0).mean() > 0.5 and alphas.max() > 150

@@ -1,0 +1,143 @@
+"""A codebook that starts on the data and whose dead codes come back."""
+
+import pytest
+import torch
+from training_runs import batch
+
+K = 32
+
+
+def latents_of(objective, frames) -> torch.Tensor:
+    """(N, D), float32, as the keeper sees them."""
+    with torch.no_grad():
+        latents = objective.player.unwrapped.encode(frames["pixel_values"]).latents
+    return latents.float().permute(0, 2, 3, 1).flatten(0, 2)
+
+
+def one_step(objective, frames, step: int = 1) -> None:
+    objective.begin_step([frames], step)
+    with objective.accelerator.accumulate(objective.player.network):
+        objective.step(frames)
+    objective.end_step(step)
+
+
+def test_kmeans_start_puts_every_code_where_data_are(objective):
+    trained = objective(codebook_init_vectors=512)
+    frames = batch(8)
+    vectors = latents_of(trained, frames)
+    trained.begin_training([frames])
+    codebook = trained.player.unwrapped.quantizer.codebook.detach().float()
+    nearest = torch.cdist(vectors, codebook).argmin(dim=1)
+    assert torch.bincount(nearest, minlength=K).min() > 0
+    low, high = vectors.min(dim=0).values, vectors.max(dim=0).values
+    assert ((codebook >= low - 1e-5) & (codebook <= high + 1e-5)).all()
+    assert torch.equal(trained.player.ema.shadow_params[position(trained)].float(), codebook)
+
+
+def test_kmeans_start_takes_the_latents_it_was_asked_for(objective):
+    trained = objective(codebook_init_vectors=130)  # a frame gives 64
+    taken = []
+
+    def batches():
+        for seed in range(5):
+            taken.append(seed)
+            yield batch(1, seed)
+
+    trained.begin_training(batches())
+    assert taken == [0, 1, 2]
+
+
+def test_zero_vectors_keep_the_codebook(objective):
+    trained = objective(codebook_init_vectors=0)
+    before = trained.player.unwrapped.quantizer.codebook.detach().clone()
+    trained.begin_training([batch(8)])
+    assert torch.equal(trained.player.unwrapped.quantizer.codebook, before)
+
+
+def test_too_few_latents_for_the_codes(objective):
+    trained = objective(codebook_init_vectors=512)
+    small = {name: tensor[..., :4, :4] for name, tensor in batch(1).items()}
+    with pytest.raises(ValueError, match=r"give 4 latents for 32 codes: use more frames, fewer codes, or"):
+        trained.begin_training([small])
+
+
+def position(trained) -> int:
+    codebook = trained.player.unwrapped.quantizer.codebook
+    return next(i for i, p in enumerate(trained.player.unwrapped.parameters()) if p is codebook)
+
+
+def kill_codes(trained, expected: float) -> tuple[list[int], list[int]]:
+    """Give codes 3 and 7 a running use just under the threshold, and 11 one just over it."""
+    share = expected / 32 / 0.99  # the decay of this step takes 1 %
+    trained.keeper.usage = torch.full((K,), expected)
+    far = trained.player.unwrapped.quantizer.codebook.detach().clone()
+    far[[3, 7, 11]] = 1e3  # nobody uses them in this step
+    trained.player.unwrapped.quantizer.codebook.data.copy_(far)
+    trained.keeper.usage[[3, 7]] = share * 0.99
+    trained.keeper.usage[11] = share * 1.01
+    return [3, 7], [11]
+
+
+def test_codes_under_a_32nd_of_their_share_are_revived_and_no_others(objective):
+    trained = objective(codebook_init_vectors=512, revive_every=2, lr=0.0)
+    frames = batch(8)
+    trained.begin_training([frames])
+    one_step(trained, frames, 1)
+    expected = 8 * 64 / K
+    dead, alive = kill_codes(trained, expected)
+    codebook = trained.player.unwrapped.quantizer.codebook
+    before, vectors = codebook.detach().clone(), latents_of(trained, frames)
+    one_step(trained, frames, 2)
+    changed = (codebook.detach() != before).any(dim=1).nonzero().flatten().tolist()
+    assert changed == dead and set(alive).isdisjoint(changed)
+    for code in dead:
+        assert (vectors - codebook[code].detach().float()).abs().sum(dim=1).min() < 1e-5  # on a latent of this step
+    assert trained.keeper.num_revived == 2
+    assert trained.keeper.usage[dead].tolist() == [expected] * 2
+
+
+def test_revived_rows_lose_their_moments_and_take_their_average_along(objective):
+    trained = objective(codebook_init_vectors=512, revive_every=2)
+    frames = batch(8)
+    trained.begin_training([frames])
+    one_step(trained, frames, 1)
+    dead, _ = kill_codes(trained, 8 * 64 / K)
+    codebook = trained.player.unwrapped.quantizer.codebook
+    state = trained.player.optimizer.optimizer.state[codebook]
+    for name in ("exp_avg", "exp_avg_sq"):
+        state[name].fill_(1.0)
+    one_step(trained, frames, 2)
+    for name in ("exp_avg", "exp_avg_sq"):
+        assert (state[name][dead] == 0).all()
+        assert (state[name].abs().sum(dim=1) > 0).sum() == K - len(dead)
+    assert torch.equal(trained.player.ema.shadow_params[position(trained)][dead], codebook[dead].detach())
+
+
+def test_no_revival_between_times_nor_after_the_last(objective):
+    frames = batch(8)
+    for step, num_steps in ((1, 100), (6, 7)):  # not a multiple of revive_every; behind 0.8 of the training
+        trained = objective(num_steps, codebook_init_vectors=512, revive_every=2)
+        trained.begin_training([frames])
+        kill_codes(trained, 8 * 64 / K)
+        one_step(trained, frames, step)
+        assert trained.keeper.num_revived == 0
+
+
+def test_revival_can_be_switched_off(objective):
+    trained = objective(codebook_init_vectors=512, revive_every=0)
+    frames = batch(8)
+    trained.begin_training([frames])
+    one_step(trained, frames, 2)
+    assert trained.keeper.usage is None and trained.keeper.num_revived == 0
+
+
+def test_state_is_kept(objective):
+    trained = objective(codebook_init_vectors=512, revive_every=2)
+    frames = batch(8)
+    trained.begin_training([frames])
+    one_step(trained, frames)
+    state = trained.keeper.state_dict()
+    other = objective(codebook_init_vectors=512, revive_every=2)
+    other.keeper.load_state_dict(state)
+    assert torch.equal(other.keeper.usage, trained.keeper.usage)
+    assert other.keeper.num_revived == trained.keeper.num_revived

@@ -1,0 +1,253 @@
+"""A run that was broken off and resumed is the run that was not, to the last bit; anything else is refused."""
+
+import json
+import shutil
+
+import pytest
+import yaml
+from training_runs import FLAGS, Killed, assert_same_run, history, run, signalled, smoke, weights
+
+from smoke_vq import SmokeVQVAE
+from smoke_vq.training.checkpoint import list_checkpoints
+
+
+@pytest.mark.parametrize(
+    ("number", "step", "code", "resumes_from"),
+    [
+        ("SIGKILL", 11, -9, 10),  # in the third epoch, behind the checkpoint of the second
+        ("SIGINT", 7, 130, 7),  # in the middle of an epoch
+        ("SIGTERM", 5, 130, 5),  # after the last step of an epoch, before its validation
+    ],
+)
+def test_killed_or_interrupted(train, data, tmp_path, quick_revival, number, step, code, resumes_from):
+    assert train("--run-name unbroken").code == 0
+    flags = f"--dataset {data} --output-dir {tmp_path} {FLAGS}"
+    broken = signalled("train_vqvae.py", flags, number, step)
+    assert broken.code == code, broken.err
+    folder = tmp_path / "run"
+    if number == "SIGKILL":
+        with (folder / "history.jsonl").open("a") as file:
+            file.write('{"step": 12, "train/to')  # a line that the kill tore
+    else:
+        assert f"Stopped at step {step} of 15. Go on with the same command and --resume." in broken.out
+        assert "Traceback" not in broken.err and broken.err.rstrip().endswith("Stopped.")
+    resumed = train("--resume")
+    assert resumed.code == 0, resumed.err
+    assert f"checkpoint-{resumes_from:08d}, step {resumes_from} of 15" in resumed.out
+    assert_same_run(folder, tmp_path / "unbroken")
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_killed_before_the_first_checkpoint_starts_again(train, tmp_path, finished_run, kill_after, step):
+    kill_after(step)
+    with pytest.raises(Killed):
+        train()
+    kill_after(None)
+    resumed = train("--resume")
+    assert resumed.code == 0 and "has no checkpoint yet: starting from the first step" in resumed.out
+    assert_same_run(tmp_path / "run", finished_run)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "--gradient-accumulation-steps 2 --batch-size 4",
+        "--ema-decay 0",
+        "--log-every 3",
+        "--checkpoint-steps 5",
+        "--validate-every 2",
+        "--mixed-precision bf16",
+    ],
+)
+def test_broken_off_and_resumed_with(train, tmp_path, quick_revival, kill_after, flags):
+    assert train(f"--run-name unbroken {flags}").code == 0
+    kill_after(12 if "--log-every 3" in flags else 11)
+    with pytest.raises(Killed):
+        train(flags)
+    kill_after(None)
+    resumed = train(f"--resume {flags}")
+    assert resumed.code == 0, resumed.err
+    assert_same_run(tmp_path / "run", tmp_path / "unbroken")
+
+
+def test_revival_happens_in_these_runs(train, tmp_path, quick_revival, monkeypatch):
+    """Or their equality would say nothing about it."""
+    from smoke_vq.training.codebook_keeper import CodebookKeeper
+
+    kept, end_step = [], CodebookKeeper.end_step
+    monkeypatch.setattr(CodebookKeeper, "end_step", lambda self, step: (end_step(self, step), kept.append(self))[0])
+    assert train().code == 0
+    assert kept[-1].num_revived > 0
+
+
+@pytest.fixture
+def parquet(write_dataset, rows):
+    return write_dataset("smoke", {"train": rows(40), "validation": rows(10, seed=1)})
+
+
+@pytest.mark.parametrize("flags", ["--packed false --num-workers 1", "--streaming --frames-per-epoch 40"])
+def test_broken_off_and_resumed_from_files(train, parquet, tmp_path, kill_after, monkeypatch, flags):
+    monkeypatch.setattr("datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)  # 5 s whenever a stream is left
+    flags = f"--dataset {parquet} {flags}"
+    assert train(f"--run-name unbroken {flags}").code == 0
+    kill_after(12)
+    with pytest.raises(Killed):
+        train(flags)
+    kill_after(None)
+    resumed = train(f"--resume {flags}")
+    assert resumed.code == 0, resumed.err
+    assert_same_run(tmp_path / "run", tmp_path / "unbroken")
+
+
+def test_packed_and_decoded_on_the_way_give_the_same_losses(train, parquet, tmp_path):
+    for name in ("true", "false"):
+        assert train(f"--dataset {parquet} --packed {name} --num-workers 0 --run-name {name} --epochs 1").code == 0
+    assert history(tmp_path / "true") == history(tmp_path / "false")
+
+
+def test_killed_during_a_validation(train, tmp_path, finished_run, kill_after, monkeypatch):
+    """After the validation was written down and before its checkpoint: it is not written down twice."""
+    from smoke_vq.training.trainer import Trainer
+
+    def die(self):
+        if self.step == 10:
+            raise Killed
+        record(self)
+
+    record = Trainer._record_samples
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_record_samples", die)
+        with pytest.raises(Killed):
+            train()
+    assert train("--resume").code == 0
+    assert_same_run(tmp_path / "run", finished_run)
+
+
+def test_a_finished_run_resumed_is_finished_at_once(train, copied_run, finished_run):
+    ended = train("--resume")
+    assert ended.code == 0, ended.err
+    assert_same_run(copied_run, finished_run)
+    assert (copied_run / "best/metrics.json").read_text() == (finished_run / "best/metrics.json").read_text()
+
+
+def test_a_finished_run_goes_on_for_longer(train, copied_run, finished_run):
+    ended = train("--resume --epochs 4")
+    assert ended.code == 0, ended.err
+    assert "Going on with epochs = 4, which was 3." in ended.out
+    assert history(copied_run)[: len(history(finished_run))] == history(finished_run)
+    assert max(step for step, *_ in history(copied_run)) == 20
+
+
+def test_more_steps_go_on_in_the_middle_of_the_epoch(train, tmp_path):
+    """7 steps of 5 an epoch, then up to 10: the frames are those of 10 in one go."""
+    constant = "--lr-scheduler constant --revive-every 0"
+    assert train(f"{constant} --max-steps 10 --run-name whole").code == 0
+    assert train(f"{constant} --max-steps 7").code == 0
+    assert train(f"{constant} --max-steps 10 --resume").code == 0
+    assert history(tmp_path / "run") == history(tmp_path / "whole")
+    assert weights(tmp_path / "run/last") == weights(tmp_path / "whole/last")
+
+
+def test_the_best_model_survives_a_kill_and_an_older_checkpoint(train, copied_run):
+    """best/ may be newer than the last checkpoint; what is said about it is what lies there."""
+    for checkpoint in list_checkpoints(copied_run / "checkpoints")[1:]:
+        shutil.rmtree(checkpoint)
+    best = json.loads((copied_run / "best/validation.json").read_text())
+    assert best["step"] == 15
+    before = weights(copied_run / "best")
+    ended = train("--resume --lr 0 --max-steps 13")
+    assert ended.code == 0, ended.err
+    assert json.loads((copied_run / "best/validation.json").read_text()) == best
+    assert weights(copied_run / "best") == before and "Best model (step 15)" in ended.out
+
+
+@pytest.mark.parametrize("moment", range(8))
+def test_killed_during_an_export_leaves_a_best_model(train, copied_run, monkeypatch, moment):
+    """At any move of a file."""
+    from pathlib import Path
+
+    calls, replace, unlink = [], Path.replace, Path.unlink
+
+    def counted(real):
+        def move(self, *args, **kwargs):
+            if copied_run in self.parents and self.parent.name.startswith("best"):
+                calls.append(self)
+                if len(calls) > moment:
+                    raise Killed
+            return real(self, *args, **kwargs)
+
+        return move
+
+    (copied_run / "best/validation.json").write_text(json.dumps({"step": 1, "masked_mse": 99.0}))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", counted(replace))
+        patch.setattr(Path, "unlink", counted(unlink))
+        with pytest.raises(Killed):
+            train("--resume --epochs 4")
+    SmokeVQVAE.from_pretrained(copied_run / "best")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("--seed 1", "had seed = 0 and cannot go on with 1: set it back, or start another run"),
+        ("--batch-size 4", "had batch_size = 8 and cannot go on with 4"),
+        ("--model.latent_channels 4", "had model = "),
+        ("--run-name other", "There is no run to resume in"),
+    ],
+)
+def test_another_run_is_not_resumed(train, copied_run, flags, said):
+    before = {path: path.stat().st_mtime_ns for path in copied_run.rglob("*")}
+    ended = train(f"--resume {flags}")
+    assert ended.code == 2 and said in ended.err
+    assert {path: path.stat().st_mtime_ns for path in copied_run.rglob("*")} == before
+    assert not (copied_run.parent / "other").exists()
+
+
+def test_other_data_are_refused(train, copied_run, tmp_path):
+    folder = tmp_path / "others"
+    folder.mkdir()
+    smoke(40, seed=5).save(folder / "train.safetensors")
+    smoke(10, seed=1).save(folder / "validation.safetensors")
+    ended = train(f"--resume --dataset {folder}")
+    assert ended.code == 2 and "The training data are not those that" in ended.err
+
+
+def test_the_same_data_may_move(train, copied_run, data, tmp_path):
+    moved = shutil.copytree(data, tmp_path / "moved")
+    assert train(f"--resume --dataset {moved}").code == 0
+
+
+def test_another_number_of_processes_is_refused(train, copied_run):
+    from smoke_vq.training.checkpoint import _digest
+
+    newest = list_checkpoints(copied_run / "checkpoints")[-1]
+    state = json.loads((newest / "trainer_state.json").read_text())
+    (newest / "trainer_state.json").write_text(json.dumps(state | {"num_processes": 4}))
+    manifest = json.loads((newest / "manifest.json").read_text())
+    manifest["trainer_state.json"] = _digest(newest / "trainer_state.json")
+    (newest / "manifest.json").write_text(json.dumps(manifest))
+    ended = train("--resume")
+    assert ended.code == 2 and "was written by 4 process(es) and cannot go on with 1" in ended.err
+
+
+def test_a_damaged_checkpoint_is_refused_and_the_older_one_serves(train, copied_run, finished_run):
+    newest = list_checkpoints(copied_run / "checkpoints")[-1]
+    file = newest / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-9] ^= 4
+    file.write_bytes(content)
+    ended = train("--resume")
+    assert ended.code == 2
+    assert "is damaged: model.safetensors has changed; delete it to use an older one" in ended.err
+    shutil.rmtree(newest)
+    assert train("--resume").code == 0
+    assert history(copied_run) == history(finished_run)
+
+
+def test_a_run_in_a_file_of_arguments(train, copied_run):
+    """training_arguments.yaml of a run is a configuration."""
+    values = yaml.safe_load((copied_run / "training_arguments.yaml").read_text())
+    ended = run("train_vqvae.py", f"--config {copied_run / 'training_arguments.yaml'} --output-dir {copied_run.parent} "
+                f"--run-name {copied_run.name} --resume")
+    assert values["run_name"] == "unbroken" and ended.code == 0, ended.err

@@ -1,0 +1,63 @@
+"""What each of two processes does for test_distributed.py: some steps on its half of a batch, and a report of its state."""
+
+import sys
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+
+def halves() -> list[dict[str, torch.Tensor]]:
+    """Four frames of little smoke, four of much."""
+    from training_runs import batch
+
+    whole = batch(8)
+    order = whole["mask"].sum(dim=(1, 2, 3)).argsort()
+    return [{name: tensor[order][part] for name, tensor in whole.items()} for part in (slice(0, 4), slice(4, 8))]
+
+
+def learn(parts: list[dict[str, torch.Tensor]]) -> dict:
+    """Start a codebook, take one step, then eleven more with revivals; `parts` has this process's half."""
+    from accelerate import Accelerator
+    from training_runs import MODEL
+
+    from smoke_vq import SmokeVQVAE
+    from smoke_vq.training import VQVAEArguments, VQVAEObjective, codebook_keeper
+
+    codebook_keeper.USAGE_DECAY = 0.2
+    accelerator = Accelerator(cpu=True)
+    rank = accelerator.process_index
+    half = parts[rank] if accelerator.num_processes > 1 else {n: torch.cat([p[n] for p in parts]) for n in parts[0]}
+    torch.manual_seed(0)
+    arguments = VQVAEArguments(
+        dataset="blobs", lr=1e-3, warmup_steps=0, lr_scheduler="constant", codebook_init_vectors=512, revive_every=3
+    )
+    trained = VQVAEObjective(accelerator, SmokeVQVAE(**MODEL).double(), arguments, num_steps=100)
+    network = trained.player.unwrapped
+    report = {"processes": accelerator.num_processes}
+    trained.begin_training([half])
+    report["start"] = network.quantizer.codebook.detach().clone()
+    for step in range(1, 13):
+        trained.begin_step([half], step)
+        with accelerator.accumulate(trained.player.network):
+            losses = trained.step(half)
+        if step == 1:
+            moments = trained.player.optimizer.optimizer.state
+            report["gradients"] = [moments[p]["exp_avg"].clone() for p in network.parameters()]
+            report["losses"] = {name: float(accelerator.reduce(loss, "mean")) for name, loss in losses.items()}
+        if step in (1, 12):
+            report[f"weights after {step}"] = [p.detach().clone() for p in network.parameters()]
+        trained.end_step(step)
+    report |= {"end": network.quantizer.codebook.detach().clone(), "revived": trained.keeper.num_revived}
+    report["usage"] = trained.keeper.usage
+    accelerator.end_training()
+    return report
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    result = learn(halves())
+    import os
+
+    torch.save(result, Path(sys.argv[1]) / f"rank-{os.environ['RANK']}.pt")

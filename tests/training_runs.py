@@ -1,0 +1,220 @@
+"""Runs of the real scripts on tiny data: in this process where that will do, in another where it has to die."""
+
+import contextlib
+import dataclasses
+import io
+import json
+import os
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from accelerate.state import AcceleratorState, GradientState, PartialState
+
+from smoke_vq.data.frames import PackedFrames
+from smoke_vq.training import codebook_keeper, records
+
+ROOT = Path(__file__).resolve().parent.parent
+SIZE = 16
+MODEL = {
+    "sample_size": SIZE,
+    "latent_channels": 8,
+    "encoder_block_out_channels": [8, 16],
+    "decoder_block_out_channels": [16, 8],
+    "layers_per_block": 1,
+    "num_vq_embeddings": 32,
+}
+# 40 frames in batches of 8: 5 steps an epoch, 15 in all. A checkpoint every 4 steps lies in the middle of epochs.
+FLAGS = (
+    "--batch-size 8 --epochs 3 --lr 1e-3 --warmup-steps 2 --codebook-init-vectors 512 --revive-every 3 --num-images 3 "
+    "--log-every 1 --checkpoint-steps 4 --checkpoint-every 1 --num-threads 1 "
+) + " ".join(f"--model.{key} {json.dumps(value, separators=(',', ':'))}" for key, value in MODEL.items())
+
+# Runs a script that sends itself a signal once the history has the losses of a step.
+DRIVER = """
+import os, runpy, signal, sys
+from smoke_vq.training import codebook_keeper, records
+
+codebook_keeper.USAGE_DECAY = 0.2  # codes die within the few steps of a test
+number, step, sys.argv = signal.Signals[sys.argv[1]], int(sys.argv[2]), sys.argv[3:]
+add = records.History.add
+
+def add_and_signal(self, at, figures):
+    add(self, at, figures)
+    if at == step and "train/total" in figures and os.environ.get("RANK", "0") == "0":
+        os.kill(os.getpid(), number)
+
+records.History.add = add_and_signal
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing in the library catches it."""
+
+
+@dataclasses.dataclass
+class Ended:
+    code: int
+    out: str
+    err: str
+
+
+def smoke(count: int, seed: int = 0, size: int = SIZE) -> PackedFrames:
+    """Blobs of different sizes on black, with alpha."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:size, :size] / size
+    centre = rng.uniform(0.3, 0.7, (2, count, 1, 1))
+    blob = np.clip(1 - rng.uniform(3, 30, (count, 1, 1)) * ((y - centre[0]) ** 2 + (x - centre[1]) ** 2), 0, 1)
+    images = (255 * blob[..., None] * rng.uniform(0.4, 1, (count, size, size, 3))).round().astype(np.uint8)
+    alphas = (255 * blob).round().astype(np.uint8)
+    return PackedFrames(torch.from_numpy(images), torch.from_numpy(alphas), "blobs")
+
+
+def reset_accelerate() -> None:
+    AcceleratorState._reset_state(True)
+    GradientState._reset_state()
+    PartialState._reset_state()
+
+
+def run(script: str, flags: str) -> Ended:
+    """Run a script in this process, as if it were its own."""
+    reset_accelerate()
+    out, err, argv, code = io.StringIO(), io.StringIO(), sys.argv, 0
+    sys.argv = [str(ROOT / "scripts" / script), *flags.split()]
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as stop:
+        code = stop.code or 0
+    finally:
+        sys.argv = argv
+        reset_accelerate()
+    return Ended(code, out.getvalue(), err.getvalue())
+
+
+def launch(words: list, check: bool = True, **environment: str) -> Ended:
+    """Run a command in a process of its own, on the CPU, from the root of the repository."""
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", **environment}
+    command = [sys.executable, *map(str, words)]
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
+    if check:
+        assert ended.returncode == 0, ended.stderr[-3000:]
+    return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+
+def signalled(script: str, flags: str, number: str, step: int, processes: int = 1) -> Ended:
+    """Run a script that gets signal `number` (on its first process) after `step`."""
+    driver = Path(flags.split("--output-dir ")[1].split()[0]) / "driver.py"
+    driver.parent.mkdir(parents=True, exist_ok=True)
+    driver.write_text(DRIVER)
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"] if processes > 1 else []
+    return launch([*launcher, driver, number, step, ROOT / "scripts" / script, *flags.split()], check=False)
+
+
+def history(folder: Path, kind: str = "train/") -> list[tuple]:
+    """(step, name, value) of each loss or figure, in the order of the file; no speeds, which no two runs share."""
+    lines = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    return [(line["step"], name, value) for line in lines for name, value in line.items() if name.startswith(kind)]
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "diffusion_pytorch_model.safetensors").read_bytes()
+
+
+def assert_same_run(found: Path, expected: Path) -> None:
+    """Losses and validation figures at every step, and the exported weights, to the last bit."""
+    for kind in ("train/", "validation/"):
+        assert len(history(expected, kind)) > 0
+        assert history(found, kind) == history(expected, kind)
+    for name in ("best", "last"):
+        assert weights(found / name) == weights(expected / name)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "blobs"
+    folder.mkdir()
+    smoke(40).save(folder / "train.safetensors")
+    smoke(10, seed=1).save(folder / "validation.safetensors")
+    return folder
+
+
+@pytest.fixture
+def train(data, tmp_path):
+    """Run train_vqvae.py with tiny defaults, into `tmp_path`, and with more flags, which win."""
+    return lambda flags="": run("train_vqvae.py", f"--dataset {data} --output-dir {tmp_path} {FLAGS} {flags}")
+
+
+@pytest.fixture
+def quick_revival(monkeypatch):
+    """Codes die within the few steps of a test."""
+    monkeypatch.setattr(codebook_keeper, "USAGE_DECAY", 0.2)
+
+
+@pytest.fixture
+def kill_after(monkeypatch):
+    """A function that makes the next run break off, with nothing put in order, after the losses of a step."""
+
+    def arm(step: int | None) -> None:
+        def add_and_die(self, at, figures):
+            add(self, at, figures)
+            if at == step and "train/total" in figures:
+                raise Killed
+
+        monkeypatch.setattr(records.History, "add", add_and_die)
+
+    add = records.History.add
+    return arm
+
+
+@pytest.fixture(scope="session")
+def finished_run(data, tmp_path_factory) -> Path:
+    """The folder of an unbroken run; tests that change it copy it."""
+    folder = tmp_path_factory.mktemp("runs")
+    ended = run("train_vqvae.py", f"--dataset {data} --output-dir {folder} --run-name unbroken {FLAGS}")
+    assert ended.code == 0, ended.err
+    (folder / "unbroken" / "stdout.txt").write_text(ended.out)
+    return folder / "unbroken"
+
+
+@pytest.fixture
+def copied_run(finished_run, tmp_path) -> Path:
+    """A copy of the unbroken run as `tmp_path/run`, the folder of the fixture `train`."""
+    return shutil.copytree(finished_run, tmp_path / "run")
+
+
+@pytest.fixture
+def objective():
+    """A function (arguments...) -> a VQVAEObjective over a tiny float64 model, on one process."""
+    from accelerate import Accelerator
+    from accelerate.utils import GradientAccumulationPlugin
+
+    from smoke_vq import SmokeVQVAE
+    from smoke_vq.training import VQVAEArguments, VQVAEObjective
+
+    def build(num_steps: int = 100, **changes) -> VQVAEObjective:
+        reset_accelerate()
+        arguments = VQVAEArguments(dataset="blobs", warmup_steps=0, lr_scheduler="constant", **changes)
+        steps = arguments.gradient_accumulation_steps
+        plugin = GradientAccumulationPlugin(num_steps=steps, sync_with_dataloader=False)
+        accelerator = Accelerator(cpu=True, gradient_accumulation_plugin=plugin)
+        torch.manual_seed(0)
+        return VQVAEObjective(accelerator, SmokeVQVAE(**MODEL).double(), arguments, num_steps)
+
+    yield build
+    reset_accelerate()
+
+
+def batch(count: int, seed: int = 0) -> dict[str, torch.Tensor]:
+    """What a loader gives, in float64."""
+    from smoke_vq.data.processor import SmokeImageProcessor
+
+    frames, processor = smoke(count, seed), SmokeImageProcessor(size=SIZE)
+    pixel_values = processor.to_pixel_values(frames.images)
+    return {"pixel_values": pixel_values.double(), "mask": processor.to_mask(pixel_values, frames.alphas).double()}
