@@ -1,7 +1,7 @@
 """Cut smoke out of RISE clips, or of any folder of static-camera videos, into a dataset of frames on black.
 
-    python scripts/prepare_rise.py --split train=rise/train --split validation=rise/validation --output rise64
-    python scripts/prepare_rise.py --input videos --validation-fraction 0.1 --output smoke64
+python scripts/prepare_rise.py --split train=rise/train --split validation=rise/validation --output-dir data/rise64
+python scripts/prepare_rise.py --input videos --validation-fraction 0.1 --output-dir data/smoke64
 
 A source is a folder in RISE's layout (videos/ and a metadata*.json), a RISE metadata file, or a folder of videos.
 An interrupted run goes on where it stopped when it is started again with the same settings.
@@ -11,7 +11,8 @@ import argparse
 
 from smoke_vq.command import run
 from smoke_vq.data.matting import MATTINGS
-from smoke_vq.data.rise import POSITIVE_LABELS, Preparation, list_clips, prepare, split_clips
+from smoke_vq.data.rise import POSITIVE_LABELS, list_clips, split_clips
+from smoke_vq.data.rise_preparation import Preparation, prepare
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -19,7 +20,7 @@ def parse_arguments() -> argparse.Namespace:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--split", action="append", metavar="NAME=SOURCE", help="one split; repeat for others")
     source.add_argument("--input", metavar="SOURCE", help="one source, split by clip into train and validation")
-    parser.add_argument("--output", required=True, help="new or empty folder for the dataset")
+    parser.add_argument("--output-dir", required=True, help="new or empty folder for the dataset")
     parser.add_argument("--videos", help="folder of the metadata's clips (default: videos/ beside it or one folder up)")
     parser.add_argument("--validation-fraction", type=float, default=0.1, help="with --input (default: 0.1)")
     parser.add_argument("--seed", type=int, default=0, help="of the split of --input")
@@ -30,7 +31,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--min-coverage", type=float, default=0.0003, help="smallest share of smoke in a kept frame")
     parser.add_argument("--max-coverage", type=float, default=0.85, help="largest share of smoke in a kept frame")
     parser.add_argument("--num-proc", type=int, default=1, help="processes; the result does not depend on it")
-    parser.add_argument("--keep-clips", action="store_true", help="keep the finished clips in OUTPUT/.clips")
+    parser.add_argument("--keep-clips", action="store_true", help="keep the finished clips in OUTPUT_DIR/.clips")
     return parser.parse_args()
 
 
@@ -61,11 +62,11 @@ def main() -> None:
             if not (name.isidentifier() and equals and source) or name in splits:
                 raise ValueError(f"--split is '{entry}': expected NAME=SOURCE with a different name each time.")
             splits[name] = list_clips(source, labels, arguments.videos)
-    report = prepare(splits, arguments.output, preparation, arguments.num_proc, arguments.keep_clips)
+    report = prepare(splits, arguments.output_dir, preparation, arguments.num_proc, arguments.keep_clips)
     for split, entry in report.items():
         reasons = ", ".join(f"{name} {count}" for name, count in entry["reasons"].items()) or "none"
         print(f"{split}: {len(entry['kept'])} of {entry['clips']} clips, {entry['frames']} frames; dropped: {reasons}")
-    print(f"Wrote {arguments.output}: look at contact_sheet.png.")
+    print(f"Wrote {arguments.output_dir}: look at contact_sheet.png.")
 
 
 if __name__ == "__main__":

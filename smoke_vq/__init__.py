@@ -1,20 +1,34 @@
 """Discrete autoencoders for smoke plumes: 64x64 RGB frames to 8x8 grids of codes, and back.
 
-Importing this package loads torch and the part of diffusers that the models need. The image processor (transformers)
-and the datasets (pyarrow) are loaded when their names are first used.
+Names are imported when they are first used: the models bring torch and diffusers, the image processor transformers, the
+datasets pyarrow; a process that only decodes videos brings none of them.
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from .models import SmokeVQGAN, SmokeVQVAE
 from .version import __version__
 
-_LAZY = {"SmokeImageProcessor": "smoke_vq.data.processor", "load_frames": "smoke_vq.data.loading"}
+if TYPE_CHECKING:
+    from .data.loading import load_frames
+    from .data.processor import SmokeImageProcessor
+    from .models import SmokeVQGAN, SmokeVQVAE
+
+_HOMES = {
+    "SmokeImageProcessor": ".data.processor",
+    "SmokeVQGAN": ".models",
+    "SmokeVQVAE": ".models",
+    "load_frames": ".data.loading",
+}
 
 __all__ = ["SmokeImageProcessor", "SmokeVQGAN", "SmokeVQVAE", "__version__", "load_frames"]
 
 
 def __getattr__(name: str):
-    if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

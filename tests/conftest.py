@@ -77,7 +77,7 @@ def tiny_frames():
 
 @pytest.fixture
 def write_dataset(tmp_path):
-    """A function that writes rows {image, alpha} of PNG bytes as a Parquet dataset folder: (name, splits) -> its path."""
+    """A function (name, splits) that writes rows {image, alpha} of PNG bytes as a Parquet dataset folder."""
 
     def write(name: str, splits: dict[str, list[dict[str, bytes]]], num_shards: int = 1):
         from datasets import Dataset, Features
@@ -95,6 +95,14 @@ def write_dataset(tmp_path):
         return folder
 
     return write
+
+
+@pytest.fixture(scope="session")
+def no_sleep():
+    """datasets sleeps for 5 seconds where a shuffled Parquet stream ends or is collected, for Arrow's threads."""
+    import datasets
+
+    datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN = 0
 
 
 @pytest.fixture

@@ -46,7 +46,9 @@ def test_imports_go_down(path):
         return  # the door of the house opens on every floor
     assert part in FLOOR, f"{part} has no floor: place it in DESIGN.md and here"
     package = ["smoke_vq", *path.relative_to(PACKAGE).parent.parts]
-    wrong = {name for name in our_imports(path.read_text(), package) if name != part and FLOOR.get(name, 9) >= FLOOR[part]}
+    wrong = {
+        name for name in our_imports(path.read_text(), package) if name != part and FLOOR.get(name, 9) >= FLOOR[part]
+    }
     assert not wrong, f"{path} (floor {FLOOR[part]}) imports {sorted(wrong)}"
 
 

@@ -7,7 +7,7 @@ import torch
 
 from smoke_vq.data.frames import PackedFrames
 
-HEAVY = "datasets pyarrow lpips av pymatting cv2 gradio torchmetrics pandas matplotlib".split()
+HEAVY = ["datasets", "pyarrow", "lpips", "av", "pymatting", "cv2", "gradio", "torchmetrics", "pandas", "matplotlib"]
 
 
 def python(code: str) -> str:

@@ -27,7 +27,8 @@ class PackedFrames:
             )
         if alphas is not None and (alphas.dtype != torch.uint8 or alphas.shape != images.shape[:3]):
             raise ValueError(
-                f"{name}: expected alphas of {tuple(images.shape[:3])} uint8, found {alphas.dtype} {tuple(alphas.shape)}."
+                f"{name}: expected alphas of {tuple(images.shape[:3])} uint8, found {alphas.dtype} "
+                f"{tuple(alphas.shape)}."
             )
         self.images, self.alphas, self.name = images, alphas, name
 

@@ -14,7 +14,7 @@ MASK64 = (1 << 64) - 1
 
 
 def coin_flips(seed: int, epoch: int, rows: torch.Tensor) -> torch.Tensor:
-    """A fair coin for each row, the same whenever (seed, epoch, row) are: the top bit of splitmix64 (Steele et al., 2014)."""
+    """A fair coin for each (seed, epoch, row), always the same: the top bit of splitmix64 (Steele et al., 2014)."""
     start = (seed * 0x9E3779B97F4A7C15 + epoch * 0xD1B54A32D192ED03) & MASK64
     with np.errstate(over="ignore"):
         x = rows.cpu().numpy().astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(start)
@@ -111,7 +111,8 @@ class StreamLoader(FrameLoader):
     """The same batches from a stream (`stream_frames`), for data that is read over the network or as it is written.
 
     The order is that of `IterableDataset.shuffle(seed, buffer_size)` with `set_epoch`; an epoch is `frames_per_epoch`
-    frames, since a stream does not know its length. Resuming skips what was read.
+    frames, since a stream does not know its length. Each epoch reads the shards from their beginnings, in another
+    order: give it the length of the dataset, or the ends of the shards are never seen. Resuming skips what was read.
     """
 
     def __init__(self, dataset, frames_per_epoch: int, size: int, resize: bool, buffer_size: int = 4096, **kwargs):
@@ -124,16 +125,18 @@ class StreamLoader(FrameLoader):
         super().__init__(_StreamLength(frames_per_epoch), shuffle=True, **kwargs)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[dict[str, torch.Tensor]]:
-        dataset = self.dataset.skip(start * self.batch_size)
-        dataset.set_epoch(epoch)  # after skip, which forgets the epoch
-        stream = iter(dataset)
+        self.dataset.set_epoch(epoch)
+        # dataset.skip() would be faster, but forgets the epoch and reads the shards in the same order in each.
+        stream = islice(self.dataset, start * self.batch_size, None)
         for index in range(start, len(self)):
             try:
                 examples = list(islice(stream, self.batch_size))
             except (OSError, SyntaxError) as error:  # PIL's words for truncated and broken files
                 raise ValueError(f"Batch {index} of the stream cannot be read: {error}.") from error
             if len(examples) < self.batch_size:
-                raise ValueError(f"The stream ended after {index} batches of an epoch of {len(self)}: lower frames_per_epoch.")
+                raise ValueError(
+                    f"The stream ended after {index} batches of an epoch of {len(self)}: lower frames_per_epoch."
+                )
             batch = {
                 column: torch.stack([torch.from_numpy(self._array(example[column], column)) for example in examples])
                 for column in examples[0]
@@ -151,7 +154,9 @@ class StreamLoader(FrameLoader):
             return array
         if self.resize:
             return resize(array, self.size)
-        raise ValueError(f"The stream has a frame of {array.shape[1]}x{array.shape[0]}: expected {self.size}x{self.size}.")
+        raise ValueError(
+            f"The stream has a frame of {array.shape[1]}x{array.shape[0]}: expected {self.size}x{self.size}."
+        )
 
 
 class _StreamLength:

@@ -38,6 +38,9 @@ def load_frames(
         if frames.size != (size, size):
             raise ValueError(f"{file} holds frames of {frames.size[1]}x{frames.size[0]}: expected {size}x{size}.")
         return frames.select(max_frames)
+    packed_splits = sorted(other.stem for other in path.glob("*.safetensors"))
+    if packed_splits:
+        raise ValueError(f"{source} has no split {split!r}: found {packed_splits}.")
     dataset = open_dataset(source, split)
     if len(dataset) == 0:
         raise ValueError(f"Split {split!r} of {source} has no frames.")

@@ -22,8 +22,8 @@ def list_videos(folder: str | Path) -> list[Path]:
     return videos
 
 
-def read_video(path: str | Path, max_frames: int | None = None) -> np.ndarray:
-    """All frames of a video, or its first `max_frames`: (T, H, W, 3) uint8, RGB.
+def read_video(path: str | Path) -> np.ndarray:
+    """All frames of a video: (T, H, W, 3) uint8, RGB.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -44,15 +44,12 @@ def read_video(path: str | Path, max_frames: int | None = None) -> np.ndarray:
             announced = stream.frames
             for frame in container.decode(stream):
                 frames.append(frame.to_ndarray(format="rgb24"))
-                if max_frames is not None and len(frames) == max_frames:
-                    break
     except av.error.FFmpegError as error:
         raise ValueError(
             f"Cannot read '{path.name}' after {len(frames)} frames: {error.strerror or error}."
         ) from error
-    expected = announced if max_frames is None else min(announced, max_frames)
-    if not frames or len(frames) < expected:
-        raise ValueError(f"'{path.name}' is truncated: it holds {len(frames)} frames and announces {expected}.")
+    if not frames or len(frames) < announced:
+        raise ValueError(f"'{path.name}' is truncated: it holds {len(frames)} frames and announces {announced}.")
     if len({frame.shape for frame in frames}) > 1:
         raise ValueError(f"'{path.name}' changes its frame size.")
     return np.stack(frames)

@@ -18,6 +18,8 @@ def markdown_table(columns: dict[str, dict[str, float]]) -> str:
     for name, form in METRIC_TABLE.items():
         rows.append([name, *(form.format(column[name]) if name in column else "" for column in columns.values())])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+    ]
     lines.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Pixels to latents: the convolutional encoder of Esser et al. (2021, arXiv:2012.09841, table 7), in diffusers' blocks."""
+"""Pixels to latents: the encoder of Esser et al. (2021, arXiv:2012.09841, table 7), in diffusers' blocks."""
 
 import torch
 from diffusers.models.unets.unet_2d_blocks import DownEncoderBlock2D, UNetMidBlock2D

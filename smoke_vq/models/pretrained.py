@@ -12,13 +12,15 @@ from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
 from safetensors import SafetensorError
 
+CONFIG_KEYWORDS = frozenset(
+    ("cache_dir", "force_download", "proxies", "local_files_only", "token", "revision", "subfolder")
+)
 # What ModelMixin.from_pretrained reads from its keywords (diffusers 0.38 to 0.42), without those that would lift a
 # check of ours (use_safetensors, ignore_mismatched_sizes, output_loading_info).
-LOADING_KEYWORDS = frozenset(
-    "cache_dir force_download proxies local_files_only token revision dtype torch_dtype subfolder device_map max_memory "
-    "offload_folder offload_state_dict low_cpu_mem_usage variant disable_mmap".split()
-)
-CONFIG_KEYWORDS = frozenset("cache_dir force_download proxies local_files_only token revision subfolder".split())
+LOADING_KEYWORDS = CONFIG_KEYWORDS | {
+    *("dtype", "torch_dtype", "variant", "low_cpu_mem_usage", "disable_mmap"),
+    *("device_map", "max_memory", "offload_folder", "offload_state_dict"),
+}
 
 
 def config_class_name(pretrained_model_name_or_path) -> str | None:

@@ -157,7 +157,9 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
     def _encode(self, pixel_values: torch.Tensor) -> torch.Tensor:
         expected, factor = self.config.in_channels, self.downsampling_factor
         if pixel_values.ndim != 4 or pixel_values.shape[1] != expected:
-            raise ValueError(f"Expected pixel_values of shape (B, {expected}, H, W), found {tuple(pixel_values.shape)}.")
+            raise ValueError(
+                f"Expected pixel_values of shape (B, {expected}, H, W), found {tuple(pixel_values.shape)}."
+            )
         if pixel_values.shape[2] % factor or pixel_values.shape[3] % factor:
             raise ValueError(
                 f"Expected a height and width that are multiples of {factor}, found {tuple(pixel_values.shape[2:])}."

@@ -38,7 +38,9 @@ def kmeans(vectors: torch.Tensor, num_codes: int, num_iterations: int = 10, seed
         ValueError: fewer vectors than codes.
     """
     if len(vectors) < num_codes:
-        raise ValueError(f"k-means needs at least as many vectors as codes: found {len(vectors)} for {num_codes} codes.")
+        raise ValueError(
+            f"k-means needs at least as many vectors as codes: found {len(vectors)} for {num_codes} codes."
+        )
     vectors = vectors.float()
     generator = torch.Generator(vectors.device).manual_seed(seed)
     centres = _seed(vectors, num_codes, generator)

@@ -82,7 +82,9 @@ class VectorQuantizer(Quantizer):
 
     def embed(self, indices: torch.Tensor) -> torch.Tensor:
         if indices.ndim != 3 or indices.is_floating_point():
-            raise ValueError(f"Expected integer indices of shape (B, h, w), found {indices.dtype} {tuple(indices.shape)}.")
+            raise ValueError(
+                f"Expected integer indices of shape (B, h, w), found {indices.dtype} {tuple(indices.shape)}."
+            )
         if indices.numel() and (indices.min() < 0 or indices.max() >= self.num_codes):
             raise ValueError(
                 f"Expected indices in [0, {self.num_codes}), found {int(indices.min())} to {int(indices.max())}."

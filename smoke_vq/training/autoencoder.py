@@ -34,6 +34,9 @@ class VQVAEObjective:
     """
 
     def __init__(self, accelerator: Accelerator, model: nn.Module, arguments: VQVAEArguments, num_steps: int):
+        for name in ("in_channels", "out_channels"):
+            if model.config[name] != 3:
+                raise ValueError(f"model.{name} expects 3, as frames are RGB, found {model.config[name]}.")
         self.accelerator, self.arguments = accelerator, arguments
         self.player = Player(accelerator, model, arguments, num_steps)
         self.players = {"model": self.player}

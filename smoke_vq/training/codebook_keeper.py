@@ -42,7 +42,8 @@ class CodebookKeeper:
         self.accelerator, self.player, self.quantizer = accelerator, player, quantizer
         self.init_vectors, self.revive_every, self.last_revival, self.seed = init_vectors, revive_every, last_revival, seed
         self.counts = torch.zeros(quantizer.num_codes, device=accelerator.device)
-        self.usage: torch.Tensor | None = None
+        self.usage = torch.zeros_like(self.counts)
+        self.certainty = 0.0  # usage / certainty is the mean use, as in Adam's bias correction
         self.pool: torch.Tensor | None = None
         self.num_revived = 0
         accelerator.register_for_checkpointing(self)
@@ -86,15 +87,14 @@ class CodebookKeeper:
         counts = self.accelerator.reduce(self.counts, "sum")
         self.counts = torch.zeros_like(self.counts)
         expected = counts.sum() / self.quantizer.num_codes
-        if self.usage is None:
-            self.usage = expected.expand_as(counts).clone()
         self.usage = USAGE_DECAY * self.usage + (1 - USAGE_DECAY) * counts
+        self.certainty = USAGE_DECAY * self.certainty + (1 - USAGE_DECAY)
         if step % self.revive_every == 0 and step <= self.last_revival:
             self._revive(expected, step)
         self.pool = None
 
     def _revive(self, expected: torch.Tensor, step: int) -> None:
-        dead = (self.usage < expected * DEAD_SHARE).nonzero().flatten()
+        dead = (self.usage < expected * DEAD_SHARE * self.certainty).nonzero().flatten()
         vectors = self.accelerator.gather(_vectors(self.pool))
         dead = dead[: len(vectors)]
         if len(dead) == 0:
@@ -104,15 +104,15 @@ class CodebookKeeper:
         generator = torch.Generator(vectors.device).manual_seed((self.seed * 1_000_003 + step) % (1 << 63))
         drawn = torch.multinomial(distances + distances.mean() * 1e-6 + 1e-12, len(dead), generator=generator)
         self.player.overwrite_rows(codebook, dead, broadcast(vectors[drawn].contiguous()))
-        self.usage[dead] = expected
+        self.usage[dead] = expected * self.certainty
         self.num_revived += len(dead)
 
     def state_dict(self) -> dict:
-        return {"usage": self.usage, "num_revived": self.num_revived}
+        return {"usage": self.usage, "certainty": self.certainty, "num_revived": self.num_revived}
 
     def load_state_dict(self, state: dict) -> None:
-        usage = state["usage"]
-        self.usage = None if usage is None else usage.to(self.counts.device)
+        self.usage = state["usage"].to(self.counts.device)
+        self.certainty = state["certainty"]
         self.num_revived = state["num_revived"]
 
 

@@ -103,8 +103,8 @@ class Trainer:
         started = time.perf_counter() - self.seconds
         if self.step == 0:
             self.objective.begin_training(self.loader.epoch(0))
-        self._open_folder()
         self._start_trackers()
+        self._open_folder()
         if self.step == 0:
             self._record_samples()
         if self.step < self.num_steps:
@@ -288,9 +288,9 @@ class Trainer:
             self._restore(checkpoints[-1])
         else:
             self._say(f"{self.folder} has no checkpoint yet: starting from the first step.")
+        self.accelerator.wait_for_everyone()
 
     def _open_folder(self) -> None:
-        self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             self.folder.mkdir(parents=True, exist_ok=True)
             arguments = yaml.safe_dump(dataclasses.asdict(self.arguments), sort_keys=False)
@@ -323,7 +323,8 @@ class Trainer:
         for player in self.objective.players.values():
             player.restored()
         self.step, self.epoch, self.batch = state["step"], state["epoch"], state["batch"]
-        self.seconds, self.summed_steps, self.history_size = state["seconds"], state["summed_steps"], state["history_size"]
+        self.seconds, self.history_size = state["seconds"], state["history_size"]
+        self.summed_steps = state["summed_steps"]
         # The exported model may be newer than the checkpoint: what counts is what lies there.
         best = self.folder / "best" / VALIDATION_FILE
         self.best = json.loads(best.read_text()) if best.is_file() else {}

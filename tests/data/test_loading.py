@@ -55,6 +55,12 @@ def test_packed_safetensors(tmp_path, tiny_frames, by):
         load_frames(str(source), "train")
 
 
+def test_a_packed_folder_names_the_splits_that_it_has(tmp_path, tiny_frames):
+    tiny_frames.save(tmp_path / "train.safetensors")
+    with pytest.raises(ValueError, match=r"has no split 'test': found \['train'\]"):
+        load_frames(str(tmp_path), "test", size=16)
+
+
 @pytest.mark.parametrize("packed", [True, False])
 def test_max_frames_are_evenly_spaced(dataset_folder, tiny_frames, packed):
     frames = load_frames(str(dataset_folder), size=16, packed=packed, max_frames=4)
@@ -63,7 +69,7 @@ def test_max_frames_are_evenly_spaced(dataset_folder, tiny_frames, packed):
 
 def test_resize_brings_frames_to_size(dataset_folder):
     assert load_frames(str(dataset_folder), size=8, resize=True).images.shape == (24, 8, 8, 3)
-    with pytest.raises(ValueError, match="Row 0 of split 'train' of .* is 16x16: expected 8x8"):
+    with pytest.raises(ValueError, match=r"Row 0 of split 'train' of .* is 16x16: expected 8x8"):
         load_frames(str(dataset_folder), size=8)
 
 
@@ -92,10 +98,10 @@ def test_a_truncated_png_is_named_by_its_row(write_dataset, rows, share):
     bad = rows(4)
     bad[2]["image"] = bad[2]["image"][: int(share * len(bad[2]["image"]))]
     folder = write_dataset("truncated", {"train": bad})
-    with pytest.raises(ValueError, match="Row 2 of split 'train' of .* cannot be decoded"):
+    with pytest.raises(ValueError, match=r"Row 2 of split 'train' of .* cannot be decoded"):
         load_frames(str(folder), size=16)
     frames = load_frames(str(folder), size=16, packed=False)
-    with pytest.raises(ValueError, match="Row 2 of"):
+    with pytest.raises(ValueError, match=r"Row 2 of"):
         frames.__getitems__([0, 2])
 
 
@@ -162,7 +168,7 @@ def bare_name(tmp_path, write_dataset, rows):
         (no_data, FileNotFoundError, "There is no dataset at .*other"),
         (text_file, FileNotFoundError, "There is no dataset at .*notes.xyz"),
         (missing_split, ValueError, "has no split 'train': .*validation"),
-        (empty_split, ValueError, "Split 'train' of .*no_frames has no frames"),
+        (empty_split, ValueError, "(no_frames has no frames|ended after 0 batches)"),
         (no_image_column, ValueError, r"has no column 'image': found \['height', 'width'\]"),
         (truncated_parquet, ValueError, "cut cannot be read as a dataset: .*[Pp]arquet"),
         (hub_dataset, FileNotFoundError, "nobody/no-such-dataset is neither a folder here nor to be had from the Hub"),
@@ -170,7 +176,7 @@ def bare_name(tmp_path, write_dataset, rows):
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_refuses_in_one_sentence(tmp_path, write_dataset, rows, make, error, sentence, streaming):
+def test_refuses_in_one_sentence(tmp_path, write_dataset, rows, no_sleep, make, error, sentence, streaming):
     source = str(make(tmp_path, write_dataset, rows))
     with pytest.raises(error, match=sentence) as raised:
         if streaming:

@@ -99,7 +99,8 @@ def test_splitting_keeps_clips_whole_and_repeats_itself(rise):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"size": 0}, {"size": 5000}, {"matting": "keying"}, {"gain": 0.0}, {"min_coverage": 0.5, "max_coverage": 0}],
+    "wrong",
+    [{"size": 0}, {"size": 5000}, {"matting": "keying"}, {"gain": 0.0}, {"min_coverage": 0.5, "max_coverage": 0}],
 )
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ValueError, match=f"{next(iter(wrong)).split('_')[-1]}"):

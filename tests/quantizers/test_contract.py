@@ -41,7 +41,7 @@ def test_shapes_and_dtypes(quantizer, latents):
     assert output.quantized.shape == latents.shape
     assert output.indices.shape == (2, 4, 6)
     assert output.indices.dtype == torch.int64
-    assert 0 <= output.indices.min() and output.indices.max() < NUM_CODES
+    assert output.indices.min() >= 0 and output.indices.max() < NUM_CODES
 
 
 def test_losses_are_named_float32_scalars(quantizer, latents):

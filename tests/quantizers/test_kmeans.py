@@ -50,6 +50,7 @@ def test_duplicates_do_not_break_it(distinct):
     found = kmeans(vectors, 12)
     assert found.isfinite().all()
     assert inertia(vectors, found) < 1e-10
+    assert torch.cdist(found, vectors).amin(dim=1).max() < 1e-3, "a code without vectors takes one of them"
 
 
 def test_as_many_codes_as_vectors():

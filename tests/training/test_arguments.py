@@ -107,7 +107,7 @@ def test_a_switch_needs_no_value(parse, flag):
 @pytest.mark.parametrize(
     ("text", "flags", "said"),
     [
-        ("dataset: d\nbatchsize: 3\n", [], r"config\.yaml has the unknown key 'batchsize' \(did you mean 'batch_size'\?\)"),
+        ("dataset: d\nbatchsize: 3\n", [], r"yaml has the unknown key 'batchsize' \(did you mean 'batch_size'\?\)"),
         ("dataset: d\nzzz: 3\n", [], "unknown key 'zzz'"),
         ("dataset: d\n", ["--bacth-size", "3"], r"Unknown flag '--bacth-size' \(did you mean 'batch_size'\?\)"),
         ("dataset: d\n", ["--batch", "3"], "Unknown flag '--batch'"),

@@ -103,6 +103,6 @@ def test_two_processes_stop_together_and_resume_to_the_last_bit(pair):
 
 
 def test_one_process_does_not_go_on_where_two_stopped(pair):
-    folder, flags = pair
+    _, flags = pair
     ended = run("train_vqvae.py", f"{flags} --run-name unbroken --resume")
     assert ended.code == 2 and "was written by 2 process(es) and cannot go on with 1" in ended.err

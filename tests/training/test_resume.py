@@ -10,6 +10,8 @@ from training_runs import FLAGS, Killed, assert_same_run, history, run, signalle
 from smoke_vq import SmokeVQVAE
 from smoke_vq.training.checkpoint import list_checkpoints
 
+MANY_CODES = "--model.num_vq_embeddings 128"  # more than are needed, so that some die
+
 
 @pytest.mark.parametrize(
     ("number", "step", "code", "resumes_from"),
@@ -20,8 +22,8 @@ from smoke_vq.training.checkpoint import list_checkpoints
     ],
 )
 def test_killed_or_interrupted(train, data, tmp_path, quick_revival, number, step, code, resumes_from):
-    assert train("--run-name unbroken").code == 0
-    flags = f"--dataset {data} --output-dir {tmp_path} {FLAGS}"
+    assert train(f"--run-name unbroken {MANY_CODES}").code == 0
+    flags = f"--dataset {data} --output-dir {tmp_path} {FLAGS} {MANY_CODES}"
     broken = signalled("train_vqvae.py", flags, number, step)
     assert broken.code == code, broken.err
     folder = tmp_path / "run"
@@ -31,7 +33,7 @@ def test_killed_or_interrupted(train, data, tmp_path, quick_revival, number, ste
     else:
         assert f"Stopped at step {step} of 15. Go on with the same command and --resume." in broken.out
         assert "Traceback" not in broken.err and broken.err.rstrip().endswith("Stopped.")
-    resumed = train("--resume")
+    resumed = train(f"--resume {MANY_CODES}")
     assert resumed.code == 0, resumed.err
     assert f"checkpoint-{resumes_from:08d}, step {resumes_from} of 15" in resumed.out
     assert_same_run(folder, tmp_path / "unbroken")
@@ -60,6 +62,7 @@ def test_killed_before_the_first_checkpoint_starts_again(train, tmp_path, finish
     ],
 )
 def test_broken_off_and_resumed_with(train, tmp_path, quick_revival, kill_after, flags):
+    flags = f"{flags} {MANY_CODES}"
     assert train(f"--run-name unbroken {flags}").code == 0
     kill_after(12 if "--log-every 3" in flags else 11)
     with pytest.raises(Killed):
@@ -74,10 +77,14 @@ def test_revival_happens_in_these_runs(train, tmp_path, quick_revival, monkeypat
     """Or their equality would say nothing about it."""
     from smoke_vq.training.codebook_keeper import CodebookKeeper
 
-    kept, end_step = [], CodebookKeeper.end_step
-    monkeypatch.setattr(CodebookKeeper, "end_step", lambda self, step: (end_step(self, step), kept.append(self))[0])
-    assert train().code == 0
-    assert kept[-1].num_revived > 0
+    def end_step(self, step):
+        real(self, step)
+        revived[step] = self.num_revived
+
+    real, revived = CodebookKeeper.end_step, {}
+    monkeypatch.setattr(CodebookKeeper, "end_step", end_step)
+    assert train(MANY_CODES).code == 0
+    assert revived[12] > revived[11] > 0  # step 12 lies behind the checkpoints that the runs go on from
 
 
 @pytest.fixture
@@ -248,6 +255,9 @@ def test_a_damaged_checkpoint_is_refused_and_the_older_one_serves(train, copied_
 def test_a_run_in_a_file_of_arguments(train, copied_run):
     """training_arguments.yaml of a run is a configuration."""
     values = yaml.safe_load((copied_run / "training_arguments.yaml").read_text())
-    ended = run("train_vqvae.py", f"--config {copied_run / 'training_arguments.yaml'} --output-dir {copied_run.parent} "
-                f"--run-name {copied_run.name} --resume")
+    ended = run(
+        "train_vqvae.py",
+        f"--config {copied_run / 'training_arguments.yaml'} --output-dir {copied_run.parent} "
+        f"--run-name {copied_run.name} --resume",
+    )
     assert values["run_name"] == "unbroken" and ended.code == 0, ended.err

@@ -1,5 +1,6 @@
-"""What each of two processes does for test_distributed.py: some steps on its half of a batch, and a report of its state."""
+"""What each of two processes does for test_distributed.py: steps on its half of a batch, and a report."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -58,6 +59,4 @@ def learn(parts: list[dict[str, torch.Tensor]]) -> dict:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     result = learn(halves())
-    import os
-
     torch.save(result, Path(sys.argv[1]) / f"rank-{os.environ['RANK']}.pt")
