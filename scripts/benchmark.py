@@ -13,6 +13,7 @@ from statistics import median
 
 import numpy as np
 import torch
+import yaml
 from torch.utils.flop_counter import FlopCounterMode
 
 from smoke_vq import SmokeVQVAE
@@ -23,12 +24,7 @@ from smoke_vq.data.processor import SmokeImageProcessor
 from smoke_vq.losses import masked_mse
 from smoke_vq.quantizers.vector_quantizer import VectorQuantizer, nearest_codes
 
-TINY = dict(
-    latent_channels=64,
-    encoder_block_out_channels=(32, 64, 128, 128),
-    decoder_block_out_channels=(128, 64, 32, 16),
-    layers_per_block=1,
-)
+TINY = Path(__file__).resolve().parent.parent / "configs" / "config_vqvae_tiny.yaml"
 
 
 def interleaved(functions: dict[str, Callable[[], None]], device: str, rounds: int) -> dict[str, float]:
@@ -89,7 +85,7 @@ def quantizer(device: str, rounds: int) -> None:
 def training(device: str, rounds: int) -> None:
     """A training step (forward, backward, fused AdamW), against the matrix products that it cannot avoid."""
     full = device == "cuda"
-    model = SmokeVQVAE(**({} if full else TINY)).to(device)
+    model = SmokeVQVAE(**({} if full else yaml.safe_load(TINY.read_text())["model"])).to(device)
     batch = 64 if full else 16
     target = torch.rand(batch, 3, 64, 64, device=device) * 2 - 1
     mask = torch.ones(batch, 1, 64, 64, device=device)
@@ -119,7 +115,9 @@ def training(device: str, rounds: int) -> None:
     seconds = interleaved(functions, device, rounds)
     product = seconds.pop("matrix product, bf16")
     seconds = {"ideal: bf16 matrix products": product * flops / (2 * side**3)} | seconds
-    title = f"Training step, {'full' if full else 'tiny'} model, batch {batch}, {flops / batch / 1e9:.1f} GFLOP an image"
+    title = (
+        f"Training step, {'full' if full else 'tiny'} model, batch {batch}, {flops / batch / 1e9:.1f} GFLOP an image"
+    )
     report(title, seconds, "ideal: bf16 matrix products", "images/s", batch)
 
 
@@ -135,7 +133,8 @@ def data(device: str, rounds: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = str(Path(folder) / "train.parquet")
         datasets.Dataset.from_dict(
-            {"image": [Image.fromarray(frame) for frame in noise]}, features=datasets.Features({"image": datasets.Image()})
+            {"image": [Image.fromarray(frame) for frame in noise]},
+            features=datasets.Features({"image": datasets.Image()}),
         ).to_parquet(file)
         dataset = datasets.load_dataset("parquet", data_files=file, split="train", cache_dir=folder)
         decoded = DatasetFrames(dataset, 64)

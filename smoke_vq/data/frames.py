@@ -46,6 +46,10 @@ class PackedFrames:
     def size(self) -> tuple[int, int]:
         return tuple(self.images.shape[1:3])
 
+    def brightness(self) -> torch.Tensor:
+        """(N,), sum of the pixel values of each frame: how much there is to see."""
+        return self.images.flatten(1).sum(dim=1)
+
     def fingerprint(self) -> str:
         """Changes when any pixel does."""
         checksum = zlib.crc32(self.images.cpu().contiguous().numpy().data)

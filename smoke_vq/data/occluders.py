@@ -26,7 +26,7 @@ def find_occluders(alpha: np.ndarray) -> np.ndarray:
 
 
 def fill_occluders(stack: np.ndarray, occluders: np.ndarray) -> np.ndarray:
-    """Interpolate (T, H, W) or (T, H, W, C) along rows across the occluders (H, W), smoothed so that rows do not show."""
+    """Interpolate (T, H, W) or (T, H, W, C) along rows across the occluders (H, W); smoothed, or rows would show."""
     filled = stack.copy()
     for row in np.flatnonzero(occluders.any(1)):
         edges = np.flatnonzero(np.diff(np.pad(occluders[row], 1).astype(np.int8)))

@@ -123,9 +123,7 @@ def label_of(record: dict) -> int | None:
 def clip_from_record(record: dict, path: Path) -> Clip:
     start = record.get("start_time")
     time = datetime.fromtimestamp(int(start), timezone.utc).isoformat() if start is not None else None
-    return Clip(
-        str(record["file_name"]), path, label_of(record), record.get("camera_id"), record.get("view_id"), time
-    )
+    return Clip(str(record["file_name"]), path, label_of(record), record.get("camera_id"), record.get("view_id"), time)
 
 
 def unique_stems(paths: list[Path]) -> list[Path]:

@@ -76,14 +76,14 @@ def prepare(
     ids = Counter(clip.clip_id for clips in splits.values() for clip in clips)
     if ids and max(ids.values()) > 1:
         raise ValueError(f"Clip '{ids.most_common(1)[0][0]}' is in two splits.")
-    settings = asdict(preparation)
+    settings = {**asdict(preparation), "version": PREPARATION_VERSION}
     features = frame_features()
     report, sheet = {}, []
     for split, clips in splits.items():
         pieces = make_pieces(
             prepare_clip,
             {clip.clip_id: (clip, preparation) for clip in clips},
-            {clip.clip_id: {**settings, "version": PREPARATION_VERSION, "bytes": clip.path.stat().st_size} for clip in clips},
+            {clip.clip_id: {**settings, "bytes": clip.path.stat().st_size} for clip in clips},
             output / WORK_FOLDER / split,
             num_proc,
             split,
@@ -97,7 +97,7 @@ def prepare(
     write_contact_sheet(output / "contact_sheet.png", sheet)
     dropped = [{"split": split, **entry} for split, entries in report.items() for entry in entries["dropped"]]
     write_atomically(output / "dropped.json", (json.dumps(dropped, indent=1) + "\n").encode())
-    write_rise_card(output, report, settings, features)
+    write_rise_card(output, report, asdict(preparation), features)
     if not keep_clips:
         remove_work_folder(output)
     return report

@@ -15,9 +15,7 @@ MAX_TEXTURE_GROWTH = 0.25
 MIN_REGION = 60
 
 
-def smoke_region(
-    difference: np.ndarray, background: np.ndarray, noise: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def smoke_region(difference: np.ndarray, background: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where one frame's D (H, W, 3) is smoke, 0 or 1, and how surely, in [0, 1]; both (H, W).
 
     Hysteresis on the score |D| / noise, weighted by two facts. Smoke changes its neighbourhood one way, compression and

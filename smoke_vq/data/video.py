@@ -45,9 +45,7 @@ def read_video(path: str | Path) -> np.ndarray:
             for frame in container.decode(stream):
                 frames.append(frame.to_ndarray(format="rgb24"))
     except av.error.FFmpegError as error:
-        raise ValueError(
-            f"Cannot read '{path.name}' after {len(frames)} frames: {error.strerror or error}."
-        ) from error
+        raise ValueError(f"Cannot read '{path.name}' after {len(frames)} frames: {error.strerror or error}.") from error
     if not frames or len(frames) < announced:
         raise ValueError(f"'{path.name}' is truncated: it holds {len(frames)} frames and announces {announced}.")
     if len({frame.shape for frame in frames}) > 1:

@@ -4,8 +4,10 @@ diffusers by itself warns, and goes on, when weights are missing, when a keyword
 another class; and it opens pickle files where there are no safetensors.
 """
 
+import functools
 import inspect
 import json
+import os
 from pathlib import Path
 
 from diffusers.configuration_utils import ConfigMixin
@@ -81,6 +83,14 @@ class PretrainedModel(ModelMixin, ConfigMixin):
                 )
         return model
 
+    @functools.wraps(ModelMixin.save_pretrained)
+    def save_pretrained(self, save_directory, *args, **kwargs):
+        super().save_pretrained(save_directory, *args, **kwargs)
+        umask = os.umask(0)
+        os.umask(umask)
+        for path in Path(save_directory).glob("*.safetensors"):
+            path.chmod(0o666 & ~umask)  # safetensors writes 0600, which colleagues on a cluster cannot read
+
     def to_json_string(self) -> str:
         """The text of config.json, without the local path that the model was loaded from."""
         config = json.loads(super().to_json_string())
@@ -89,7 +99,14 @@ class PretrainedModel(ModelMixin, ConfigMixin):
 
     @classmethod
     def _check_config(cls, where, kwargs) -> None:
-        config = cls.load_config(where, **{key: kwargs[key] for key in CONFIG_KEYWORDS & set(kwargs)})
+        try:
+            config = cls.load_config(where, **{key: kwargs[key] for key in CONFIG_KEYWORDS & set(kwargs)})
+        except OSError as error:
+            if Path(where).is_dir():
+                raise
+            raise OSError(
+                f"There is no folder {str(where)!r}, nor is it to be had from the Hub: {_first_line(error)}"
+            ) from error
         found = config.get("_class_name")
         if found != cls.__name__:
             raise ValueError(f"{where} holds a {found}: expected a {cls.__name__}.")

@@ -1,10 +1,10 @@
 """Training in three ideas: players, an objective that makes them play, a trainer that knows no loss."""
 
 from .arguments import TrainingArguments, check_arguments, parse_arguments
+from .assemble import make_accelerator, make_evaluator, make_train_loader, use_all_cores
 from .autoencoder import VQVAEArguments, VQVAEObjective
 from .evaluator import ReconstructionEvaluator
 from .player import Player
-from .assemble import make_accelerator, make_evaluator, make_train_loader, use_all_cores
 from .trainer import Trainer
 
 __all__ = [

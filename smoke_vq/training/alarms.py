@@ -12,13 +12,13 @@ def alarms(metrics: dict[str, float], num_codes: int) -> list[str]:
     expected = expected_usage(num_codes, metrics["num_tokens"]) * num_codes
     if metrics["num_codes_used"] < COLLAPSED_USAGE * expected:
         sentences.append(
-            f"The codebook has collapsed: {metrics['num_codes_used']} of {num_codes} codes serve {metrics['num_tokens']} "
-            f"tokens (uniform use would show {expected:.0f}). Try --codebook-init-vectors 32768, --revive-every 50, a "
-            f"lower --lr."
+            f"The codebook has collapsed: {metrics['num_codes_used']} of {num_codes} codes serve "
+            f"{metrics['num_tokens']} tokens (uniform use would show {expected:.0f}). "
+            f"Try --codebook-init-vectors 32768, --revive-every 50, a lower --lr."
         )
     if metrics["diversity"] < COLLAPSED_DIVERSITY:
         sentences.append(
-            f"The outputs look alike: they vary {metrics['diversity']:.3f} times as much over frames as the inputs. Try a "
-            f"lower --lr, a longer --warmup-steps, a lower --background-weight."
+            f"The outputs look alike: they vary {metrics['diversity']:.3f} times as much over frames as the inputs. "
+            f"Try a lower --lr, a longer --warmup-steps, a lower --background-weight."
         )
     return sentences

@@ -55,7 +55,9 @@ class TrainingArguments:
     adam_beta2: float = option(0.99, "AdamW's second-moment decay.")
     max_grad_norm: float = option(1.0, "Clip the norm of the gradient to this; 0 for no clipping.")
     gradient_accumulation_steps: int = option(1, "Micro-batches an optimizer step.")
-    mixed_precision: Literal["no", "bf16", "fp16"] | None = option(None, "Autocast; unset takes accelerate's own setting.")
+    mixed_precision: Literal["no", "bf16", "fp16"] | None = option(
+        None, "Autocast; unset takes accelerate's own setting."
+    )
     ema_decay: float = option(0.999, "Average of the weights, warmed up; 0 for none.")
     gradient_checkpointing: bool = option(False, "Recompute activations in the backward pass to save memory.")
     compile: bool = option(False, "torch.compile the networks.")
@@ -82,7 +84,14 @@ class TrainingArguments:
         for name in at_least_one.split():
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} expects 1 or more, found {getattr(self, name)}.")
-        for name in ("max_steps", "checkpoint_steps", "frames_per_epoch", "max_train_frames", "max_validation_frames", "num_threads"):
+        for name in (
+            "max_steps",
+            "checkpoint_steps",
+            "frames_per_epoch",
+            "max_train_frames",
+            "max_validation_frames",
+            "num_threads",
+        ):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} expects 1 or more, found {getattr(self, name)}.")
         for item in dataclasses.fields(self):
@@ -151,8 +160,10 @@ def check_arguments(factory: type, values: dict[str, Any], where: str) -> None:
     parameters = {name: p for name, p in inspect.signature(factory.__init__).parameters.items() if name != "self"}
     for key, value in values.items():
         if key not in parameters:
-            raise ValueError(f"Unknown key {where}.{key}{_did_you_mean(key, parameters)}: {factory.__name__} takes "
-                             f"{sorted(parameters)}.")
+            raise ValueError(
+                f"Unknown key {where}.{key}{_did_you_mean(key, parameters)}: {factory.__name__} takes "
+                f"{sorted(parameters)}."
+            )
         default = parameters[key].default
         if isinstance(default, bool) or isinstance(value, bool):
             fits = isinstance(value, bool) and isinstance(default, bool)
@@ -232,5 +243,7 @@ def _file_flags(path: Path, cls: type, parser: HfArgumentParser, mappings: dict)
 
 
 def _did_you_mean(name: str, known) -> str:
-    close = difflib.get_close_matches(name.replace("-", "_").lstrip("_"), [k.replace("-", "_").lstrip("_") for k in known], 1)
+    close = difflib.get_close_matches(
+        name.replace("-", "_").lstrip("_"), [k.replace("-", "_").lstrip("_") for k in known], 1
+    )
     return f" (did you mean {close[0]!r}?)" if close else ""

@@ -21,7 +21,8 @@ def make_accelerator(arguments: TrainingArguments) -> Accelerator:
     """
     if arguments.report_to != "none" and importlib.util.find_spec(arguments.report_to) is None:
         raise ValueError(  # accelerate would go on and report nothing
-            f"report_to {arguments.report_to} needs the package {arguments.report_to}: pip install 'smoke-vq[tracking]'."
+            f"report_to {arguments.report_to} needs the package {arguments.report_to}: "
+            f"pip install 'smoke-vq[tracking]'."
         )
     accelerator = Accelerator(
         mixed_precision=arguments.mixed_precision,

@@ -21,7 +21,7 @@ class VQVAEArguments(TrainingArguments):
     commitment_weight: float = option(0.1, "Weight of the commitment loss, the paper's beta.")
     codebook_weight: float = option(1.0, "Weight of the codebook loss.")
     background_weight: float = option(0.2, "Weight of background pixels in the masked MSE; smoke has 1.")
-    continuous_steps: int = option(0, "Optimizer steps at the start without quantization; the k-means start follows.")
+    continuous_steps: int = option(0, "Optimizer steps before quantization starts, and with it the k-means start.")
     codebook_init_vectors: int = option(32768, "Latents for the k-means start of the codebook; 0 for none.")
     revive_every: int = option(50, "Optimizer steps between revivals of dead codes; 0 for none.")
     revive_until: float = option(0.8, "Share of the training after which no code is revived.")
@@ -37,6 +37,11 @@ class VQVAEObjective:
         for name in ("in_channels", "out_channels"):
             if model.config[name] != 3:
                 raise ValueError(f"model.{name} expects 3, as frames are RGB, found {model.config[name]}.")
+        if arguments.continuous_steps >= num_steps:
+            raise ValueError(
+                f"continuous_steps {arguments.continuous_steps} leaves nothing of the {num_steps} steps of the training: "
+                f"expected fewer."
+            )
         self.accelerator, self.arguments = accelerator, arguments
         self.player = Player(accelerator, model, arguments, num_steps)
         self.players = {"model": self.player}
@@ -55,40 +60,42 @@ class VQVAEObjective:
             "codebook": arguments.codebook_weight,
         }
 
-    def begin_training(self, batches: Iterable[dict[str, torch.Tensor]]) -> None:
-        """Called once, before the first step of a training that starts from nothing."""
+    def begin_training(self, batches: Iterable[dict[str, torch.Tensor]], step: int = 0) -> None:
+        """Called once before the first step of a training, or of its resumption after `step` steps.
+
+        Args:
+            batches: training batches to start the codebook from.
+        """
         self.batches = batches
-        if self.arguments.continuous_steps == 0:
+        if step == self.arguments.continuous_steps == 0:
             self.keeper.initialise(batches)
 
     def begin_step(self, batches: list[dict[str, torch.Tensor]], step: int) -> None:
-        """Weigh the whole step, so that its gradient does not depend on how it is split.
+        """Weigh the whole of step `step` (from 1), so that its gradient does not depend on how it is split.
 
         DDP averages gradients over processes and accelerate over micro-batches; dividing each part by the mean weight
         of a part makes the sum of both what one large batch gives.
         """
-        weights = [loss_weights(batch["mask"], self.arguments.background_weight).sum() for batch in batches]
         self.quantize = step > self.arguments.continuous_steps
-        if step == self.arguments.continuous_steps + 1 > 1:
+        if self.quantize and step == self.arguments.continuous_steps + 1 > 1:
             self.keeper.initialise(self.batches)
+        weights = [loss_weights(batch["mask"], self.arguments.background_weight).sum() for batch in batches]
         self.total_weight = self.accelerator.reduce(torch.stack(weights).mean(), "mean")
 
     def step(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Learn from a micro-batch; return its losses by name, unweighted, and their weighted `total`."""
         target = batch["pixel_values"]
         output = self.player.network(target, quantize=self.quantize)
-        losses = {
-            "reconstruction": masked_mse(
-                output.sample, target, batch["mask"], self.arguments.background_weight, self.total_weight
-            ),
-            **output.losses,
-        }
-        total = sum(
-            self.weights[name] * loss * (1.0 if self.quantize or name == "reconstruction" else 0.0)
-            for name, loss in losses.items()
+        reconstruction = masked_mse(
+            output.sample, target, batch["mask"], self.arguments.background_weight, self.total_weight
         )
+        losses = {"reconstruction": reconstruction, **output.losses}
+        # Without quantization the codebook's losses still take part, at weight 0: DDP wants every parameter used.
+        quantized = {name: float(self.quantize or name == "reconstruction") for name in losses}
+        total = sum(quantized[name] * self.weights[name] * loss for name, loss in losses.items())
         self.player.update(total)
-        self.keeper.observe(output.latents, output.indices)
+        if self.quantize:
+            self.keeper.observe(output.latents, output.indices)
         return {name: loss.detach() for name, loss in losses.items()} | {"total": total.detach()}
 
     def end_step(self, step: int) -> None:

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or absent: written aside, checksummed, renamed; the old one goes when the new one is there."""
+"""Checkpoints that are whole or absent: written aside, checksummed, renamed; only then does the old one go."""
 
 import hashlib
 import json
@@ -64,7 +64,9 @@ def read_state(folder: Path) -> dict:
     try:
         manifest = json.loads((folder / MANIFEST_FILE).read_text())
     except (OSError, json.JSONDecodeError) as error:
-        raise ValueError(f"The checkpoint {folder} has no readable {MANIFEST_FILE}; delete it to use an older one.") from error
+        raise ValueError(
+            f"The checkpoint {folder} has no readable {MANIFEST_FILE}; delete it to use an older one."
+        ) from error
     for name, digest in manifest.items():
         path = folder / name
         if not path.is_file():

@@ -40,7 +40,12 @@ class CodebookKeeper:
         seed: int,
     ):
         self.accelerator, self.player, self.quantizer = accelerator, player, quantizer
-        self.init_vectors, self.revive_every, self.last_revival, self.seed = init_vectors, revive_every, last_revival, seed
+        self.init_vectors, self.revive_every, self.last_revival, self.seed = (
+            init_vectors,
+            revive_every,
+            last_revival,
+            seed,
+        )
         self.counts = torch.zeros(quantizer.num_codes, device=accelerator.device)
         self.usage = torch.zeros_like(self.counts)
         self.certainty = 0.0  # usage / certainty is the mean use, as in Adam's bias correction

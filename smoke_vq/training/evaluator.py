@@ -46,8 +46,10 @@ class ReconstructionEvaluator:
         place = dict(device=accelerator.device, rank=accelerator.process_index, world_size=accelerator.num_processes)
         self.all = FrameLoader(frames, processor, batch_size, **place)
         self.some = FrameLoader(frames.select(max_frames), processor, batch_size, **place)
-        # The middle of each of num_images equal stretches: the first frames of a clip often hold little smoke.
-        rows = [(2 * i + 1) * len(frames) // (2 * num_images) for i in range(min(num_images, len(frames)))]
+        # Of each of num_images equal stretches the frame with the most smoke: most frames hold little to look at.
+        stretches = torch.arange(len(frames)).tensor_split(min(num_images, len(frames)))
+        amount = frames.brightness()
+        rows = [int(stretch[amount[stretch].argmax()]) for stretch in stretches]
         self.images = self.all.process(frames.__getitems__(rows), epoch=0)["pixel_values"]
 
     def validate(self, model: nn.Module) -> dict[str, float]:

@@ -14,7 +14,7 @@ from .arguments import TrainingArguments
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
-    """Decay weights of two or more dimensions; not norms, not biases, and never a codebook, which has no scale to lose."""
+    """Decay weights of two or more dimensions; not norms, not biases, and never a codebook."""
     codebooks = {id(module.codebook) for module in network.modules() if isinstance(module, Quantizer)}
     parameters = [p for p in network.parameters() if p.requires_grad]
     decayed = [p for p in parameters if p.ndim >= 2 and id(p) not in codebooks]

@@ -2,9 +2,6 @@
 
 import dataclasses
 import json
-import os
-import shutil
-import signal
 import time
 from itertools import islice
 from pathlib import Path
@@ -19,21 +16,37 @@ from .alarms import alarms
 from .arguments import TrainingArguments
 from .checkpoint import list_checkpoints, load_checkpoint, read_state, save_checkpoint
 from .evaluator import Evaluation, ReconstructionEvaluator
+from .export import VALIDATION_FILE, export_model
 from .records import History, SampleSheet, log_picture
+from .stop_signals import StopSignals
 
 # What may change between a run and its resumption without changing what it computes.
 FREE_TO_CHANGE = frozenset(
-    "resume output_dir run_name log_every report_to project_name num_workers keep_checkpoints checkpoint_every "
-    "checkpoint_steps num_threads validate_every max_validation_frames packed dataset".split()
+    [
+        "resume",
+        "output_dir",
+        "run_name",
+        "log_every",
+        "report_to",
+        "project_name",
+        "num_workers",
+        "keep_checkpoints",
+        "checkpoint_every",
+        "checkpoint_steps",
+        "num_threads",
+        "validate_every",
+        "max_validation_frames",
+        "packed",
+        "dataset",
+    ]
 )
 # What a person changes on purpose: to go on for longer, or past the step at which the loss was lost.
-CHANGED_ON_PURPOSE = frozenset("epochs max_steps lr max_grad_norm mixed_precision".split())
-VALIDATION_FILE = "validation.json"
+CHANGED_ON_PURPOSE = frozenset(["epochs", "max_steps", "lr", "max_grad_norm", "mixed_precision"])
 
 
 @dataclasses.dataclass
 class Result:
-    """What a finished training leaves: the exported best model's folder and step, its evaluation, the seconds it took."""
+    """What a finished training leaves: the best model's folder and step, its evaluation, the seconds it took."""
 
     folder: Path
     step: int
@@ -73,7 +86,7 @@ class Trainer:
         self.best: dict[str, float] = {}
         self.sums: dict[str, torch.Tensor] = {}
         self.summed_steps = 0
-        self.stop_signals = _StopSignals()
+        self.stop_signals = StopSignals()
         self.first_bad_step = torch.tensor(0, device=accelerator.device)
         self.history = History(self.folder / "history.jsonl", accelerator)
         self.samples = SampleSheet(self.folder / "samples")
@@ -101,8 +114,7 @@ class Trainer:
         """
         self._check_folder()
         started = time.perf_counter() - self.seconds
-        if self.step == 0:
-            self.objective.begin_training(self.loader.epoch(0))
+        self.objective.begin_training(self.loader.epoch(0), self.step)
         self._start_trackers()
         self._open_folder()
         if self.step == 0:
@@ -170,7 +182,8 @@ class Trainer:
         frames = self.arguments.batch_size * self.arguments.gradient_accumulation_steps * self.accelerator.num_processes
         speed = {"images_per_second": per_second * frames}
         self.history.add(self.step, {f"train/{name}": loss for name, loss in losses.items()} | rates | speed)
-        bar.set_postfix({name[:6]: f"{loss:.4g}" for name, loss in losses.items()} | {"img/s": f"{per_second * frames:.0f}"})
+        short = {name[:6]: f"{loss:.4g}" for name, loss in losses.items()}
+        bar.set_postfix(short | {"img/s": f"{per_second * frames:.0f}"})
 
     def _check_finite(self, weights: bool = False) -> None:
         """Stop at a loss that was no number, or, before weights are judged or kept, at such weights."""
@@ -233,30 +246,9 @@ class Trainer:
             sheet = self.samples.add(self.step, frames, self.evaluator.targets())
             log_picture(self.accelerator, "reconstructions", sheet, self.step)
 
-    def _export(self, model, name: str, validation: dict[str, float]) -> None:
-        """Save `model` and its processor as a folder for `from_pretrained`.
-
-        File by file over an older export: a folder cannot be exchanged in one move, a file can, and a kill at any
-        moment leaves weights that load.
-        """
-        if not self.accelerator.is_main_process:
-            return
-        final, partial = self.folder / name, self.folder / f"{name}.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        model.save_pretrained(partial)
-        self.evaluator.processor.save_pretrained(partial)
-        (partial / VALIDATION_FILE).write_text(json.dumps(validation, indent=2) + "\n")
-        for path in partial.iterdir():
-            path.chmod(0o644)  # safetensors writes 0600, which a shared cluster folder cannot use
-        if not final.exists():
-            partial.rename(final)
-            return
-        for path in final.iterdir():
-            if not (partial / path.name).exists():
-                path.unlink()  # the card and the figures of the model that goes
-        for path in sorted(partial.iterdir(), key=lambda path: path.name == VALIDATION_FILE):
-            path.replace(final / path.name)
-        partial.rmdir()
+    def _export(self, model: torch.nn.Module, name: str, validation: dict[str, float]) -> None:
+        if self.accelerator.is_main_process:
+            export_model(model, self.evaluator.processor, self.folder / name, validation)
 
     def _finish(self) -> Result | None:
         player = next(iter(self.objective.players.values()))
@@ -305,8 +297,8 @@ class Trainer:
                 continue
             if name not in CHANGED_ON_PURPOSE:
                 raise ValueError(
-                    f"The run in {self.folder} had {name} = {before[name]!r} and cannot go on with {now!r}: set it back, "
-                    f"or start another run."
+                    f"The run in {self.folder} had {name} = {before[name]!r} and cannot go on with {now!r}: set it "
+                    f"back, or start another run."
                 )
             self._say(f"Going on with {name} = {now!r}, which was {before[name]!r}.")
 
@@ -349,7 +341,8 @@ class Trainer:
             "num_processes": self.accelerator.num_processes,
             "data": self.loader.fingerprint(),
         }
-        save_checkpoint(self.accelerator, self.folder / "checkpoints", self.step, state, self.arguments.keep_checkpoints)
+        folder = self.folder / "checkpoints"
+        save_checkpoint(self.accelerator, folder, self.step, state, self.arguments.keep_checkpoints)
 
     def _stop_if_asked(self) -> None:
         """After a Ctrl-C or SIGTERM (what a cluster sends) on any process, leave a checkpoint and stop all of them."""
@@ -366,37 +359,7 @@ class Trainer:
     def _start_trackers(self) -> None:
         if self.arguments.report_to == "none":
             return
-        config = {k: v if isinstance(v, (int, float, str)) else str(v) for k, v in dataclasses.asdict(self.arguments).items()}
+        arguments = dataclasses.asdict(self.arguments)
+        config = {name: v if isinstance(v, (int, float, str)) else str(v) for name, v in arguments.items()}
         names = {"wandb": {"name": self.arguments.run_name}, "trackio": {"name": self.arguments.run_name}}
         self.accelerator.init_trackers(self.arguments.project_name, config, names)
-
-
-class _StopSignals:
-    """Ctrl-C and SIGTERM while it is open: the first asks (`received`), a later Ctrl-C interrupts at once.
-
-    A launcher passes on to its processes the Ctrl-C that the terminal has told them already: an echo within ECHO
-    seconds does not count.
-    """
-
-    ECHO = 2.0
-
-    def __init__(self):
-        self.received = False
-        self.first = 0.0
-        self.previous = {}
-
-    def __enter__(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self.previous[number] = signal.signal(number, self._handle)
-
-    def __exit__(self, *exception) -> None:
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
-
-    def _handle(self, number, frame) -> None:
-        if not self.received:
-            self.received, self.first = True, time.monotonic()
-            # Not print: the signal may have come in the middle of one.
-            os.write(2, b"\nStopping after this step, with a checkpoint (Ctrl-C again: at once, without).\n")
-        elif number == signal.SIGINT and time.monotonic() - self.first > self.ECHO:
-            raise KeyboardInterrupt

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from smoke_vq.data.rise import Preparation, label_of, list_clips, read_metadata, split_clips
+from smoke_vq.data.rise import label_of, list_clips, read_metadata, split_clips
 
 START = 1528716299
 RECORDS = [
@@ -96,12 +96,3 @@ def test_splitting_keeps_clips_whole_and_repeats_itself(rise):
     for fraction in (0, 1, -0.1):
         with pytest.raises(ValueError, match="fraction"):
             split_clips(clips, fraction)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [{"size": 0}, {"size": 5000}, {"matting": "keying"}, {"gain": 0.0}, {"min_coverage": 0.5, "max_coverage": 0}],
-)
-def test_impossible_settings_are_refused(wrong):
-    with pytest.raises(ValueError, match=f"{next(iter(wrong)).split('_')[-1]}"):
-        Preparation(**wrong)

@@ -30,11 +30,6 @@ def test_frames_come_back_in_order_as_rgb(tmp_path, frames, suffix):
     assert np.abs(decoded.astype(int) - frames.astype(int)).mean() < 4
 
 
-def test_max_frames_stops_early(tmp_path, frames):
-    write_video(tmp_path / "clip.mp4", frames)
-    assert len(read_video(tmp_path / "clip.mp4", max_frames=3)) == 3
-
-
 @pytest.mark.parametrize("share", [0.3, 0.95])
 def test_truncated_video_is_named(tmp_path, frames, share):
     path = tmp_path / "clip.mp4"

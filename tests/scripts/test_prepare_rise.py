@@ -90,7 +90,7 @@ def test_rise_folders_become_a_dataset(rise, tmp_path):
     output = tmp_path / "smoke"
     done = start(
         "--split", f"train={rise / 'train'}", "--split", f"validation={rise / 'validation'}",
-        "--output", output, "--num-proc", 2, "--size", 32,
+        "--output-dir", output, "--num-proc", 2, "--size", 32,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     loaded = datasets.load_dataset(str(output), cache_dir=str(tmp_path / "cache"))
@@ -112,8 +112,8 @@ def test_rise_folders_become_a_dataset(rise, tmp_path):
 
 def test_the_result_does_not_depend_on_processes_or_on_a_stop(videos, tmp_path, capsys, monkeypatch):
     options = ("--input", videos, "--validation-fraction", 0.25, "--size", 32, "--keep-clips")
-    assert call(capsys, monkeypatch, *options, "--output", tmp_path / "whole")[0] == 0
-    stopped = (*options, "--output", tmp_path / "stopped")
+    assert call(capsys, monkeypatch, *options, "--output-dir", tmp_path / "whole")[0] == 0
+    stopped = (*options, "--output-dir", tmp_path / "stopped")
     process = subprocess.Popen(**command(*stopped, "--num-proc", 2), stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("stopped/.clips/*/*.npz")) and time.monotonic() < deadline:
@@ -134,7 +134,7 @@ def test_a_truncated_clip_is_listed_and_the_rest_goes_on(rise, tmp_path, capsys,
     path.unlink()
     path.write_bytes(content[: len(content) // 2])
     output = tmp_path / "smoke"
-    status, _ = call(capsys, monkeypatch, "--split", f"train={rise / 'train'}", "--output", output, "--size", 32)
+    status, _ = call(capsys, monkeypatch, "--split", f"train={rise / 'train'}", "--output-dir", output, "--size", 32)
     assert status == 0
     dropped = json.loads((output / "dropped.json").read_text())
     assert [(entry["clip_id"], entry["reason"]) for entry in dropped] == [("clip1", "unreadable")]
@@ -159,12 +159,12 @@ def test_mistakes_end_in_one_sentence(rise, tmp_path, capsys, monkeypatch):
         (("--split", train, "--size", "0"), "size is 0"),
         (("--split", train, "--num-proc", "0"), "num-proc is 0"),
         (("--split", train, "--videos", tmp_path / "empty"), "No videos"),
-        (("--split", train, "--output", tmp_path / "taken"), "something else ('thesis.tex')"),
+        (("--split", train, "--output-dir", tmp_path / "taken"), "something else ('thesis.tex')"),
         (("--input", tmp_path / "broken"), "Cannot split 1 clip"),
         (("--split", f"train={tmp_path / 'broken'}"), "unreadable: 1"),
         (("--split", train, "--size", "128"), "too small: 3"),
     ]:
-        status, message = call(capsys, monkeypatch, "--output", output, *options)
+        status, message = call(capsys, monkeypatch, "--output-dir", output, *options)
         assert status == 2 and words in message, (options, message)
         assert message.splitlines()[-1].startswith("error: ") and "Traceback" not in message
         assert not (output / "README.md").exists()
@@ -179,7 +179,7 @@ def test_real_clips_give_smoke_on_black(tmp_path, capsys, monkeypatch):
     (tmp_path / "some.json").write_text(json.dumps(chosen))
     status, message = call(
         capsys, monkeypatch, "--split", f"train={tmp_path / 'some.json'}",
-        "--videos", SHARED / "validation" / "videos", "--output", tmp_path / "smoke",
+        "--videos", SHARED / "validation" / "videos", "--output-dir", tmp_path / "smoke",
     )  # fmt: skip
     assert status == 0, message
     frames = datasets.load_dataset(str(tmp_path / "smoke"), split="train", cache_dir=str(tmp_path / "cache"))

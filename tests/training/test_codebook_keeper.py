@@ -142,3 +142,28 @@ def test_state_is_kept(objective):
     other.keeper.load_state_dict(state)
     assert torch.equal(other.keeper.usage, trained.keeper.usage)
     assert other.keeper.num_revived == trained.keeper.num_revived
+
+
+def test_without_quantization_only_the_reconstruction_teaches(objective):
+    trained = objective(codebook_init_vectors=512, continuous_steps=2)
+    frames = batch(8)
+    codebook = trained.player.unwrapped.quantizer.codebook
+    before = codebook.detach().clone()
+    trained.begin_training([frames])
+    for step in (1, 2):
+        trained.begin_step([frames], step)
+        losses = trained.step(frames)
+        trained.end_step(step)
+        assert losses["total"] == losses["reconstruction"]
+    assert torch.equal(codebook, before)
+    vectors = latents_of(trained, frames)
+    trained.begin_step([frames], 3)
+    assert torch.cdist(codebook.detach().float(), vectors).min(dim=1).values.max() < vectors.std() * 4
+    assert not torch.equal(codebook, before)
+    losses = trained.step(frames)
+    assert losses["total"] > losses["reconstruction"]
+
+
+def test_a_training_that_would_never_quantize_is_refused(objective):
+    with pytest.raises(ValueError, match="continuous_steps 100 leaves nothing of the 100 steps"):
+        objective(num_steps=100, continuous_steps=100)

@@ -55,6 +55,8 @@ def test_killed_before_the_first_checkpoint_starts_again(train, tmp_path, finish
     [
         "--gradient-accumulation-steps 2 --batch-size 4",
         "--ema-decay 0",
+        "--continuous-steps 4",  # the codebook starts behind the checkpoint, from frames that were not kept
+        "--continuous-steps 9",
         "--log-every 3",
         "--checkpoint-steps 5",
         "--validate-every 2",
