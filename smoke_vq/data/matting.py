@@ -1,8 +1,8 @@
 """Alpha and premultiplied colour of smoke, by its difference D = I - B from the background.
 
-The camera does not move, so a frame is I = (1 - alpha) B + alpha F with one background B per clip (Porter & Duff, 1984).
+The camera does not move: a frame is I = (1 - alpha) B + alpha F with one background B per clip (Porter & Duff, 1984).
 Alpha is a difference matte with the clip's own smoke colour F first, then a refinement that lets it follow the edges of
-D. The refinement by the matting Laplacian with the first matte as a soft prior ("closed-form"), and its fast replacement
+D. The refinement by the matting Laplacian with the first matte as a soft prior ("closed-form"), and its fast stand-in
 by the guided filter ("guided"), are those that He et al. use for the transmission of haze (CVPR 2009, eq. 14; TPAMI
 2013), whose image model is this one.
 

@@ -9,13 +9,13 @@ from training_runs import reset_accelerate
 
 from smoke_vq.training import Trainer, VQVAEArguments
 from smoke_vq.training.records import History
-from smoke_vq.training.trainer import _StopSignals
+from smoke_vq.training.stop_signals import StopSignals
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_asks_and_does_not_interrupt(number, capfd):
     before = signal.getsignal(number)
-    signals = _StopSignals()
+    signals = StopSignals()
     with signals:
         assert not signals.received
         signal.raise_signal(number)
@@ -25,7 +25,7 @@ def test_a_signal_asks_and_does_not_interrupt(number, capfd):
 
 
 def test_the_echo_of_a_ctrl_c_by_the_launcher_is_no_second_one():
-    signals = _StopSignals()
+    signals = StopSignals()
     with signals:
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
@@ -33,7 +33,7 @@ def test_the_echo_of_a_ctrl_c_by_the_launcher_is_no_second_one():
 
 
 def test_a_second_ctrl_c_interrupts_at_once(monkeypatch):
-    signals = _StopSignals()
+    signals = StopSignals()
     with pytest.raises(KeyboardInterrupt), signals:
         signal.raise_signal(signal.SIGINT)
         now = time.monotonic()
