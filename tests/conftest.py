@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import tempfile
 
 # Before datasets and huggingface_hub are imported: no network, and no cache outside the tests' own.
@@ -17,6 +18,8 @@ from PIL import Image  # noqa: E402
 SIZE = 16
 
 torch.set_num_threads(1)
+# A test run in the background of a shell inherits an ignored Ctrl-C; the runs that tests interrupt must not.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def png(array: np.ndarray) -> bytes:
