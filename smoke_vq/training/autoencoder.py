@@ -39,8 +39,8 @@ class VQVAEObjective:
                 raise ValueError(f"model.{name} expects 3, as frames are RGB, found {model.config[name]}.")
         if arguments.continuous_steps >= num_steps:
             raise ValueError(
-                f"continuous_steps {arguments.continuous_steps} leaves nothing of the {num_steps} steps of the training: "
-                f"expected fewer."
+                f"continuous_steps {arguments.continuous_steps} leaves nothing of the {num_steps} steps of the "
+                f"training: expected fewer."
             )
         self.accelerator, self.arguments = accelerator, arguments
         self.player = Player(accelerator, model, arguments, num_steps)
