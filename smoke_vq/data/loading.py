@@ -4,8 +4,6 @@ from pathlib import Path
 
 from .frames import DatasetFrames, PackedFrames, check_columns
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-
 
 def load_frames(
     source: str,

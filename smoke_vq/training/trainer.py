@@ -18,30 +18,8 @@ from .checkpoint import list_checkpoints, load_checkpoint, read_state, save_chec
 from .evaluator import Evaluation, ReconstructionEvaluator
 from .export import VALIDATION_FILE, export_model
 from .records import History, SampleSheet, log_picture
+from .same_run import check_same_run
 from .stop_signals import StopSignals
-
-# What may change between a run and its resumption without changing what it computes.
-FREE_TO_CHANGE = frozenset(
-    [
-        "resume",
-        "output_dir",
-        "run_name",
-        "log_every",
-        "report_to",
-        "project_name",
-        "num_workers",
-        "keep_checkpoints",
-        "checkpoint_every",
-        "checkpoint_steps",
-        "num_threads",
-        "validate_every",
-        "max_validation_frames",
-        "packed",
-        "dataset",
-    ]
-)
-# What a person changes on purpose: to go on for longer, or past the step at which the loss was lost.
-CHANGED_ON_PURPOSE = frozenset(["epochs", "max_steps", "lr", "max_grad_norm", "mixed_precision"])
 
 
 @dataclasses.dataclass
@@ -276,7 +254,9 @@ class Trainer:
         elif not self.folder.exists():
             raise ValueError(f"There is no run to resume in {self.folder}.")
         elif checkpoints:
-            self._check_same_run(yaml.safe_load(file.read_text()))
+            changes = check_same_run(self.folder, yaml.safe_load(file.read_text()), dataclasses.asdict(self.arguments))
+            for change in changes:
+                self._say(change)
             self._restore(checkpoints[-1])
         else:
             self._say(f"{self.folder} has no checkpoint yet: starting from the first step.")
@@ -290,17 +270,6 @@ class Trainer:
             self.history.truncate(self.history_size)
             self.samples.truncate(self.step)
         self.accelerator.wait_for_everyone()
-
-    def _check_same_run(self, before: dict) -> None:
-        for name, now in dataclasses.asdict(self.arguments).items():
-            if name in FREE_TO_CHANGE or before.get(name, now) == now:
-                continue
-            if name not in CHANGED_ON_PURPOSE:
-                raise ValueError(
-                    f"The run in {self.folder} had {name} = {before[name]!r} and cannot go on with {now!r}: set it "
-                    f"back, or start another run."
-                )
-            self._say(f"Going on with {name} = {now!r}, which was {before[name]!r}.")
 
     def _restore(self, checkpoint: Path) -> None:
         state = read_state(checkpoint)
