@@ -28,7 +28,7 @@ LOADING_KEYWORDS = CONFIG_KEYWORDS | {
 def config_class_name(pretrained_model_name_or_path) -> str | None:
     """The class that a saved model's config.json names."""
     _check_folder(pretrained_model_name_or_path)
-    return PretrainedModel.load_config(pretrained_model_name_or_path).get("_class_name")
+    return _load_config(pretrained_model_name_or_path).get("_class_name")
 
 
 class PretrainedModel(ModelMixin, ConfigMixin):
@@ -99,14 +99,7 @@ class PretrainedModel(ModelMixin, ConfigMixin):
 
     @classmethod
     def _check_config(cls, where, kwargs) -> None:
-        try:
-            config = cls.load_config(where, **{key: kwargs[key] for key in CONFIG_KEYWORDS & set(kwargs)})
-        except OSError as error:
-            if Path(where).is_dir():
-                raise
-            raise OSError(
-                f"There is no folder {str(where)!r}, nor is it to be had from the Hub: {_first_line(error)}"
-            ) from error
+        config = _load_config(where, **{key: kwargs[key] for key in CONFIG_KEYWORDS & set(kwargs)})
         found = config.get("_class_name")
         if found != cls.__name__:
             raise ValueError(f"{where} holds a {found}: expected a {cls.__name__}.")
@@ -133,6 +126,16 @@ def _check_folder(where) -> None:
             raise OSError(f"The folder {where} holds no config.json: it is no saved model.")
     elif path.is_absolute() or str(where).startswith(".") or str(where).count("/") != 1:
         raise OSError(f"There is no folder {str(where)!r} (a Hub repository would be named 'user/name').")
+
+
+def _load_config(where, **keywords) -> dict:
+    try:
+        return PretrainedModel.load_config(where, **keywords)
+    except OSError as error:
+        if Path(where).is_dir():
+            raise
+        found = _first_line(error)
+        raise OSError(f"There is no folder {str(where)!r}, nor is it to be had from the Hub: {found}") from error
 
 
 def _first_line(error: Exception) -> str:
