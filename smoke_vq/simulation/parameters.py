@@ -1,0 +1,128 @@
+"""What differs from plume to plume, drawn from a seed."""
+
+import math
+from dataclasses import asdict, dataclass, replace
+
+import torch
+
+
+@dataclass(frozen=True)
+class PlumeParameters:
+    """One plume, its recording and its light.
+
+    Lengths are shares of the domain's width, velocities reference cells (a 72nd of the width) a unit of time, rates a
+    unit of time; one frame is two units. The mirror image of a plume has `x`, `wind_x` and `sun_x` mirrored, and
+    `mirror` = -1 turns its noise around.
+
+    x, z: where the source is, from the left and from the camera; y: its height above the ground.
+    radius: of the soft sphere that smoke comes from; elongation: its length across the picture over its width.
+    second_distance: of a second, equal source to the right (0 for none).
+    rate: density and temperature that the middle of the source gains.
+    noise: standard deviation of the inflow, relative to its mean; noise_length: mean wavelength of the noise.
+    pulse, pulse_period: amplitude (0 to 1) and period, in units of time, of a source that puffs.
+    buoyancy: acceleration at temperature 1; cooling, dissipation: decay of temperature and density.
+    wind_x, wind_z: wind at the top of the domain; it falls towards the ground as height^0.3.
+    confinement: strength of vorticity confinement; viscosity: diffusion of momentum, heat and
+        smoke by eddies smaller than a cell, in cells^2 of the grid.
+    warmup: frames before the recording starts; 0 records the onset.
+    sigma, sigma_light: extinction a reference cell at density 1, seen by the camera and by the light.
+    sun, ambient: radiance; sun_x, sun_z: cells that the sun's ray moves a cell of height; sun_warmth: -1 to 1.
+    albedo: share of light that smoke scatters; tint: its blue less its red, relative.
+    """
+
+    seed: int = 0
+    x: float = 0.5
+    y: float = 0.1
+    z: float = 0.5
+    radius: float = 0.065
+    elongation: float = 1.0
+    second_distance: float = 0.0
+    rate: float = 1.2
+    noise: float = 0.65
+    noise_length: float = 0.125
+    pulse: float = 0.0
+    pulse_period: float = 24.0
+    buoyancy: float = 0.06
+    wind_x: float = 0.0
+    wind_z: float = 0.0
+    cooling: float = 0.014
+    dissipation: float = 0.0025
+    confinement: float = 0.16
+    viscosity: float = 0.02
+    warmup: int = 0
+    sigma: float = 0.17
+    sigma_light: float = 0.14
+    sun: float = 1.1
+    ambient: float = 0.15
+    sun_x: float = 0.3
+    sun_z: float = -0.3
+    sun_warmth: float = 0.0
+    albedo: float = 0.9
+    tint: float = 0.0
+    mirror: int = 1
+
+    def mirrored(self) -> "PlumeParameters":
+        """The plume in a mirror that swaps left and right."""
+        return replace(
+            self,
+            x=1.0 - self.x - (0.0 if self.second_distance == 0 else self.second_distance),
+            wind_x=-self.wind_x,
+            sun_x=-self.sun_x,
+            mirror=-self.mirror,
+        )
+
+    def to_dict(self) -> dict[str, float | int]:
+        return asdict(self)
+
+
+# Ranges in which plumes look like smoke; LOGARITHMIC ones are drawn evenly in their logarithm.
+LOGARITHMIC = {"radius", "buoyancy", "sigma"}
+RANGES = {
+    "x": (0.35, 0.65),
+    "y": (0.05, 0.25),
+    "z": (0.42, 0.58),
+    "radius": (0.03, 0.09),
+    "rate": (0.9, 1.6),
+    "noise": (0.4, 0.9),
+    "noise_length": (0.07, 0.18),
+    "buoyancy": (0.01, 0.06),
+    "wind_x": (-0.9, 0.9),
+    "wind_z": (-0.2, 0.2),
+    "cooling": (0.008, 0.02),
+    "dissipation": (0.001, 0.004),
+    "confinement": (0.08, 0.25),
+    "sigma": (0.01, 0.2),
+    "sigma_light": (0.05, 0.15),
+    "sun": (0.95, 1.3),
+    "ambient": (0.08, 0.22),
+    "sun_x": (-0.8, 0.8),
+    "sun_z": (-0.8, 0.2),
+    "sun_warmth": (-0.5, 1.0),
+    "albedo": (0.5, 1.0),
+    "tint": (-0.06, 0.12),
+}
+
+
+def draw_parameters(seed: int) -> PlumeParameters:
+    """The plume of a seed, within `RANGES`: a quarter each long, in pairs, or puffing; half seen from their onset."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def uniform(low: float, high: float) -> float:
+        return low + (high - low) * torch.rand((), generator=generator, dtype=torch.float64).item()
+
+    values = {}
+    for name, (low, high) in RANGES.items():
+        exponents = name in LOGARITHMIC
+        values[name] = math.exp(uniform(math.log(low), math.log(high))) if exponents else uniform(low, high)
+    kind = uniform(0, 1)
+    extra = {"elongation": uniform(1.5, 3.0), "pulse": uniform(0.5, 1.0), "pulse_period": uniform(12, 40)}
+    distance = uniform(0.15, 0.3)
+    if kind < 0.25:
+        values["elongation"] = extra["elongation"]
+    elif kind < 0.5:
+        values["second_distance"] = distance
+        values["x"] -= distance / 2
+    elif kind < 0.75:
+        values |= {"pulse": extra["pulse"], "pulse_period": extra["pulse_period"]}
+    onset, late = uniform(0, 1) < 0.5, uniform(12, 40)
+    return PlumeParameters(seed=seed, warmup=int(uniform(0, 8)) if onset else int(late), **values)

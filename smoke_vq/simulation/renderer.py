@@ -1,0 +1,98 @@
+"""Lit smoke on black: absorption and scattering along straight rays, light marched from above.
+
+The camera is far away and looks along +Z. Transmittance is Beer and Lambert's; the source term is single scattering
+with the octaves of Wrenninge, Kulla and Lundqvist, *Oz: the Great and Volumetric* (SIGGRAPH 2013 talk; also
+Wrenninge, *Art-Directable Multiple Volumetric Scattering*, SIGGRAPH 2015): octave n carries a share 0.5^n of the light
+and sees an extinction smaller by 0.4^n, which is what light scattered n times does.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from .parameters import PlumeParameters
+
+NUM_OCTAVES = 3
+OCTAVE_SHARE = 0.5
+OCTAVE_EXTINCTION = 0.4
+
+
+def render(
+    density: torch.Tensor, plumes: Sequence[PlumeParameters], scale: float = 1.0, thickness: float = 1.0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Picture and opacity of smoke.
+
+    Args:
+        density: (B, Z, Y, X), Z away from the camera, Y upwards.
+        plumes: the light and the smoke's optics, one per entry of the batch.
+        scale: cells of the grid in a reference cell.
+        thickness: reference cells that one slice stands for, times scale; above 1 for two dimensions.
+
+    Returns:
+        Radiance (B, 3, Y, X), linear, premultiplied (on black), top row first; and alpha (B, 1, Y, X) in [0, 1].
+    """
+
+    def column(name: str) -> torch.Tensor:
+        return torch.tensor([getattr(plume, name) for plume in plumes], device=density.device).view(-1, 1, 1, 1)
+
+    step = thickness / scale
+    depth = column("sigma") * step * density
+    before = depth.cumsum(dim=1) - depth
+    weight = torch.exp(-before) - torch.exp(-before - depth)  # light that each cell sends to the camera
+    light = column("sigma_light") / scale
+    sun = sunlight(density * light, column("sun_x"), column("sun_z") * (density.shape[1] > 1))
+    sky = shadow(density * light)
+    octaves = sum(OCTAVE_SHARE**n * torch.exp(-(OCTAVE_EXTINCTION**n) * sun) for n in range(NUM_OCTAVES))
+    octaves = octaves / sum(OCTAVE_SHARE**n for n in range(NUM_OCTAVES))
+    direct = (weight * octaves).sum(dim=1, keepdim=True) * column("sun")
+    diffuse = (weight * torch.exp(-OCTAVE_EXTINCTION * sky)).sum(dim=1, keepdim=True) * column("ambient")
+    warmth, tint = 0.12 * column("sun_warmth"), column("tint")
+    warm = torch.cat([1 + warmth, torch.ones_like(warmth), 1 - warmth], dim=1)
+    cool = torch.cat([torch.full_like(tint, 0.9), torch.ones_like(tint), torch.full_like(tint, 1.15)], dim=1)
+    albedo = column("albedo") * torch.cat([1 - tint / 2, torch.ones_like(tint), 1 + tint / 2], dim=1)
+    radiance = albedo * (direct * warm + diffuse * cool)
+    alpha = 1 - torch.exp(-depth.sum(dim=1, keepdim=True))
+    return radiance.flip(2), alpha.flip(2)
+
+
+def shadow(extinction: torch.Tensor) -> torch.Tensor:
+    """Optical depth above each cell, half of its own included."""
+    return extinction.flip(2).cumsum(dim=2).flip(2) - extinction / 2
+
+
+def sunlight(extinction: torch.Tensor, sun_x: torch.Tensor, sun_z: torch.Tensor) -> torch.Tensor:
+    """Optical depth between each cell and a sun that stands aslant.
+
+    Slice by slice from the top, each slice of accumulated depth moved by the slant of the ray.
+
+    Args:
+        extinction: (B, Z, Y, X), per cell.
+        sun_x, sun_z: (B, 1, 1, 1), cells that the ray towards the sun moves a cell of height, in [-1, 1].
+    """
+    length = (1 + sun_x**2 + sun_z**2).sqrt()
+    extinction = extinction * length
+    depths = [torch.zeros_like(extinction[:, :, -1])]
+    for row in range(extinction.shape[2] - 1, 0, -1):
+        depths.append(_moved(_moved(depths[-1] + extinction[:, :, row], sun_x[..., 0], 2), sun_z[..., 0], 1))
+    return torch.stack(depths[::-1], dim=2) + extinction / 2
+
+
+def _moved(field: torch.Tensor, distance: torch.Tensor, axis: int) -> torch.Tensor:
+    """`field` at positions moved by `distance` in [-1, 1] along an axis; nothing comes in from outside."""
+    size = field.shape[axis]
+    if size == 1:
+        return field
+    zero = torch.zeros_like(field.narrow(axis, 0, 1))
+    ahead = torch.cat([field.narrow(axis, 1, size - 1), zero], dim=axis)
+    behind = torch.cat([zero, field.narrow(axis, 0, size - 1)], dim=axis)
+    return (1 - distance.abs()) * field + distance.clamp(min=0) * ahead - distance.clamp(max=0) * behind
+
+
+def to_srgb(radiance: torch.Tensor) -> torch.Tensor:
+    """Linear light to display values in [0, 1] (IEC 61966-2-1)."""
+    radiance = radiance.clamp(0, 1)
+    return torch.where(radiance <= 0.0031308, 12.92 * radiance, 1.055 * radiance.clamp(min=1e-8) ** (1 / 2.4) - 0.055)
+
+
+def from_srgb(values: torch.Tensor) -> torch.Tensor:
+    return torch.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)

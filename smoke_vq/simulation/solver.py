@@ -1,0 +1,157 @@
+"""Smoke in air: velocity, density and temperature on one grid, a step at a time.
+
+Stam (1999) for the splitting into advection, forces and projection; Fedkiw, Stam and Jensen, *Visual Simulation of
+Smoke* (SIGGRAPH 2001) for buoyancy (eq. 8) and vorticity confinement (eq. 9-11).
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from .advection import maccormack
+from .parameters import PlumeParameters
+from .projection import PressureProjection
+from .source import NoisySource
+
+REFERENCE_WIDTH = 72
+REFERENCE_HEIGHT = 80
+REFERENCE_DEPTH = 48
+
+
+def grid_shape(scale: float, dimensions: int = 3) -> tuple[int, int, int]:
+    """(Z, Y, X) cells of a domain at `scale` cells a reference cell."""
+    height, width = round(REFERENCE_HEIGHT * scale), round(REFERENCE_WIDTH * scale)
+    return (round(REFERENCE_DEPTH * scale) if dimensions == 3 else 1, height, width)
+
+
+class PlumeSolver:
+    """Plumes that evolve side by side; index 0 of Z is nearest the camera, of Y at the ground, of X at the left.
+
+    Args:
+        plumes: one per entry of the batch.
+        scale: cells of the grid in a reference cell.
+        dimensions: 3, or 2 (one slice).
+        dt: units of time a step.
+
+    Attributes:
+        velocity: (B, 3, Z, Y, X), x y z, in cells a unit of time.
+        scalars: (B, 2, Z, Y, X), density and temperature (above the air's).
+        faces: divergence-free velocities of the faces, as `PressureProjection` returns them.
+    """
+
+    def __init__(
+        self,
+        plumes: Sequence[PlumeParameters],
+        scale: float = 1.0,
+        dimensions: int = 3,
+        dt: float = 2.0,
+        device: torch.device | str = "cpu",
+    ):
+        self.scale, self.dt, self.time, self.device = scale, dt, 0.0, device
+        self.shape = depth, height, _ = grid_shape(scale, dimensions)
+        self.source = NoisySource(plumes, self.shape, scale, REFERENCE_WIDTH, device)
+        self.project = PressureProjection(self.shape, device)
+
+        def column(name: str) -> torch.Tensor:
+            return torch.tensor([getattr(plume, name) for plume in plumes], device=device).view(-1, 1, 1, 1)
+
+        self.buoyancy = column("buoyancy") * scale
+        self.confinement = column("confinement")
+        self.viscosity = column("viscosity")[:, None]
+        self.keep = torch.exp(-dt * torch.stack([column("dissipation"), column("cooling")], dim=1))
+        profile = ((torch.arange(height, device=device) + 0.5) / height).view(1, 1, -1, 1) ** 0.3
+        self.wind_x = column("wind_x") * scale * profile
+        self.wind_z = column("wind_z") * scale * profile * (depth > 1)
+        batch = len(plumes)
+        calm = torch.zeros(batch, 1, height, 1, device=device)
+        wind = torch.stack([self.wind_x, calm, self.wind_z], dim=1)
+        self.ambient = torch.cat([wind, torch.zeros(batch, 2, 1, height, 1, device=device)], dim=1)
+        self.velocity = wind.expand(batch, 3, *self.shape).contiguous()
+        self.scalars = torch.zeros(batch, 2, *self.shape, device=device)
+        self.velocity, self.faces = self.project(self.velocity, self.wind_x, self.wind_z)
+
+    @property
+    def density(self) -> torch.Tensor:
+        """(B, Z, Y, X)."""
+        return self.scalars[:, 0]
+
+    def step(self) -> None:
+        """Advect, add smoke and forces, project."""
+        self.advect()
+        self.add_smoke()
+        self.add_forces()
+        self.velocity, self.faces = self.project(self.velocity, self.wind_x, self.wind_z)
+        self.time += self.dt
+
+    def advect(self) -> None:
+        x, y, z = self.faces
+        carrier = torch.stack(
+            [(x[..., 1:] + x[..., :-1]) / 2, (y[:, :, 1:] + y[:, :, :-1]) / 2, (z[:, 1:] + z[:, :-1]) / 2], dim=1
+        )
+        fields = torch.cat([self.velocity, self.scalars], dim=1)
+        fields = maccormack(fields, self.pad(carrier), self.dt, self.pad)
+        self.velocity, self.scalars = fields[:, :3], fields[:, 3:]
+
+    def pad(self, fields: torch.Tensor) -> torch.Tensor:
+        """One layer around: the wind without smoke at the open sides, the cells themselves at the ground."""
+        batch, channels = fields.shape[:2]
+        ambient = self.ambient[:, :channels]
+        depth, height, width = self.shape
+        slices = ambient.expand(batch, channels, 1, height, width)
+        fields = torch.cat([slices, fields, slices] if depth > 1 else [fields] * 3, dim=2)
+        columns = (
+            ambient.expand(batch, channels, depth + 2, height, 1) if depth > 1 else ambient.expand(-1, -1, 3, -1, 1)
+        )
+        fields = torch.cat([columns, fields, columns], dim=4)
+        above = ambient[..., -1:, :].expand(batch, channels, fields.shape[2], 1, width + 2)
+        return torch.cat([fields[..., :1, :], fields, above], dim=3)
+
+    def add_smoke(self) -> None:
+        scalars = (self.scalars + self.dt * self.viscosity * laplacian(self.scalars)) * self.keep
+        scalars[:, :, :, : self.source.height] += self.dt * self.source(self.time)[:, None]
+        self.scalars = scalars
+
+    def add_forces(self) -> None:
+        velocity = self.velocity + self.dt * self.viscosity * laplacian(self.velocity)
+        velocity += self.dt * self.confinement[:, None] * vorticity_confinement(self.velocity)
+        velocity[:, 1] += self.dt * self.buoyancy * self.scalars[:, 1]
+        self.velocity = velocity
+
+
+def laplacian(fields: torch.Tensor) -> torch.Tensor:
+    """Second differences of (B, C, Z, Y, X), no gradient across the border, spacing 1."""
+    total = torch.zeros_like(fields)
+    for axis in (2, 3, 4):
+        size = fields.shape[axis]
+        if size > 1:
+            difference = fields.diff(dim=axis)
+            total.narrow(axis, 0, size - 1).add_(difference)
+            total.narrow(axis, 1, size - 1).sub_(difference)
+    return total
+
+
+def central_difference(field: torch.Tensor, axis: int) -> torch.Tensor:
+    """(f[i + 1] - f[i - 1]) / 2 along an axis, the border repeated, spacing 1."""
+    size = field.shape[axis]
+    if size == 1:
+        return torch.zeros_like(field)
+    padded = torch.cat([field.narrow(axis, 0, 1), field, field.narrow(axis, size - 1, 1)], dim=axis)
+    return (padded.narrow(axis, 2, size) - padded.narrow(axis, 0, size)) / 2
+
+
+def vorticity_confinement(velocity: torch.Tensor) -> torch.Tensor:
+    """N x omega with N = grad|omega| / |grad|omega||, (B, 3, Z, Y, X): the force of Fedkiw et al., eq. 11, at h = 1."""
+    u, v, w = velocity.unbind(1)
+    x, y, z = 3, 2, 1
+    omega = (
+        central_difference(w, y) - central_difference(v, z),
+        central_difference(u, z) - central_difference(w, x),
+        central_difference(v, x) - central_difference(u, y),
+    )
+    size = (omega[0] ** 2 + omega[1] ** 2 + omega[2] ** 2).sqrt()
+    normal = [central_difference(size, axis) for axis in (x, y, z)]
+    length = (normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2).sqrt().add_(1e-6)
+    nx, ny, nz = (part / length for part in normal)
+    return torch.stack(
+        [ny * omega[2] - nz * omega[1], nz * omega[0] - nx * omega[2], nx * omega[1] - ny * omega[0]], dim=1
+    )

@@ -1,0 +1,87 @@
+"""Where smoke comes from: a soft sphere near the ground, times a drifting random field that makes it turbulent."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from .parameters import PlumeParameters
+
+NUM_MODES = 32
+
+
+class NoisySource:
+    """Inflow a unit of time of several plumes, on the lowest cells of a grid.
+
+    The noise is a sum of random Fourier modes (Kraichnan, *Diffusion by a random velocity field*, Phys. Fluids 13,
+    1970, eq. 2.1) with wavelengths around `noise_length`; each drifts upwards and changes with time.
+
+    Args:
+        shape: (Z, Y, X) of the grid.
+        scale: cells of the grid in a reference cell.
+        reference_width: reference cells in the domain's width.
+    """
+
+    def __init__(
+        self,
+        plumes: Sequence[PlumeParameters],
+        shape: tuple[int, int, int],
+        scale: float,
+        reference_width: int,
+        device: torch.device | str = "cpu",
+    ):
+        depth, height, width = shape
+        top = max((p.y + 3 * p.radius) for p in plumes) * width
+        self.height = min(height, math.ceil(top))
+        units = [self._noise_modes(plume, reference_width) for plume in plumes]
+        wave, phase, frequency = (torch.stack(parts).to(device) for parts in zip(*units, strict=True))
+        self.frequency = frequency
+        # Positions in reference cells from the middle of the width, so that a mirror only changes a sign.
+        x = ((torch.arange(width, device=device) + 0.5) - width / 2) / scale
+        y = (torch.arange(self.height, device=device) + 0.5) / scale
+        z = ((torch.arange(depth, device=device) + 0.5) - depth / 2) / scale
+        signs = torch.tensor([p.mirror for p in plumes], device=device)[:, None]
+        x_phase = wave[:, :, 0, None] * (signs * x)[:, None]
+        self.zy_phase = wave[:, :, 1, None, None] * y + wave[:, :, 2, None, None] * z[:, None] + phase[:, :, None, None]
+        self.x_cos, self.x_sin = x_phase.cos(), x_phase.sin()
+        self.sphere = torch.stack([self._sphere(p, x, y, z, reference_width) for p in plumes])
+        column = [-1, 1, 1, 1]
+        self.noise = torch.tensor([p.noise for p in plumes], device=device).view(column)
+        self.rate = torch.tensor([p.rate for p in plumes], device=device).view(column)
+        self.pulse = torch.tensor([p.pulse for p in plumes], device=device).view(column)
+        self.period = torch.tensor([p.pulse_period for p in plumes], device=device).view(column)
+
+    def __call__(self, time: float) -> torch.Tensor:
+        """(B, Z, height, X): what density and temperature gain a unit of time in the lowest `height` cells."""
+        angles = self.zy_phase + (self.frequency * time)[:, :, None, None]
+        batch, modes, depth, height = angles.shape
+        angles = angles.view(batch, modes, -1).transpose(1, 2)
+        field = angles.cos() @ self.x_cos - angles.sin() @ self.x_sin
+        field = field.view(batch, depth, height, -1) * math.sqrt(2 / NUM_MODES)
+        puff = 1 + self.pulse * torch.sin(2 * math.pi * time / self.period)
+        return self.rate * puff * self.sphere * (1 + self.noise * field).clamp(min=0)
+
+    def _noise_modes(self, plume: PlumeParameters, reference_width: int) -> tuple[torch.Tensor, ...]:
+        """Wave vectors (32, 3) in radians a reference cell, phases and frequencies (32,)."""
+        generator = torch.Generator().manual_seed(plume.seed + 1)
+        direction = torch.randn(NUM_MODES, 3, generator=generator)
+        direction = direction / direction.norm(dim=1, keepdim=True)
+        spread = 0.6 + 1.2 * torch.rand(NUM_MODES, 1, generator=generator)
+        wave = direction * 2 * math.pi / (plume.noise_length * reference_width * spread)
+        phase = 2 * math.pi * torch.rand(NUM_MODES, generator=generator)
+        drift = 0.5 + 0.5 * torch.rand(NUM_MODES, generator=generator)
+        change = 0.2 * torch.randn(NUM_MODES, generator=generator)
+        return wave, phase, -wave[:, 1] * drift + change
+
+    def _sphere(self, plume: PlumeParameters, x, y, z, reference_width: int) -> torch.Tensor:
+        """(Z, height, X), 1 in the middle, falling to 0 over a fifth of the radius beyond it."""
+        radius = plume.radius * reference_width
+        centres = [plume.x] if plume.second_distance == 0 else [plume.x, plume.x + plume.second_distance]
+        vertical = (y - plume.y * reference_width)[None, :, None]
+        depth = (z - (plume.z - 0.5) * reference_width * len(z) / len(x))[:, None, None] if len(z) > 1 else 0.0
+        total = torch.zeros(len(z), len(y), len(x), device=x.device)
+        for centre in centres:
+            across = (x - (centre - 0.5) * reference_width)[None, None] / plume.elongation
+            distance = (across**2 + vertical**2 + depth**2) ** 0.5 / radius
+            total = torch.maximum(total, ((1.2 - distance) / 0.4).clamp(0, 1))
+        return total
