@@ -12,7 +12,7 @@ from smoke_vq.data.loading import load_frames
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", required=True, help="prepared folder, image folder or Hub name 'user/name'")
+    parser.add_argument("--dataset", required=True, help="folder, Hub name or 'simulated:CONFIGURATION'")
     parser.add_argument("--splits", nargs="+", default=["train", "validation"])
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--resize", action="store_true", help="bring frames of another size to --size")

@@ -145,6 +145,23 @@ def data(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def vgg16_weights(tmp_path_factory) -> Path:
+    """A file of VGG16's shapes with random weights: a test must not depend on a download."""
+    from safetensors.torch import save_file
+
+    from smoke_vq.losses.backbone_weights import expected_shapes
+
+    generator = torch.Generator().manual_seed(0)
+    state = {}
+    for name, shape in expected_shapes("vgg16").items():
+        scale = (2 / max(1, shape[1:].numel())) ** 0.5 if len(shape) > 1 else 0.1
+        state[name] = (torch.randn(shape, generator=generator) * scale).half()
+    path = tmp_path_factory.mktemp("weights") / "vgg16.safetensors"
+    save_file(state, path)
+    return path
+
+
 @pytest.fixture
 def train(data, tmp_path):
     """Run train_vqvae.py with tiny defaults, into `tmp_path`, and with more flags, which win."""

@@ -17,9 +17,18 @@ class PackedFrames:
         images: (N, H, W, 3) uint8.
         alphas: (N, H, W) uint8, or None.
         name: where they came from, for error messages and cards.
+        sequences: (N,) int64, equal for neighbours that follow each other in time (see `runs`), or None if unknown.
     """
 
-    def __init__(self, images: torch.Tensor, alphas: torch.Tensor | None = None, name: str = "frames"):
+    in_memory = True
+
+    def __init__(
+        self,
+        images: torch.Tensor,
+        alphas: torch.Tensor | None = None,
+        name: str = "frames",
+        sequences: torch.Tensor | None = None,
+    ):
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[3] != 3 or len(images) == 0:
             raise ValueError(
                 f"{name}: expected a (N, H, W, 3) uint8 tensor of at least one frame, found {images.dtype} "
@@ -30,7 +39,12 @@ class PackedFrames:
                 f"{name}: expected alphas of {tuple(images.shape[:3])} uint8, found {alphas.dtype} "
                 f"{tuple(alphas.shape)}."
             )
-        self.images, self.alphas, self.name = images, alphas, name
+        if sequences is not None and (sequences.dtype != torch.int64 or sequences.shape != images.shape[:1]):
+            raise ValueError(
+                f"{name}: expected sequences of ({len(images)},) int64, found {sequences.dtype} "
+                f"{tuple(sequences.shape)}."
+            )
+        self.images, self.alphas, self.name, self.sequences = images, alphas, name, sequences
 
     def __len__(self) -> int:
         return len(self.images)
@@ -46,6 +60,10 @@ class PackedFrames:
     def size(self) -> tuple[int, int]:
         return tuple(self.images.shape[1:3])
 
+    @property
+    def has_alpha(self) -> bool:
+        return self.alphas is not None
+
     def brightness(self) -> torch.Tensor:
         """(N,), sum of the pixel values of each frame: how much there is to see."""
         return self.images.flatten(1).sum(dim=1)
@@ -59,20 +77,27 @@ class PackedFrames:
 
     def to(self, device) -> "PackedFrames":
         alphas = None if self.alphas is None else self.alphas.to(device)
-        return PackedFrames(self.images.to(device), alphas, self.name)
+        return PackedFrames(self.images.to(device), alphas, self.name, self.sequences)
 
     def select(self, count: int | None) -> "PackedFrames":
         """At most `count` frames, evenly spaced, so that every clip keeps its share."""
         if count is None or count >= len(self):
             return self
         rows = torch.linspace(0, len(self) - 1, count).round().long()
-        return PackedFrames(self.images[rows], None if self.alphas is None else self.alphas[rows], self.name)
+        alphas = None if self.alphas is None else self.alphas[rows]
+        sequences = None if self.sequences is None else runs(self.sequences[rows], rows)
+        return PackedFrames(self.images[rows], alphas, self.name, sequences)
+
+    def pack(self) -> "PackedFrames":
+        """Packed they are."""
+        return self
 
     def save(self, path: Path) -> None:
         """Write one safetensors file, whole or not at all."""
         from safetensors.torch import save_file
 
-        tensors = {"images": self.images} | ({} if self.alphas is None else {"alphas": self.alphas})
+        tensors = {"images": self.images, "alphas": self.alphas, "sequences": self.sequences}
+        tensors = {name: tensor for name, tensor in tensors.items() if tensor is not None}
         path = Path(path)
         partial = path.with_name(path.name + ".partial")
         try:
@@ -93,7 +118,7 @@ class PackedFrames:
             raise ValueError(f"{path} is no whole safetensors file: {error}.") from error
         if "images" not in tensors:
             raise ValueError(f"{path} holds no tensor 'images': expected (N, H, W, 3) uint8, found {sorted(tensors)}.")
-        return cls(tensors["images"], tensors.get("alphas"), str(path))
+        return cls(tensors["images"], tensors.get("alphas"), str(path), tensors.get("sequences"))
 
 
 class DatasetFrames:
@@ -104,9 +129,13 @@ class DatasetFrames:
         resize: bring frames of another size to it instead of refusing them.
     """
 
+    in_memory = False
+
     def __init__(self, dataset, size: int, resize: bool = False, name: str = "dataset"):
         self.columns = check_columns(dataset, name)
+        self.has_alpha = "alpha" in self.columns
         self.dataset = dataset.select_columns(self.columns)
+        self._sequences = sequence_columns(dataset)
         self.size, self.resize, self.name = (size, size), resize, name
 
     def __len__(self) -> int:
@@ -127,14 +156,33 @@ class DatasetFrames:
             raise ValueError(f"Row {row} of {self.name} cannot be decoded: {error}.") from error
         return {column: self._check(values[column], column, row) for column in self.columns}
 
+    @property
+    def sequences(self) -> torch.Tensor | None:
+        """(N,) int64, equal for neighbours that follow each other in time, or None if the dataset does not say."""
+        if self._sequences is None:
+            return None
+        columns = self._sequences[:]
+        place = columns.get("frame_index", columns.get("frame", range(len(self))))
+        name = columns.get("sequence_id", columns.get("clip_id"))
+        return runs(torch.from_numpy(np.unique(name, return_inverse=True)[1]), torch.as_tensor(place))
+
     def fingerprint(self) -> str:
         return f"{len(self)}-{self.dataset._fingerprint}"
+
+    def select(self, count: int | None) -> "DatasetFrames":
+        """At most `count` frames, evenly spaced, so that every clip keeps its share."""
+        if count is None or count >= len(self):
+            return self
+        rows = [round(i * (len(self) - 1) / max(1, count - 1)) for i in range(count)]
+        chosen = DatasetFrames(self.dataset.select(rows), self.size[0], self.resize, self.name)
+        chosen._sequences = None if self._sequences is None else self._sequences.select(rows)
+        return chosen
 
     def pack(self) -> PackedFrames:
         """Decode every row into memory."""
         batches = [self.__getitems__(range(start, min(start + 1024, len(self)))) for start in range(0, len(self), 1024)]
         packed = {column: torch.cat([batch[column] for batch in batches]) for column in self.columns}
-        return PackedFrames(packed["image"], packed.get("alpha"), self.name)
+        return PackedFrames(packed["image"], packed.get("alpha"), self.name, self.sequences)
 
     def _check(self, image, column: str, row: int) -> np.ndarray:
         try:
@@ -157,3 +205,24 @@ def check_columns(dataset, name: str) -> list[str]:
     if "image" not in columns:
         raise ValueError(f"{name} has no column 'image': found {columns}.")
     return [column for column in ("image", "alpha") if column in columns]
+
+
+def sequence_columns(dataset):
+    """The columns of a dataset that say which frame follows which, or None if it has none."""
+    name = next((column for column in ("sequence_id", "clip_id") if column in dataset.column_names), None)
+    place = next((column for column in ("frame_index", "frame") if column in dataset.column_names), None)
+    return None if name is None else dataset.select_columns([name] + ([] if place is None else [place]))
+
+
+def runs(sequences: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Number the runs of frames that follow each other: the same sequence, at the next place in it.
+
+    Args:
+        sequences: (N,), equal for frames of one sequence.
+        places: (N,) whole numbers, where in the sequence a frame is.
+
+    Returns:
+        (N,) int64.
+    """
+    follows = (sequences[1:] == sequences[:-1]) & (places[1:] == places[:-1] + 1)
+    return torch.cat([torch.zeros(1, dtype=torch.int64), (~follows).long().cumsum(dim=0)])

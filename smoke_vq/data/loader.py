@@ -8,6 +8,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from .frames import DatasetFrames, PackedFrames, as_array, resize
+from .mixed_frames import MixedFrames
+from .order import mixed_order, permutation
 from .processor import SmokeImageProcessor
 
 MASK64 = (1 << 64) - 1
@@ -27,9 +29,10 @@ def coin_flips(seed: int, epoch: int, rows: torch.Tensor) -> torch.Tensor:
 class FrameLoader:
     """Batches {pixel_values (B, 3, H, W), mask (B, 1, H, W), row (B,)} of one process.
 
-    With `shuffle` (training) each epoch is its own permutation and what does not fill a batch on every process is left
-    out; the processes together take the permutation in order, so that two processes see what one process with twice the
-    batch sees. Without (validation) rows come in order, each process takes its share, and nothing is left out.
+    With `shuffle` (training) each epoch is its own permutation, or of a weighted mix its own `mixed_order`, and what
+    does not fill a batch on every process is left out; the processes together take it in order, so that two processes
+    see what one process with twice the batch sees. Without (validation) rows come in order, each process takes its
+    share, and nothing is left out.
 
     Args:
         batch_size: frames a process and batch.
@@ -40,7 +43,7 @@ class FrameLoader:
 
     def __init__(
         self,
-        frames: PackedFrames | DatasetFrames,
+        frames: PackedFrames | DatasetFrames | MixedFrames,
         processor: SmokeImageProcessor,
         batch_size: int,
         shuffle: bool = False,
@@ -58,10 +61,9 @@ class FrameLoader:
             )
         if not shuffle and len(frames) < world_size:
             raise ValueError(f"{frames.name} has {len(frames)} frames, fewer than the {world_size} processes.")
-        packed = isinstance(frames, PackedFrames)
-        self.frames = frames.to(device) if packed else frames
+        self.frames = frames.to(device) if frames.in_memory else frames
         self.processor, self.batch_size, self.shuffle, self.flip, self.seed = processor, batch_size, shuffle, flip, seed
-        self.num_workers = 0 if packed else num_workers
+        self.num_workers = 0 if frames.in_memory else num_workers
         self.device, self.rank, self.world_size = device, rank, world_size
 
     def __len__(self) -> int:
@@ -75,8 +77,10 @@ class FrameLoader:
         if not self.shuffle:
             mine = list(range(self.rank, len(self.frames), self.world_size))
             return [mine[i : i + self.batch_size] for i in range(start * self.batch_size, len(mine), self.batch_size)]
-        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % (1 << 63))
-        order = torch.randperm(len(self.frames), generator=generator).tolist()
+        if isinstance(self.frames, MixedFrames) and self.frames.weights is not None:
+            order = mixed_order(self.frames.lengths, self.frames.weights, self.seed, epoch).tolist()
+        else:
+            order = permutation(len(self.frames), self.seed, epoch).tolist()
         stride = self.batch_size * self.world_size
         first = range(start * stride + self.rank * self.batch_size, len(self) * stride, stride)
         return [order[i : i + self.batch_size] for i in first]
@@ -160,7 +164,7 @@ class StreamLoader(FrameLoader):
 
 
 class _StreamLength:
-    name = "the stream"
+    name, in_memory = "the stream", False
 
     def __init__(self, length: int):
         self.length = length

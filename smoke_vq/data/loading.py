@@ -1,8 +1,11 @@
-"""From a name to frames: a prepared folder, a folder of images, a packed safetensors file, or a Hub dataset."""
+"""From a name to frames: a prepared folder, images, a packed safetensors file, a Hub dataset, or simulated plumes."""
 
 from pathlib import Path
 
 from .frames import DatasetFrames, PackedFrames, check_columns
+
+SIMULATED = "simulated"
+DEFAULT_SIMULATION = "default"
 
 
 def load_frames(
@@ -17,8 +20,9 @@ def load_frames(
 
     Args:
         source: a folder that `load_dataset` reads (Parquet with columns `image` and perhaps `alpha`, or images), a
-            folder of `<split>.safetensors` files or one such file (read without the datasets package), or a Hub
-            dataset "user/name".
+            folder of `<split>.safetensors` files or one such file (read without the datasets package), a Hub dataset
+            "user/name", or "simulated" or "simulated:CONFIGURATION" for plumes that are simulated here, once, and kept
+            in the cache of datasets. (A folder of that name is "./simulated".)
         split: its name.
         size: height and width of the frames.
         packed: decode everything into memory once; otherwise decode frames when they are asked for.
@@ -27,25 +31,19 @@ def load_frames(
 
     Raises:
         FileNotFoundError: no such folder, file or dataset.
-        ValueError: no such split, no frames, a frame that cannot be decoded or has another size or other channels.
+        ValueError: no such split or configuration, no frames, a frame that cannot be decoded or has another size or
+            other channels.
     """
-    path = Path(source)
-    file = path if path.suffix == ".safetensors" else path / f"{split}.safetensors"
-    if file.is_file():
+    file = _packed_file(source, split)
+    if file is not None:
         frames = PackedFrames.load(file)
         if frames.size != (size, size):
             raise ValueError(f"{file} holds frames of {frames.size[1]}x{frames.size[0]}: expected {size}x{size}.")
         return frames.select(max_frames)
-    packed_splits = sorted(other.stem for other in path.glob("*.safetensors"))
-    if packed_splits:
-        raise ValueError(f"{source} has no split {split!r}: found {packed_splits}.")
     dataset = open_dataset(source, split)
     if len(dataset) == 0:
         raise ValueError(f"Split {split!r} of {source} has no frames.")
-    if max_frames is not None and max_frames < len(dataset):
-        rows = [round(i * (len(dataset) - 1) / max(1, max_frames - 1)) for i in range(max_frames)]
-        dataset = dataset.select(rows)
-    frames = DatasetFrames(dataset, size, resize, name=f"split {split!r} of {source}")
+    frames = DatasetFrames(dataset, size, resize, name=f"split {split!r} of {source}").select(max_frames)
     return frames.pack() if packed else frames
 
 
@@ -57,8 +55,21 @@ def stream_frames(source: str, split: str = "train"):
     return dataset.select_columns(check_columns(dataset, f"split {split!r} of {source}"))
 
 
+def simulation_of(source: str) -> str | None:
+    """The configuration that a source such as "simulated:small" names; None for a source of another kind."""
+    name, colon, configuration = source.partition(":")
+    if name != SIMULATED:
+        return None
+    return configuration if colon else DEFAULT_SIMULATION
+
+
 def open_dataset(source: str, split: str, streaming: bool = False):
     """`datasets.load_dataset` with one sentence for each way in which the name can be wrong."""
+    configuration = simulation_of(source)
+    if configuration is not None:
+        from .simulated_plumes import load_simulated
+
+        return load_simulated(configuration, split, streaming)
     path = Path(source)
     if path.suffix == ".safetensors" or path.is_absolute() or source.startswith((".", "~")) or source.count("/") != 1:
         if not path.exists():
@@ -83,6 +94,20 @@ def open_dataset(source: str, split: str, streaming: bool = False):
         raise FileNotFoundError(
             f"The dataset {source} is neither a folder here nor to be had from the Hub: {_first_line(error)}"
         ) from error
+
+
+def _packed_file(source: str, split: str) -> Path | None:
+    """The safetensors file of a split, or None for a source of another kind."""
+    if simulation_of(source) is not None:
+        return None
+    path = Path(source)
+    file = path if path.suffix == ".safetensors" else path / f"{split}.safetensors"
+    if file.is_file():
+        return file
+    packed_splits = sorted(other.stem for other in path.glob("*.safetensors"))
+    if packed_splits:
+        raise ValueError(f"{source} has no split {split!r}: found {packed_splits}.")
+    return None
 
 
 def _first_line(error: BaseException) -> str:

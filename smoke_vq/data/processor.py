@@ -71,9 +71,12 @@ class SmokeImageProcessor(BaseImageProcessor):
         """(B, 3, H, W) in [-1, 1] to a list of PIL images ("pil") or to a (B, H, W, 3) uint8 array ("np")."""
         if output_type not in ("pil", "np"):
             raise ValueError(f"output_type expects 'pil' or 'np', found {output_type!r}.")
-        images = sample.detach().float().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
-        arrays = images.permute(0, 2, 3, 1).cpu().numpy()
+        arrays = self.to_images(sample).cpu().numpy()
         return arrays if output_type == "np" else [Image.fromarray(array) for array in arrays]
+
+    def to_images(self, sample: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W) in [-1, 1] to (B, H, W, 3) uint8, what is shown; inverse of `to_pixel_values`."""
+        return sample.detach().float().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8).permute(0, 2, 3, 1)
 
     def _resize(self, array: np.ndarray) -> np.ndarray:
         if array.shape[:2] == (self.size, self.size):
@@ -81,6 +84,12 @@ class SmokeImageProcessor(BaseImageProcessor):
         if not self.do_resize:
             raise ValueError(f"Expected frames of {self.size}x{self.size}, found {array.shape[1]}x{array.shape[0]}.")
         return resize(array, self.size)
+
+
+def alpha_of(images: torch.Tensor) -> torch.Tensor:
+    """(B, H, W, 3) uint8 to (B, H, W) uint8: the alpha with which `to_mask` gives what it gives without alpha."""
+    brightest = images.amax(dim=3).float().div(127.5).sub(1)
+    return (brightest > SMOKE_THRESHOLD).to(torch.uint8) * 255
 
 
 def resize(array: np.ndarray, size: int) -> np.ndarray:

@@ -13,8 +13,6 @@ from .cut_out import centre_square, cut_out
 from .dataset_folder import (
     WORK_FOLDER,
     check_output_folder,
-    load_piece,
-    make_pieces,
     png,
     remove_work_folder,
     write_atomically,
@@ -22,6 +20,7 @@ from .dataset_folder import (
     write_split,
 )
 from .matting import MATTINGS
+from .pieces import load_piece, make_pieces
 from .rise import Clip
 from .rise_card import write_rise_card
 from .video import read_video

@@ -11,6 +11,7 @@ import torch
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from ..data.loading import simulation_of
 from ..metrics import markdown_table
 from ..version import __version__
 
@@ -31,18 +32,23 @@ def write_model_folder(result, arguments, template: Path) -> None:
     evaluation.picture.save(folder / "reconstructions.png")
     values = dataclasses.asdict(arguments)
     # A card travels: it says which data by name, not where they lay on this machine.
-    values["dataset"] = dataset_name(arguments.dataset)
+    for key in ("dataset", "validation_dataset"):
+        if values[key] is not None:
+            values[key] = [dataset_name(source) for source in values[key]]
     values["output_dir"] = "runs"
     (folder / "training_arguments.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     config = json.loads((folder / "config.json").read_text())
     table = markdown_table(columns)
+    training_data = [dataset_title(name) for name in values["dataset"]]
+    validation_data = [dataset_title(name) for name in values["validation_dataset"] or values["dataset"]]
     card = ModelCard.from_template(
-        card_data(config["_class_name"], values["dataset"], arguments.validation_split, evaluation.metrics),
+        card_data(config["_class_name"], validation_data, arguments.validation_split, evaluation.metrics),
         template_path=str(template),
         class_name=config["_class_name"],
         config=config,
         table=table,
-        dataset=values["dataset"],
+        training_data=in_words(training_data, arguments.dataset_weights if len(training_data) > 1 else None),
+        validation_data=in_words(validation_data),
         step=result.step,
         duration=duration(result.seconds),
         hardware=hardware(),
@@ -53,8 +59,9 @@ def write_model_folder(result, arguments, template: Path) -> None:
     print(f"\n{table}\n\nBest model (step {result.step}), card and picture: {folder}")
 
 
-def card_data(class_name: str, dataset: str, split: str, metrics: dict[str, float]) -> ModelCardData:
-    """The card's metadata, with a `model-index` of the measured figures."""
+def card_data(class_name: str, datasets: list[str], split: str, metrics: dict[str, float]) -> ModelCardData:
+    """The card's metadata, with a `model-index` of the figures measured on `datasets` together."""
+    dataset = " + ".join(datasets)
     results = [
         EvalResult(
             task_type="image-to-image",
@@ -79,9 +86,25 @@ def card_data(class_name: str, dataset: str, split: str, metrics: dict[str, floa
 
 
 def dataset_name(source: str) -> str:
-    """A Hub name as it is, a local path by its last part."""
+    """A Hub name or a simulation as it is, a local path by its last part."""
     path = Path(source)
-    return path.name if path.exists() or path.is_absolute() else source
+    if simulation_of(source) is not None or not (path.exists() or path.is_absolute()):
+        return source
+    return path.name if simulation_of(path.name) is None else f"./{path.name}"
+
+
+def dataset_title(name: str) -> str:
+    """What a reader sees for a `dataset_name`."""
+    configuration = simulation_of(name)
+    return name if configuration is None else f"simulated plumes ({configuration})"
+
+
+def in_words(datasets: list[str], weights: list[float] | None = None) -> str:
+    """Datasets as a phrase, with their weights in a mix if there are any."""
+    names = [f"`{dataset}`" for dataset in datasets]
+    if weights is not None:
+        names = [f"{name} (weight {weight:g})" for name, weight in zip(names, weights, strict=True)]
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def hardware() -> str:

@@ -20,8 +20,11 @@ class ImageQuality(Accumulator):
     - `diversity`: variance over frames of the outputs, divided by that of the targets; near 0 when all look alike.
     """
 
-    def update(self, sample: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> None:
-        """sample, target: (B, C, H, W) in [-1, 1]; mask: (B, 1, H, W) in [0, 1]."""
+    def update(self, sample: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
+        """sample, target: (B, C, H, W) in [-1, 1]; mask: (B, 1, H, W) in [0, 1].
+
+        Returns `mse`, `psnr` and `ssim` of each frame, (B,).
+        """
         from torchmetrics.functional.image import structural_similarity_index_measure
 
         sample, target, mask = sample.float().clamp(-1, 1), target.float(), mask.float()
@@ -30,18 +33,20 @@ class ImageQuality(Accumulator):
         self.add("smoke_weight", mask.sum(dtype=torch.float64))
         self.add("background_error", ((1 - mask) * error).sum(dtype=torch.float64))
         self.add("background_weight", (1 - mask).sum(dtype=torch.float64))
-        per_frame = error.flatten(1).mean(dim=1).clamp(min=SMALLEST_MSE)
-        self.add("psnr", (10 * torch.log10(DATA_RANGE**2 / per_frame)).sum())
+        mse = error.flatten(1).mean(dim=1)
+        psnr = 10 * torch.log10(DATA_RANGE**2 / mse.clamp(min=SMALLEST_MSE))
+        self.add("psnr", psnr.sum())
         # In [0, 1]: SSIM's luminance term compares intensities, and is not indifferent to where black lies.
         _, ssim = structural_similarity_index_measure(
             sample / 2 + 0.5, target / 2 + 0.5, data_range=1.0, reduction="none", return_full_image=True
         )
-        inside = ssim[..., SSIM_MARGIN:-SSIM_MARGIN, SSIM_MARGIN:-SSIM_MARGIN]
-        self.add("ssim", inside.flatten(1).mean(dim=1).sum())
+        ssim = ssim[..., SSIM_MARGIN:-SSIM_MARGIN, SSIM_MARGIN:-SSIM_MARGIN].flatten(1).mean(dim=1)
+        self.add("ssim", ssim.sum())
         self.add("frames", torch.tensor(len(sample), device=sample.device))
         for name, images in (("sample", sample), ("target", target)):
             self.add(f"{name}_sum", images.sum(dim=0, dtype=torch.float64))
             self.add(f"{name}_square", images.double().square().sum(dim=0))
+        return {"mse": mse, "psnr": psnr, "ssim": ssim}
 
     def compute(self) -> dict[str, float]:
         sums = self.sums

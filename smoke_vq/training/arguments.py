@@ -1,6 +1,6 @@
 """Arguments of a training script: every key from a YAML file or from the command line, the command line winning.
 
-The file's entries become flags in front of the user's own, so one parser checks the types of both.
+The file's entries become flags that are parsed before the user's own, so one parser checks the types of both.
 """
 
 import dataclasses
@@ -30,7 +30,15 @@ class TrainingArguments:
 
     run_name: str = option("run", "Name of the run and of its folder in output_dir.")
     output_dir: str = option("runs", "Folder of the runs.")
-    dataset: str | None = option(None, "Prepared folder, image folder, .safetensors file, or Hub name 'user/name'.")
+    dataset: list[str] | None = option(
+        None,
+        "Prepared folder, image folder, .safetensors file, Hub name 'user/name', or 'simulated:CONFIGURATION'; of "
+        "several a mix.",
+    )
+    dataset_weights: list[float] | None = option(
+        None, "How often an epoch draws from each dataset; unset draws every frame once."
+    )
+    validation_dataset: list[str] | None = option(None, "Validate on other data than dataset; several are joined.")
     train_split: str = option("train", "Split to learn from.")
     validation_split: str = option("validation", "Split to validate on.")
     packed: bool = option(True, "Decode the data once into memory (false: decode as it goes, for larger data).")
@@ -77,6 +85,9 @@ class TrainingArguments:
     model: dict = option({}, "Keys of the model's config.json.")
 
     def __post_init__(self):
+        for name in ("dataset", "validation_dataset"):
+            if isinstance(getattr(self, name), str):
+                setattr(self, name, [getattr(self, name)])
         at_least_one = (
             "batch_size epochs gradient_accumulation_steps validate_every checkpoint_every keep_checkpoints log_every "
             "num_images"
@@ -102,10 +113,20 @@ class TrainingArguments:
             raise ValueError(f"ema_decay expects a number in [0, 1), found {self.ema_decay}.")
         if self.dataset is None:
             raise ValueError("No data: give dataset in the configuration or --dataset on the command line.")
+        if self.dataset_weights is not None:
+            self._check_weights()
         if self.streaming and self.frames_per_epoch is None:
             raise ValueError("streaming needs frames_per_epoch, since a stream does not know its length.")
         if "/" in self.run_name or self.run_name in ("", ".", ".."):
             raise ValueError(f"run_name expects the name of one folder, found {self.run_name!r}.")
+
+    def _check_weights(self):
+        if len(self.dataset_weights) != len(self.dataset):
+            raise ValueError(
+                f"dataset_weights expects one weight for each of {self.dataset}, found {self.dataset_weights}."
+            )
+        if not all(0 < weight < float("inf") for weight in self.dataset_weights):
+            raise ValueError(f"dataset_weights expects finite numbers above 0, found {self.dataset_weights}.")
 
     @property
     def run_folder(self) -> Path:
@@ -132,17 +153,16 @@ def parse_arguments(cls: type[Arguments], argv: list[str] | None = None) -> Argu
     argv = [part for token in argv for part in (token.split("=", 1) if token.startswith("--") else [token])]
     parser = _Parser(cls, allow_abbrev=False, description=cls.__doc__)
     parser.add_argument("--config", help="YAML file with any of these keys.")
-    mappings = {item.name: {} for item in dataclasses.fields(cls) if item.default_factory is not dataclasses.MISSING}
+    mappings = {item.name: {} for item in dataclasses.fields(cls) if _is_mapping(item)}
     known, argv = _take_nested(argv, mappings)
     file = _option_value(argv, "--config")
     flags: list[str] = []
     nested = {name: {} for name in mappings}
     if file is not None:
         flags, nested = _file_flags(Path(file), cls, parser, mappings)
-    try:
-        namespace, rest = parser.parse_known_args(flags + argv)
-    except ValueError as error:
-        raise ValueError(f"{error}" if file is None else f"{error} (command line, or {file})") from error
+    # One after the other: behind a list from the file, a stray word of the command line would become its last entry.
+    namespace, _ = parser.parse_known_args(flags)
+    namespace, rest = parser.parse_known_args(argv, namespace)
     if rest:
         names = [option for option in parser._option_string_actions if option.startswith("--")]
         raise ValueError(f"Unknown flag {rest[0]!r}{_did_you_mean(rest[0], names)}.")
@@ -221,6 +241,7 @@ def _file_flags(path: Path, cls: type, parser: HfArgumentParser, mappings: dict)
     for key, value in content.items():
         if key not in defaults:
             raise ValueError(f"{path} has the unknown key {key!r}{_did_you_mean(str(key), defaults)}.")
+        several = parser._option_string_actions[f"--{key}"].nargs == "+"
         if key in mappings:
             if not isinstance(value, dict):
                 raise ValueError(f"{path}: {key} expects a mapping, found {value!r}.")
@@ -228,18 +249,31 @@ def _file_flags(path: Path, cls: type, parser: HfArgumentParser, mappings: dict)
         elif value is None:
             if defaults[key] is not None:
                 raise ValueError(f"{path}: {key} expects a value, found null.")
-        elif isinstance(value, (dict, list)):
-            raise ValueError(f"{path}: {key} expects a single value, found {value!r}.")
+        elif not _fits(value, several):
+            expected = "a value or a list of values" if several else "a single value"
+            raise ValueError(f"{path}: {key} expects {expected}, found {value!r}.")
         else:
             if value is False and "no" in (parser._option_string_actions[f"--{key}"].choices or ()):
                 value = "no"  # which YAML reads as false
-            entry = [f"--{key}", str(value)]
+            entry = [f"--{key}", *map(str, value if isinstance(value, list) else [value])]
             try:
                 parser.parse_known_args(entry)
             except ValueError as error:
                 raise ValueError(f"{path}: {error}") from error
             flags += entry
     return flags, nested
+
+
+def _is_mapping(item: dataclasses.Field) -> bool:
+    return item.default_factory is not dataclasses.MISSING and isinstance(item.default_factory(), dict)
+
+
+def _fits(value: Any, several: bool) -> bool:
+    """Whether a YAML value is a single one or, where `several` may be given, a list of such (and none like a flag)."""
+    if not (several and isinstance(value, list)):
+        return not isinstance(value, (dict, list))
+    flags = [one for one in value if isinstance(one, str) and one.startswith("-")]
+    return len(value) > 0 and not flags and not any(isinstance(one, (dict, list, type(None))) for one in value)
 
 
 def _did_you_mean(name: str, known) -> str:

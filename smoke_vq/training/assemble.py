@@ -6,9 +6,10 @@ import os
 import torch
 from accelerate import Accelerator
 from accelerate.utils import GradientAccumulationPlugin, set_seed
+from torch import nn
 
 from ..data.loader import FrameLoader, StreamLoader
-from ..data.loading import load_frames, stream_frames
+from ..data.mixed_frames import load_mixed_frames, stream_mixed_frames
 from ..data.processor import SmokeImageProcessor
 from .arguments import TrainingArguments
 from .evaluator import ReconstructionEvaluator
@@ -66,26 +67,32 @@ def make_train_loader(
         world_size=accelerator.num_processes,
     )
     if arguments.streaming:
-        stream = stream_frames(arguments.dataset, arguments.train_split)
+        sources, split, weights = arguments.dataset, arguments.train_split, arguments.dataset_weights
+        stream = stream_mixed_frames(sources, split, weights, arguments.seed)
         return StreamLoader(stream, arguments.frames_per_epoch, processor.size, arguments.resize, **common)
     with accelerator.main_process_first():  # one process fills the cache of datasets
-        frames = load_frames(
+        frames = load_mixed_frames(
             arguments.dataset,
             arguments.train_split,
             processor.size,
             arguments.packed,
             arguments.resize,
             arguments.max_train_frames,
+            arguments.dataset_weights,
         )
     return FrameLoader(frames, shuffle=True, num_workers=arguments.num_workers, **common)
 
 
 def make_evaluator(
-    accelerator: Accelerator, arguments: TrainingArguments, processor: SmokeImageProcessor
+    accelerator: Accelerator,
+    arguments: TrainingArguments,
+    processor: SmokeImageProcessor,
+    perceptual: nn.Module | None = None,
 ) -> ReconstructionEvaluator:
-    """Validation frames, always packed: they are read at every validation."""
+    """Validation frames, always packed: they are read at every validation. A mix is joined, whatever its weights."""
+    sources = arguments.validation_dataset or arguments.dataset
     with accelerator.main_process_first():
-        frames = load_frames(arguments.dataset, arguments.validation_split, processor.size, resize=arguments.resize)
+        frames = load_mixed_frames(sources, arguments.validation_split, processor.size, resize=arguments.resize).pack()
     return ReconstructionEvaluator(
         accelerator,
         frames,
@@ -93,4 +100,5 @@ def make_evaluator(
         batch_size=arguments.batch_size,
         num_images=arguments.num_images,
         max_frames=arguments.max_validation_frames,
+        distances={} if perceptual is None else {"perceptual": perceptual.to(accelerator.device)},
     )

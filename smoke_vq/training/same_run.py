@@ -19,7 +19,8 @@ FREE_TO_CHANGE = frozenset(
         "validate_every",
         "max_validation_frames",
         "packed",
-        "dataset",
+        "dataset",  # may move: the fingerprint of the frames tells whether they are the same
+        "validation_dataset",
     ]
 )
 # What a person changes on purpose: to go on for longer, or past the step at which the loss was lost.

@@ -1,12 +1,17 @@
 """Batches as a function of (seed, epoch, position)."""
 
+import io
 import math
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from smoke_vq.data.frames import PackedFrames
 from smoke_vq.data.loader import FrameLoader, StreamLoader, coin_flips
 from smoke_vq.data.loading import load_frames, stream_frames
+from smoke_vq.data.mixed_frames import MixedFrames, stream_mixed_frames
 from smoke_vq.data.processor import SmokeImageProcessor
 
 PROCESSOR = SmokeImageProcessor(size=16)
@@ -31,12 +36,20 @@ def assert_same_batches(some, others) -> None:
 
 @pytest.fixture
 def training(tiny_frames):
-    """A function: a shuffling, flipping loader of the tiny frames."""
+    """A function: a shuffling, flipping loader of the tiny frames, or of other frames."""
 
-    def make(batch_size=5, **kwargs):
-        return FrameLoader(tiny_frames, PROCESSOR, batch_size, **{"shuffle": True, "flip": True, "seed": 3} | kwargs)
+    def make(batch_size=5, frames=tiny_frames, **kwargs):
+        return FrameLoader(frames, PROCESSOR, batch_size, **{"shuffle": True, "flip": True, "seed": 3} | kwargs)
 
     return make
+
+
+@pytest.fixture(params=["one dataset", "a mix", "a weighted mix"])
+def frames(request, tiny_frames):
+    if request.param == "one dataset":
+        return tiny_frames
+    other = PackedFrames(tiny_frames.images[5:16].flip(2), name="others, mirrored and without alpha")
+    return MixedFrames([tiny_frames, other], [1, 2] if request.param == "a weighted mix" else None)
 
 
 def test_coin_flips_are_fair():
@@ -104,10 +117,11 @@ def test_validation_ranks_share_every_frame_once(tiny_frames):
     assert [len(list(loader.epoch(0))) for loader in loaders] == [len(loader) for loader in loaders]
 
 
-def test_two_processes_see_what_one_with_twice_the_batch_sees(training):
-    one = list(training(batch_size=6).epoch(2))
-    two = [list(training(batch_size=3, rank=rank, world_size=2).epoch(2)) for rank in range(2)]
-    assert set(flat(rows_of(two[0]))).isdisjoint(flat(rows_of(two[1])))
+def test_two_processes_see_what_one_with_twice_the_batch_sees(training, frames):
+    one = list(training(batch_size=6, frames=frames).epoch(2))
+    two = [list(training(batch_size=3, frames=frames, rank=rank, world_size=2).epoch(2)) for rank in range(2)]
+    if getattr(frames, "weights", None) is None:  # by weight a frame may come twice in an epoch
+        assert set(flat(rows_of(two[0]))).isdisjoint(flat(rows_of(two[1])))
     joined = [
         {name: torch.cat([part[name] for part in parts]) for name in parts[0]} for parts in zip(*two, strict=True)
     ]
@@ -116,13 +130,21 @@ def test_two_processes_see_what_one_with_twice_the_batch_sees(training):
 
 @pytest.mark.parametrize("start", [0, 1, 3])
 @pytest.mark.parametrize("rank", [0, 1])
-def test_an_epoch_resumes_exactly(training, start, rank):
-    loader = training(batch_size=3, rank=rank, world_size=2)
-    assert_same_batches(training(batch_size=3, rank=rank, world_size=2).epoch(4, start), list(loader.epoch(4))[start:])
+def test_an_epoch_resumes_exactly(training, frames, start, rank):
+    kwargs = {"batch_size": 3, "frames": frames, "rank": rank, "world_size": 2}
+    assert_same_batches(training(**kwargs).epoch(4, start), list(training(**kwargs).epoch(4))[start:])
 
 
 def test_an_epoch_resumed_at_its_end_is_over(training):
     assert list(training().epoch(0, start=len(training()))) == []
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("frames", ["a mix", "a weighted mix"], indirect=True)
+def test_a_mix_may_be_part_in_memory_and_part_decoded(dataset_folder, training, frames, num_workers):
+    decoded = load_frames(str(dataset_folder), size=16, packed=False)
+    partly = MixedFrames([decoded, frames.parts[1]], frames.weights)
+    assert_same_batches(training(frames=partly, num_workers=num_workers).epoch(1), training(frames=frames).epoch(1))
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -243,3 +265,53 @@ def test_a_stream_of_another_size_is_refused_or_resized(stream):
     with pytest.raises(ValueError, match="The stream has a frame of 16x16: expected 8x8"):
         next(stream(size=8).epoch(0))
     assert next(stream(size=8, resize=True).epoch(0))["pixel_values"].shape == (4, 3, 8, 8)
+
+
+@pytest.fixture
+def mixed_stream(write_dataset, rows, no_sleep):
+    """A function: a loader of two streams of 24 and 16 frames, the second three times as often."""
+    folders = [write_dataset(str(n), {"train": rows(n, seed=n)}, num_shards=4) for n in (24, 16)]
+
+    def make(frames_per_epoch=40, batch_size=4, weights=(1, 3), seed=3, **kwargs):
+        stream = stream_mixed_frames([str(folder) for folder in folders], "train", list(weights), seed)
+        options = {"size": 16, "resize": False, "processor": PROCESSOR, "buffer_size": 8, "seed": seed}
+        return StreamLoader(stream, frames_per_epoch, batch_size=batch_size, **options | kwargs)
+
+    return make
+
+
+def test_a_mixed_stream_draws_by_weight_and_forgets_no_frame(mixed_stream, rows):
+    known = [
+        set(pixels([PROCESSOR([Image.open(io.BytesIO(row["image"])) for row in rows(n, seed=n)])])) for n in (24, 16)
+    ]
+    loader = mixed_stream(frames_per_epoch=80)
+    first, second = pixels(loader.epoch(0)), pixels(loader.epoch(1))
+    for epoch in (first, second):
+        assert set(epoch) <= known[0] | known[1]
+        assert 0.6 < sum(frame in known[1] for frame in epoch) / len(epoch) < 0.9
+    assert first != second and pixels(loader.epoch(0)) == first
+    read_to_its_end = torch.stack([torch.from_numpy(np.array(example["image"])) for example in loader.dataset])
+    assert set(pixels([{"pixel_values": PROCESSOR.to_pixel_values(read_to_its_end)}])) == known[0] | known[1]
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_a_mixed_stream_resumes_exactly(mixed_stream, world_size):
+    kwargs = {"rank": world_size - 1, "world_size": world_size}
+    assert_same_batches(mixed_stream(**kwargs).epoch(2, 3), list(mixed_stream(**kwargs).epoch(2))[3:])
+
+
+def test_ranks_of_a_mixed_stream_are_disjoint(mixed_stream):
+    seen = [set(pixels(mixed_stream(rank=rank, world_size=2).epoch(1))) for rank in range(2)]
+    assert seen[0].isdisjoint(seen[1]) and min(map(len, seen)) > 5
+
+
+def test_streams_mix_only_with_weights_and_the_same_columns(dataset_folder, write_dataset, rows):
+    bare = write_dataset("bare", {"train": [{"image": row["image"]} for row in rows(4)]})
+    sources = [str(dataset_folder), str(bare)]
+    with pytest.raises(ValueError, match="Streaming several datasets needs dataset_weights"):
+        stream_mixed_frames(sources, "train", None, seed=0)
+    with pytest.raises(
+        ValueError, match=r"need the same columns: .*smoke has \['image', 'alpha'\] and .*bare \['image'\]"
+    ):
+        stream_mixed_frames(sources, "train", [1, 1], seed=0)
+    assert stream_mixed_frames(sources[1:], "train", None, seed=0).column_names == ["image"]

@@ -188,6 +188,35 @@ def test_refuses_in_one_sentence(tmp_path, write_dataset, rows, no_sleep, make, 
     assert "\n" not in str(raised.value)
 
 
+def test_simulated_plumes(monkeypatch, tmp_path):
+    """By name; a folder of that name is behind its path."""
+    frames = load_frames("simulated:tiny", "validation")
+    assert frames.size == (64, 64) and frames.has_alpha
+    assert frames.images[-1].any() and frames.alphas[-1].any()
+    with pytest.raises(ValueError, match="Row 0 of split 'train' of simulated:tiny is 64x64: expected 16x16"):
+        load_frames("simulated:tiny", size=16)
+    assert stream_frames("simulated:tiny", "validation").column_names == ["image", "alpha"]
+    frames.save(tmp_path / "train.safetensors")
+    (tmp_path / "simulated").mkdir()
+    (tmp_path / "train.safetensors").rename(tmp_path / "simulated/train.safetensors")
+    monkeypatch.chdir(tmp_path)
+    assert load_frames("./simulated", "train").fingerprint() == frames.fingerprint()
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["loaded", "streamed"])
+@pytest.mark.parametrize(
+    ("source", "split", "sentence"),
+    [
+        ("simulated:huge", "train", "Unknown configuration of simulated plumes 'huge': expected one of"),
+        ("simulated:", "train", "Unknown configuration of simulated plumes ''"),
+        ("simulated", "test", "simulated:default has no split 'test': expected"),
+    ],
+)
+def test_simulated_plumes_that_there_are_not(source, split, sentence, streaming):
+    with pytest.raises(ValueError, match=sentence):
+        (stream_frames if streaming else load_frames)(source, split)
+
+
 def test_an_empty_slice_has_no_frames(dataset_folder):
     with pytest.raises(ValueError, match=r"Split 'train\[:0\]' of .* has no frames"):
         load_frames(str(dataset_folder), "train[:0]", size=16)

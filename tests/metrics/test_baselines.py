@@ -1,5 +1,7 @@
 """The baselines against independent ways to compute them."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
@@ -17,12 +19,13 @@ def target():
 @pytest.mark.parametrize("name", sorted(BASELINES))
 def test_keeps_shape_and_range(name, target):
     result = BASELINES[name](target)
-    assert result.shape == target.shape
-    assert result.min() >= -1 and result.max() <= 1
+    assert result.sample.shape == target.shape
+    assert result.sample.min() >= -1 and result.sample.max() <= 1
+    assert result.num_bytes.shape == (2,)
 
 
 def test_black_is_black(target):
-    assert (black(target) == -1).all()
+    assert (black(target).sample == -1).all()
 
 
 def cubic(t: np.ndarray, a: float = -0.75) -> np.ndarray:
@@ -40,7 +43,7 @@ def test_bicubic_is_keys_convolution_of_block_means(target):
         index = np.floor(source).astype(int) + tap
         np.add.at(matrix, (np.arange(64), index.clip(0, 7)), cubic(source - index))
     expected = np.einsum("ih,nchw,jw->ncij", matrix, small, matrix).clip(-1, 1)
-    np.testing.assert_allclose(bicubic(target).numpy(), expected, atol=1e-5)
+    np.testing.assert_allclose(bicubic(target).sample.numpy(), expected, atol=1e-5)
 
 
 def test_bicubic_looks_like_that_of_pillow():
@@ -50,9 +53,33 @@ def test_bicubic_looks_like_that_of_pillow():
     frame = np.repeat(frame[..., None], 3, axis=2)
     pillow = Image.fromarray(frame).resize((8, 8), Image.BOX).resize((64, 64), Image.BICUBIC)
     target = torch.from_numpy(frame).permute(2, 0, 1)[None] / 127.5 - 1
-    ours = (bicubic(target)[0].permute(1, 2, 0).numpy() + 1) * 127.5
+    ours = (bicubic(target).sample[0].permute(1, 2, 0).numpy() + 1) * 127.5
     assert np.abs(ours - np.asarray(pillow)).mean() < 2
 
 
 def test_a_constant_frame_is_kept():
-    torch.testing.assert_close(bicubic(torch.full((1, 3, 64, 64), 0.3)), torch.full((1, 3, 64, 64), 0.3))
+    grey = torch.full((1, 3, 64, 64), 0.3)
+    torch.testing.assert_close(bicubic(grey).sample, grey)
+    assert bicubic(grey).num_bytes.tolist() == [192]
+
+
+@pytest.mark.parametrize(("name", "options"), [("WebP", {"quality": 0}), ("JPEG", {"quality": 1})])
+def test_codecs_give_what_pillow_reads_back(target, name, options):
+    smooth = torch.nn.functional.avg_pool2d(target, 9, 1, 4)
+    result = BASELINES[name](smooth)
+    for index in range(2):
+        file = io.BytesIO()
+        frame = ((smooth[index] + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
+        Image.fromarray(frame).save(file, name, **options)
+        # The slower settings of ours choose other bytes for, at the most, a little more error.
+        read = torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1) / 127.5 - 1
+        assert result.num_bytes[index] <= len(file.getvalue())
+        assert (result.sample[index] - smooth[index]).square().mean() < 1.2 * (read - smooth[index]).square().mean()
+    assert (result.num_payload_bytes > 0).all() and (result.num_payload_bytes < result.num_bytes).all()
+
+
+def test_a_frame_of_more_detail_takes_more_bytes(target):
+    frames = torch.stack([torch.full((3, 64, 64), -1.0), target[0]])
+    for name in ("WebP", "JPEG"):
+        result = BASELINES[name](frames)
+        assert result.num_bytes[0] < result.num_bytes[1] and result.num_payload_bytes[0] < result.num_payload_bytes[1]

@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from training_runs import FLAGS, ROOT, SIZE, history, launch, run, smoke
+from training_runs import FLAGS, ROOT, SIZE, Killed, assert_same_run, history, launch, run, smoke
 
 from smoke_vq import SmokeImageProcessor, SmokeVQVAE
 from smoke_vq.data.frames import PackedFrames
@@ -75,7 +75,7 @@ def test_the_model_loads_and_gives_the_figures_of_its_card(finished_run, data):
 def test_the_card(finished_run, data):
     text = (finished_run / "best/README.md").read_text()
     metrics = json.loads((finished_run / "best/metrics.json").read_text())
-    assert set(metrics) == {"this model", "black", "bicubic 8x8"}
+    assert set(metrics) == {"this model", "black", "bicubic 8x8", "WebP", "JPEG"}
     best = json.loads((finished_run / "best/validation.json").read_text())
     assert f"{metrics['this model']['masked_mse']:.5f}" in text and f"step {best['step']}" in text
     assert best["masked_mse"] == pytest.approx(metrics["this model"]["masked_mse"], rel=1e-6)
@@ -181,6 +181,66 @@ def test_gradient_checkpointing_changes_no_loss(train, tmp_path):
     assert [value for *_, value in found] == pytest.approx([value for *_, value in expected], rel=1e-5)
 
 
+# Several datasets
+
+
+@pytest.fixture(scope="session")
+def wisps(tmp_path_factory):
+    """A second dataset, without alpha."""
+    folder = tmp_path_factory.mktemp("more") / "wisps"
+    folder.mkdir()
+    for split, count in (("train", 24), ("validation", 6)):
+        PackedFrames(smoke(count, seed=7).images).save(folder / f"{split}.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize("weights", ["", "--dataset-weights 1 3"])
+def test_a_mix_broken_off_and_resumed_is_the_unbroken_one(train, data, wisps, tmp_path, kill_after, weights):
+    flags = f"--dataset {data} {wisps} {weights} --epochs 2"  # 8 steps an epoch
+    assert train(f"{flags} --run-name unbroken").code == 0
+    kill_after(15)
+    with pytest.raises(Killed):
+        train(flags)
+    kill_after(None)
+    other = f"--dataset {wisps} {data} {weights} --epochs 2" if not weights else f"{flags} --dataset-weights 1 2"
+    refusal = train(f"--resume {other}")
+    said = "had dataset_weights = [1.0, 3.0] and cannot go on with" if weights else "The training data are not those"
+    assert refusal.code == 2 and said in refusal.err
+    resumed = train(f"--resume {flags}")
+    assert resumed.code == 0 and "step 12 of 16" in resumed.out, resumed.err
+    assert_same_run(tmp_path / "run", tmp_path / "unbroken")
+
+
+def test_the_card_of_a_mix_names_its_datasets(train, data, wisps, tmp_path):
+    ended = train(f"--dataset {data} {wisps} --dataset-weights 1 3 --max-steps 1 --validation-dataset {wisps}")
+    assert ended.code == 0, ended.err
+    text, arguments = ((tmp_path / "run/best" / name).read_text() for name in ("README.md", "training_arguments.yaml"))
+    assert "- Data: `blobs` (weight 1) and `wisps` (weight 3)\n" in text and "validation split of `wisps`, " in text
+    values = yaml.safe_load(arguments)
+    assert values["dataset"] == ["blobs", "wisps"] and values["validation_dataset"] == ["wisps"]
+    assert str(tmp_path) not in text + arguments and str(data) not in text + arguments and str(wisps) not in text
+    (result,) = yaml.safe_load(text.split("---")[1])["model-index"][0]["results"]
+    assert result["dataset"] == {"name": "wisps", "type": "wisps", "split": "validation"}
+    assert json.loads((tmp_path / "run/best/metrics.json").read_text())["this model"]["num_frames"] == 6
+
+
+def test_validation_joins_the_datasets_of_a_mix(train, data, wisps, tmp_path):
+    assert train(f"--dataset {data} {wisps} --dataset-weights 3 1 --max-steps 1").code == 0
+    assert json.loads((tmp_path / "run/best/metrics.json").read_text())["this model"]["num_frames"] == 16
+    assert "validation split of `blobs` and `wisps`, " in (tmp_path / "run/best/README.md").read_text()
+
+
+def test_simulated_plumes_beside_a_folder(train, data, tmp_path):
+    flags = "--resize --max-train-frames 80 --max-steps 2 --dataset-weights 1 1"
+    ended = train(f"--dataset simulated:tiny {data} {flags}")
+    assert ended.code == 0, ended.err
+    text, arguments = ((tmp_path / "run/best" / name).read_text() for name in ("README.md", "training_arguments.yaml"))
+    assert "- Data: `simulated plumes (tiny)` (weight 1) and `blobs` (weight 1)\n" in text
+    assert yaml.safe_load(arguments)["dataset"] == ["simulated:tiny", "blobs"]
+    (result,) = yaml.safe_load(text.split("---")[1])["model-index"][0]["results"]
+    assert result["dataset"]["name"] == "simulated plumes (tiny) + blobs"
+
+
 # What a user can get wrong
 
 
@@ -210,6 +270,9 @@ def refused(ended, folder, *said: str) -> None:
         ("--model.out_channels 1", ["model.out_channels expects 3", "found 1"]),
         ("--bacth-size 8", ["Unknown flag '--bacth-size'", "did you mean 'batch_size'"]),
         ("--epochs many", ["invalid int value: 'many'"]),
+        ("--dataset simulated:huge", ["Unknown configuration of simulated plumes 'huge'", "'tiny'"]),
+        ("--dataset-weights 1 2", ["dataset_weights expects one weight for each of", "found [1.0, 2.0]"]),
+        ("--validation-dataset /nowhere", ["There is no dataset at /nowhere"]),
         ("--batch-size 64", ["40 frames, fewer than one batch of 64"]),
         ("--gradient-accumulation-steps 6", ["An epoch of 5 batches is shorter than one step of 6 micro-batches"]),
         ("--model.num_vq_embeddings 4096", ["latents for 4096 codes", "fewer codes"]),

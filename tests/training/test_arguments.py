@@ -21,6 +21,10 @@ HINTS = typing.get_type_hints(VQVAEArguments)
 def other_value(name: str):
     """A value that is legal and not the default."""
     default, kinds = FIELDS[name].default, [HINTS[name], *typing.get_args(HINTS[name])]
+    if list[str] in kinds:
+        return ["elsewhere", "simulated:tiny"]
+    if list[float] in kinds:
+        return [0.25]  # as many as NEEDED has datasets
     choices = next((typing.get_args(kind) for kind in kinds if typing.get_origin(kind) is typing.Literal), None)
     if choices:
         return next(choice for choice in choices if choice != default)
@@ -46,7 +50,11 @@ def parse(tmp_path):
     return run
 
 
-NEEDED = {"dataset": "data", "frames_per_epoch": 5}
+def words(value) -> list[str]:
+    return [str(one) for one in (value if isinstance(value, list) else [value])]
+
+
+NEEDED = {"dataset": ["data"], "frames_per_epoch": 5}
 
 
 @pytest.mark.parametrize("name", SCALARS)
@@ -56,8 +64,9 @@ def test_every_key_works_from_the_file_and_from_both_spellings_of_its_flag(parse
     assert getattr(from_file, name) == value
     assert type(getattr(from_file, name)) is type(value)
     for flag in (f"--{name}", f"--{name.replace('_', '-')}"):
-        assert parse(yaml.safe_dump(NEEDED), flag, str(value)) == from_file
-        assert parse(yaml.safe_dump(NEEDED), f"{flag}={value}") == from_file
+        first, *others = words(value)
+        assert parse(yaml.safe_dump(NEEDED), flag, first, *others) == from_file
+        assert parse(yaml.safe_dump(NEEDED), f"{flag}={first}", *others) == from_file
 
 
 @pytest.mark.parametrize("name", SCALARS)
@@ -65,7 +74,7 @@ def test_the_flag_wins(parse, name):
     default = FIELDS[name].default
     first = NEEDED.get(name, default)
     text = yaml.safe_dump(NEEDED | ({} if first is None else {name: first}))
-    assert getattr(parse(text, f"--{name}", str(other_value(name))), name) == other_value(name)
+    assert getattr(parse(text, f"--{name}", *words(other_value(name))), name) == other_value(name)
 
 
 def test_what_nobody_names_has_its_default(parse):
@@ -73,6 +82,13 @@ def test_what_nobody_names_has_its_default(parse):
     for name in set(SCALARS) - {"dataset"}:
         assert getattr(arguments, name) == FIELDS[name].default
     assert arguments.model == {} and arguments.run_folder == Path("runs/run")
+
+
+def test_one_dataset_or_several(parse):
+    assert parse("dataset: a\n").dataset == ["a"] == VQVAEArguments(dataset="a").dataset
+    assert parse("dataset: [a, simulated:small]\ndataset_weights: [1, 2e-1]\n").dataset_weights == [1.0, 0.2]
+    mix = parse("dataset: [a, b]\n", "--dataset", "c", "d", "e", "--dataset-weights", "1", "2", "3", "--epochs", "2")
+    assert (mix.dataset, mix.dataset_weights, mix.epochs) == (["c", "d", "e"], [1, 2, 3], 2)
 
 
 def test_yaml_numbers_that_yaml_reads_as_text(parse):
@@ -113,6 +129,19 @@ def test_a_switch_needs_no_value(parse, flag):
         ("dataset: d\n", ["--batch", "3"], "Unknown flag '--batch'"),
         ("dataset: d\n", ["--modle.latent_channels", "3"], "Unknown flag '--modle.latent_channels'"),
         ("dataset: d\n", ["stray"], "Unknown flag 'stray'"),
+        ("dataset: []\n", [], r"dataset expects a value or a list of values, found \[\]"),
+        ("dataset: [a, [b]]\n", [], "dataset expects a value or a list of values"),
+        ("dataset: [a, null]\n", [], "dataset expects a value or a list of values"),
+        ("dataset: [a, --epochs, 3]\n", [], "dataset expects a value or a list of values"),
+        ("dataset: {a: 1}\n", [], "dataset expects a value or a list of values"),
+        ("dataset: [a, b]\ndataset_weights: [1, much]\n", [], "invalid float value: 'much'"),
+        ("dataset: [a, b]\ndataset_weights: 1\n", [], r"one weight for each of \['a', 'b'\], found \[1.0\]"),
+        ("dataset: [a, b]\ndataset_weights: [1, 2]\n", ["--dataset", "c"], r"one weight for each of \['c'\]"),
+        ("dataset: [a, b]\ndataset_weights: [1, -2]\n", [], r"finite numbers above 0, found \[1.0, -2.0\]"),
+        ("dataset: [a, b]\n", ["--dataset-weights", "1", "0"], "finite numbers above 0"),
+        ("dataset: [a, b]\ndataset_weights: [1, .inf]\n", [], "finite numbers above 0"),
+        ("dataset: [a, b]\ndataset_weights: [1, .nan]\n", [], "finite numbers above 0"),
+        ("dataset: d\n", ["--validation-dataset"], "expected at least one argument"),
         ("dataset: d\nepochs: many\n", [], r"config\.yaml: Argument --epochs: invalid int value: 'many'"),
         ("dataset: d\nepochs: 2.5\n", [], "epochs: invalid int value: '2.5'"),
         ("dataset: d\nbatch_size: true\n", [], "invalid int value: 'True'"),

@@ -1,0 +1,127 @@
+"""The PatchGAN: what it sees, what it saves, what it refuses."""
+
+import pytest
+import torch
+
+from smoke_vq import PatchDiscriminator
+from smoke_vq.models.discriminator import NORMS
+
+
+def build(**changes) -> PatchDiscriminator:
+    torch.manual_seed(0)
+    return PatchDiscriminator(**{"base_channels": 8} | changes).eval()
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    """(4, 3, 64, 64) in [-1, 1]."""
+    return torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+@pytest.mark.parametrize(("num_layers", "patch"), [(1, 16), (2, 34), (3, 70), (4, 142)])
+def test_a_logit_sees_the_patch_of_the_paper(num_layers, patch):
+    """Isola et al. (2017): 16x16, 70x70; the pixels that move a logit are those of one such patch."""
+    critic = build(num_layers=num_layers, norm="none", base_channels=2)
+    pixels = torch.zeros(1, 3, 224, 224, requires_grad=True)
+    logits = critic(pixels)
+    middle = logits.shape[-1] // 2
+    logits[0, 0, middle, middle].backward()
+    seen = pixels.grad.abs().sum(dim=(0, 1)) > 0
+    for axis in (0, 1):
+        extent = seen.any(dim=axis).nonzero()
+        assert extent.max() - extent.min() + 1 == patch == critic.receptive_field
+
+
+def test_the_defaults_are_the_70x70_patchgan(images):
+    critic = PatchDiscriminator()
+    convolutions = [layer for layer in critic.layers if isinstance(layer, torch.nn.Conv2d)]
+    assert [layer.out_channels for layer in convolutions] == [64, 128, 256, 512, 1]
+    assert [layer.stride[0] for layer in convolutions] == [2, 2, 2, 1, 1]
+    assert critic.receptive_field == 70
+    assert critic(images[:1]).shape == (1, 1, 6, 6)
+
+
+def test_starts_as_pix2pix_does():
+    critic = PatchDiscriminator()
+    for layer in critic.layers:
+        if isinstance(layer, torch.nn.Conv2d):
+            assert float(layer.weight.detach().std()) == pytest.approx(0.02, rel=0.1)
+        elif isinstance(layer, torch.nn.GroupNorm):
+            assert float(layer.weight.detach().mean()) == pytest.approx(1, abs=0.01)
+            assert float(layer.weight.detach().std()) == pytest.approx(0.02, rel=0.3)
+    assert all((value == 0).all() for name, value in critic.named_parameters() if name.endswith("bias"))
+
+
+@pytest.mark.parametrize("norm", sorted(NORMS))
+@pytest.mark.parametrize(
+    ("num_layers", "height", "width"), [(1, 6, 9), (2, 32, 12), (3, 64, 64), (3, 48, 100), (5, 96, 97)]
+)
+def test_logits_have_the_size_that_it_says(norm, num_layers, height, width):
+    critic = build(num_layers=num_layers, norm=norm, base_channels=4)
+    logits = critic(torch.zeros(2, 3, height, width))
+    assert logits.shape == (2, 1, critic.logits_size(height), critic.logits_size(width))
+
+
+def test_channels_stop_growing_at_eight_times():
+    critic = build(num_layers=5, base_channels=4)
+    convolutions = [layer for layer in critic.layers if isinstance(layer, torch.nn.Conv2d)]
+    assert [layer.out_channels for layer in convolutions] == [4, 8, 16, 32, 32, 32, 1]
+
+
+@pytest.mark.parametrize("base_channels", [2, 8, 24, 64])
+def test_groups_keep_four_channels_or_more(base_channels):
+    for layer in build(base_channels=base_channels).layers:
+        if isinstance(layer, torch.nn.GroupNorm):
+            assert layer.num_channels // layer.num_groups >= 4
+
+
+def test_group_norm_sees_each_image_alone(images):
+    critic = build().train()
+    together = critic(images)
+    apart = torch.cat([critic(image[None]) for image in images])
+    torch.testing.assert_close(together, apart, rtol=1e-4, atol=1e-5)
+
+
+def test_batch_norm_does_not(images):
+    critic = build(norm="batch").train()
+    assert (critic(images)[:2] - critic(images[:2])).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("norm", sorted(NORMS))
+def test_comes_back_bit_equal(tmp_path, norm, images):
+    critic = build(norm=norm, num_layers=2, in_channels=3)
+    critic.train()(images)  # a batch norm has statistics to save
+    critic.eval().save_pretrained(tmp_path / "discriminator")
+    loaded = PatchDiscriminator.from_pretrained(tmp_path, subfolder="discriminator")
+    assert dict(loaded.config)["norm"] == norm
+    assert torch.equal(loaded(images), critic(images))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"norm": "layer"}, r"Unknown norm 'layer': expected one of \['batch', 'group', 'none'\]"),
+        ({"num_layers": 0}, "num_layers expects 1 or more, found 0"),
+        ({"base_channels": 0}, "base_channels expects 1 or more, found 0"),
+    ],
+)
+def test_refuses_sizes_that_cannot_work(arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        PatchDiscriminator(**arguments)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 64, 64), (3, 64, 64)])
+def test_refuses_other_channels(shape):
+    with pytest.raises(ValueError, match=r"shape \(B, 3, H, W\), found"):
+        build()(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("num_layers", [1, 3, 4])
+def test_refuses_images_too_small_for_its_layers(num_layers):
+    critic = build(num_layers=num_layers, base_channels=2)
+    least = 3 * 2**num_layers
+    assert critic.logits_size(least) == 1
+    assert critic(torch.zeros(1, 3, least, least)).shape == (1, 1, 1, 1)
+    for ask in (critic.logits_size, lambda size: critic(torch.zeros(1, 3, 64, size))):
+        with pytest.raises(ValueError, match=f"Images of {least - 1} pixels .* expected {least} or more"):
+            ask(least - 1)

@@ -1,0 +1,238 @@
+"""The script as a user runs it, on small plumes in two dimensions."""
+
+import importlib.util
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pytest
+from hub_double import HubDouble
+from PIL import Image
+from training_runs import reset_accelerate
+
+from smoke_vq.data.loading import load_frames
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "scripts" / "simulate_plumes.py"
+# 4 simulations for train (the last one has 2 frames), 1 for validation, one a shard.
+QUICK = [
+    *("--size", "16", "--dimensions", "2", "--frames-per-simulation", "4", "--num-frames", "14"),
+    *("--validation-frames", "3", "--simulations-per-shard", "1", "--num-proc", "1", "--device", "cpu"),
+]
+SHARDS = [*(f"train-0000{index}-of-00004.parquet" for index in range(4)), "validation-00000-of-00001.parquet"]
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+
+
+def command(*arguments, launcher=()):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    return {"args": [sys.executable, *launcher, str(SCRIPT), *QUICK, *map(str, arguments)], "env": environment}
+
+
+@pytest.fixture
+def call(capsys, monkeypatch):
+    """The script in this process: its exit status and what it wrote on stderr."""
+    specification = importlib.util.spec_from_file_location("simulate_plumes", SCRIPT)
+    script = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(script)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def start(*arguments):
+        monkeypatch.setattr(sys, "argv", ["simulate_plumes.py", *QUICK, *map(str, arguments)])
+        try:
+            script.run(script.main)
+            status = 0
+        except SystemExit as stop:
+            status = stop.code
+        finally:
+            reset_accelerate()
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        return status, capsys.readouterr().err
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A finished folder, and what the run wrote on stderr."""
+    folder = tmp_path_factory.mktemp("plumes") / "whole"
+    done = subprocess.run(**command("--output-dir", folder), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return folder, done.stderr
+
+
+def shards(folder):
+    return {path.name: path.read_bytes() for path in sorted((folder / "data").iterdir())}
+
+
+def test_the_folder_is_a_dataset_with_card_sheet_and_film(whole, tmp_path):
+    folder, bar = whole
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "README.md", "animation.webp", "contact_sheet.png", "data", "settings.json",
+    ]  # fmt: skip
+    assert list(shards(folder)) == SHARDS
+    loaded = datasets.load_dataset(str(folder), cache_dir=str(tmp_path / "cache"))
+    train = loaded["train"]
+    assert train["frame"][:] == [0, 1, 2, 3] * 3 + [0, 1] and train["seed"][::4] == [0, 1, 2, 3]
+    assert train["sequence_id"][0] == "plume-0000000000" and train[0]["params"]["seed"] == 0
+    assert loaded["validation"]["seed"][:] == [1_000_000_000] * 3
+    packed = load_frames(str(folder), "train", size=16)
+    assert len(packed) == 14 and packed.alphas.max() > 100
+    assert np.array_equal(packed.images[5].numpy(), np.array(train[5]["image"]))
+    with Image.open(folder / "animation.webp") as film:
+        assert film.n_frames == 4 and film.info["loop"] == 0 and film.size == (512, 128)
+    card = (folder / "README.md").read_text()
+    assert "license: cc0-1.0" in card and "| train | 4 | 14 | 0 to 3 |" in card and "--size 16 --dimensions 2" in card
+    assert "17/17" in bar and "frames/s" in bar
+    for path in folder.rglob("*"):
+        assert path.is_dir() or str(folder.parent).encode() not in path.read_bytes(), f"{path.name} holds a local path"
+
+
+def test_two_launched_processes_with_two_workers_each_write_the_same_bits(whole, tmp_path):
+    output = tmp_path / "two"
+    done = subprocess.run(
+        **command("--output-dir", output, "--num-proc", 2, launcher=TORCHRUN),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert shards(output) == shards(whole[0])
+    assert (output / "README.md").read_text() == (whole[0] / "README.md").read_text()
+    assert done.stdout.count("is whole") == 1 and not list(output.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize(("num_proc", "number"), [(1, signal.SIGINT), (2, signal.SIGTERM)])
+def test_a_stop_leaves_whole_shards_and_the_same_command_goes_on(tmp_path, call, num_proc, number):
+    output = tmp_path / "stopped"
+    long = ("--num-frames", 300, "--frames-per-simulation", 20, "--output-dir", output)
+    process = subprocess.Popen(**command(*long, "--num-proc", num_proc), stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list(output.glob("data/*.parquet")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == 130 and message.endswith("Stopped.\n") and "Traceback" not in message
+    finished = {path: path.stat().st_mtime_ns for path in (output / "data").iterdir()}
+    assert 0 < len(finished) < 16 and all(path.suffix == ".parquet" for path in finished)
+    assert not (output / "README.md").exists() and not list(output.rglob("*.tmp"))
+    for path in finished:
+        assert len(datasets.Dataset.from_parquet(str(path), cache_dir=str(tmp_path / "cache"))) in (20, 3)
+    (output / "data" / f"{next(iter(finished)).name}.1.tmp").write_text("left by a kill")
+    assert call(*long)[0] == 0
+    assert len(shards(output)) == 16 and all(path.stat().st_mtime_ns == then for path, then in finished.items())
+
+
+def test_a_finished_folder_only_gets_what_is_missing(whole, tmp_path, call):
+    output = tmp_path / "copy"
+    (output / "data").mkdir(parents=True)
+    for path in whole[0].rglob("*.*"):
+        os.link(path, output / path.relative_to(whole[0]))
+    (output / "data" / SHARDS[2]).unlink()
+    card = (output / "README.md").read_text()
+    assert call("--output-dir", output)[0] == 0
+    assert shards(output) == shards(whole[0]) and (output / "README.md").read_text() == card
+    before = {path: path.stat().st_mtime_ns for path in output.rglob("*.*")}
+    assert call("--output-dir", output)[0] == 0
+    assert {path: path.stat().st_mtime_ns for path in output.rglob("*.*")} == before
+
+
+def test_mistakes_end_in_one_sentence_and_write_nothing(whole, tmp_path, call):
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "thesis.tex").touch()
+    (tmp_path / "words.txt").write_text("no picture")
+    for options, words in [
+        (("--size", 0), "size is 0"),
+        (("--num-frames", 0), "num-frames is 0"),
+        (("--num-frames", -5), "num-frames is -5"),
+        (("--validation-frames", -1), "validation-frames is -1"),
+        (("--frames-per-simulation", 0), "num_frames is 0"),
+        (("--simulations-per-shard", 0), "simulations-per-shard is 0"),
+        (("--num-proc", 0), "num-proc is 0"),
+        (("--dimensions", 4), "dimensions is 4"),
+        (("--background", "blakc"), "background is 'blakc'"),
+        (("--background", tmp_path / "words.txt"), "is no picture"),
+        (("--seed", -1), "seeds of train start at -1"),
+        (("--validation-seed", 3), "train (0 to 3) and of validation (3 to 3) overlap"),
+        (("--num-frames", 10**11, "--frames-per-simulation", 10**6), "GB free"),
+        (("--push-to-hub", "plumes"), "expected 'user/name'"),
+        (("--push-to-hub", "user/a b"), "no valid name"),
+        (("--push-to-hub", "user/plumes"), "Cannot push to 'user/plumes': nobody is logged in"),
+        (("--output-dir", tmp_path / "words.txt"), "is a file"),
+        (("--output-dir", tmp_path / "foreign"), "something else ('thesis.tex')"),
+        (("--output-dir", whole[0], "--seed", 5), "begun with other settings (seed 0, not 5)"),
+    ]:
+        status, message = call("--output-dir", tmp_path / "new", *options)
+        assert status == 2 and words in message, (options, message)
+        assert message.splitlines()[-1].startswith("error: ") and "Traceback" not in message
+        assert not (tmp_path / "new" / "README.md").exists() and not list(tmp_path.glob("new/data/*"))
+
+
+def test_no_room_on_the_disk_is_one_sentence_and_leaves_whole_shards(tmp_path):
+    """A limit on the size of files stands for the full disk: a shard of one frame fits, one of sixty does not."""
+    output, limit = tmp_path / "full", 50_000
+    flags = command("--num-frames", 61, "--frames-per-simulation", 60, "--output-dir", output, "--num-proc", 2)
+    done = subprocess.run(
+        **flags, capture_output=True, text=True, timeout=300,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )  # fmt: skip
+    message = done.stderr.splitlines()[-1]
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert (
+        message.startswith(f"error: '{output}' is not finished (File too large): ")
+        and "of 3 shards are whole" in message
+    )
+    assert all(path.suffix == ".parquet" and path.stat().st_size < limit for path in (output / "data").iterdir())
+    assert not list(output.rglob("*.tmp"))
+
+
+def test_a_push_that_failed_is_made_up_by_the_same_command(whole, tmp_path):
+    with HubDouble() as hub:
+        hub.files = {"data/train-00000-of-00001.parquet": b"an older one", ".gitattributes": b""}
+        push = command("--output-dir", whole[0], "--push-to-hub", "user/plumes", "--private")
+        push["env"] |= {**hub.environment, "HF_HOME": str(tmp_path)}
+        before = shards(whole[0])
+        hub.broken = True
+        failed = subprocess.run(**push, capture_output=True, text=True, timeout=300)
+        assert failed.returncode == 2 and hub.private and hub.commits == 0
+        assert "is whole, the same command pushes it" in failed.stderr.splitlines()[-1]
+        assert "Traceback" not in failed.stderr and shards(whole[0]) == before
+        hub.broken = False
+        pushed = subprocess.run(**push, capture_output=True, text=True, timeout=300)
+        assert pushed.returncode == 0 and hub.commits == 1 and "/datasets/user/plumes" in pushed.stdout
+    local = {str(path.relative_to(whole[0])): path.read_bytes() for path in whole[0].rglob("*") if path.is_file()}
+    assert hub.files == local | {".gitattributes": b""}
+
+
+def test_no_right_to_write_is_said_before_the_work(tmp_path, call, monkeypatch):
+    with HubDouble() as hub:
+        hub.closed = True
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.environment["HF_ENDPOINT"])
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        monkeypatch.setenv("HF_TOKEN", "hf_test")
+        status, message = call("--output-dir", tmp_path / "plumes", "--push-to-hub", "user/plumes")
+    assert status == 2 and message.startswith("error: Cannot push to 'user/plumes'") and "403" in message
+    assert not (tmp_path / "plumes").exists() and len(message.splitlines()) == 1
+
+
+def test_the_background_is_recorded_without_its_folder(tmp_path, call):
+    picture = tmp_path / "sky.png"
+    Image.new("RGB", (16, 16), (90, 120, 200)).save(picture)
+    output = tmp_path / "plumes"
+    flags = ("--output-dir", output, "--background", picture, "--num-frames", 2)
+    assert call(*flags, "--validation-frames", 0)[0] == 0
+    settings = json.loads((output / "settings.json").read_text())
+    assert settings["background"] == "sky.png" and str(tmp_path) not in (output / "README.md").read_text()
+    frames = load_frames(str(output), size=16)
+    blue = frames.images[(frames.alphas == 0).expand(-1, -1, -1)]
+    assert len(frames) == 2 and (blue[:, 2] > blue[:, 0]).all()
+    Image.new("RGB", (16, 16), "red").save(picture)
+    status, message = call(*flags, "--validation-frames", 0)
+    assert status == 2 and "background_sha256" in message
