@@ -6,6 +6,7 @@ version = {}
 exec(Path(__file__).with_name("smoke_vq").joinpath("version.py").read_text(), version)
 
 extras = {
+    "evaluation": ["torch-fidelity>=0.4"],
     "rise": ["av>=12", "opencv-python-headless>=4.8", "pymatting>=1.1.12", "scipy>=1.10"],
     "tracking": ["tensorboard>=2.14", "trackio>=0.2", "wandb>=0.16", "pillow<13"],
     "test": ["pytest>=8", "ruff==0.17.6", "scikit-image>=0.22", "tensorboard>=2.14"],

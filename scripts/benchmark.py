@@ -13,16 +13,25 @@ from statistics import median
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 import yaml
+from accelerate import Accelerator
 from torch.utils.flop_counter import FlopCounterMode
 
-from smoke_vq import SmokeVQVAE
+from smoke_vq import PatchDiscriminator, SmokeVQGAN, SmokeVQVAE
 from smoke_vq.command import run
 from smoke_vq.data.frames import DatasetFrames, PackedFrames
 from smoke_vq.data.loader import FrameLoader
+from smoke_vq.data.processes import num_cores, start_pool
 from smoke_vq.data.processor import SmokeImageProcessor
 from smoke_vq.losses import masked_mse
+from smoke_vq.losses.adversarial import adaptive_weight, generator_loss, hinge_discriminator_loss
+from smoke_vq.losses.perceptual import PerceptualLoss
 from smoke_vq.quantizers.vector_quantizer import VectorQuantizer, nearest_codes
+from smoke_vq.simulation import PlumeSettings, PlumeSolver, draw_parameters, render, simulate_plumes
+from smoke_vq.simulation.interpolation import Table, Trilinear
+from smoke_vq.simulation.recording import one_thread
+from smoke_vq.training import VQGANArguments, VQGANObjective
 
 TINY = Path(__file__).resolve().parent.parent / "configs" / "config_vqvae_tiny.yaml"
 
@@ -157,7 +166,124 @@ def data(device: str, rounds: int) -> None:
     report("Data, 512 frames", seconds, "bare index", "images/s", 512)
 
 
-PARTS = {"quantizer": quantizer, "training": training, "data": data}
+def adversarial(device: str, rounds: int) -> None:
+    """A VQGAN step: ours, with one generator forward and gradients split at the reconstruction, and the usual order."""
+    full = device == "cuda"
+    sizes = {} if full else yaml.safe_load(TINY.read_text())["model"]
+    batch = 32 if full else 8
+    accelerator = Accelerator(mixed_precision="bf16")
+    perceptual = PerceptualLoss()
+    options = dict(dataset="none", disc_start=0, disc_ramp_steps=0, codebook_init_vectors=0, revive_every=0)
+    target = torch.rand(batch, 3, 64, 64, device=device) * 2 - 1
+    data = {"pixel_values": target, "mask": torch.ones(batch, 1, 64, 64, device=device)}
+    objectives = [
+        VQGANObjective(
+            accelerator, SmokeVQGAN(**sizes), PatchDiscriminator(), perceptual, VQGANArguments(**options), 1000
+        )
+        for _ in range(2)
+    ]
+    steps = dict.fromkeys(("lean", "naive"), 1)
+
+    def lean():
+        steps["lean"] += 1
+        objectives[0].begin_step([data], steps["lean"])
+        objectives[0].step(data)
+        objectives[0].end_step(steps["lean"])
+
+    def naive():
+        """The order of taming-transformers under Lightning: a generator forward for each of the two optimizers."""
+        model, critic = (player.network for player in objectives[1].players.values())
+        optimizers = [player.optimizer for player in objectives[1].players.values()]
+        output = model(target)
+        with accelerator.autocast():
+            base = masked_mse(output.sample, target, data["mask"]) + perceptual(output.sample, target).mean()
+            loss = generator_loss(critic(output.sample))
+        last = model.decoder.conv_out.weight
+        parts = [torch.autograd.grad(part, last, retain_graph=True)[0] for part in (base, loss)]
+        weight, _ = adaptive_weight(*parts, 0.75)
+        latent = 0.1 * output.losses["commitment"] + output.losses["codebook"]
+        optimizers[0].zero_grad()
+        accelerator.backward(base + 0.5 * weight * loss + latent)
+        optimizers[0].step()
+        fake = model(target).sample.detach()
+        with accelerator.autocast():
+            loss = hinge_discriminator_loss(critic(target), critic(fake))
+        optimizers[1].zero_grad()
+        accelerator.backward(loss)
+        optimizers[1].step()
+
+    seconds = interleaved({"lean (ours)": lean, "naive": naive}, device, rounds)
+    report(f"VQGAN step, {'full' if full else 'tiny'} model, batch {batch}", seconds, "lean (ours)", "images/s", batch)
+
+
+def simulation(device: str, rounds: int) -> None:
+    """One step of 48x80x72 cells and its picture, part by part; interpolation against grid_sample; frames a second."""
+    plumes = [draw_parameters(seed) for seed in range(32 if device == "cuda" else 1)]
+    with one_thread(), torch.no_grad():
+        solver = PlumeSolver(plumes, device=device)
+        for _ in range(8):
+            solver.step()
+        fields = solver.pad(torch.cat([solver.velocity, solver.scalars], dim=1))
+        shape = fields.shape[2:]
+        z, y, x = torch.meshgrid(*(torch.arange(1.0, n - 1, device=device) for n in shape), indexing="ij")
+        x, y, z = (axis.expand(len(plumes), -1, -1, -1) - 0.3 for axis in (x, y, z))
+        grid = torch.stack([2 * p / (n - 1) - 1 for p, n in zip((x, y, z), shape[::-1], strict=True)], dim=-1)
+        table, points = Table(fields), Trilinear(x, y, z, shape)
+        flat = points.base
+        rows = table.rows.contiguous()
+        seconds = interleaved(
+            {
+                "eight bare gathers": lambda: [rows.index_select(0, flat) for _ in range(8)],
+                "smoke_vq, corners known": lambda: points(table),
+                "smoke_vq, corners found": lambda: Trilinear(x, y, z, shape)(table),
+                "grid_sample": lambda: F.grid_sample(fields, grid, align_corners=True, padding_mode="border"),
+            },
+            device,
+            rounds,
+        )
+        cells = "48x80x72 cells" if device == "cpu" else f"{len(plumes)} x 48x80x72 cells"
+        report(f"Trilinear interpolation of 5 fields, {cells}", seconds, "eight bare gathers")
+        seconds = interleaved(
+            {
+                "advection": solver.advect,
+                "source and diffusion": solver.add_smoke,
+                "forces": solver.add_forces,
+                "projection": lambda: solver.project(solver.velocity, solver.wind_x, solver.wind_z),
+                "rendering": lambda: render(solver.density, plumes),
+            },
+            device,
+            rounds,
+        )
+    total = sum(seconds.values())
+    print(f"\nA frame of a simulation, {cells}, one {'thread' if device == 'cpu' else 'GPU'}")
+    for name, value in seconds.items():
+        print(f"  {name:34s} {value / len(plumes) * 1e3:9.2f} ms  {value / total:6.0%}")
+    print(f"  {'together':34s} {total / len(plumes) * 1e3:9.2f} ms")
+    processes, settings = num_cores() if device == "cpu" else 1, PlumeSettings(num_frames=32)
+    seeds = list(range(2 * processes)) if device == "cpu" else list(range(64))
+    start = time.perf_counter()
+    if device == "cpu":
+        with start_pool(simulate_plumes, processes) as pool:
+            list(pool.map(simulate_plumes, [[seed] for seed in seeds], [settings] * len(seeds)))
+    else:
+        simulate_plumes(seeds, settings, device)
+    elapsed = time.perf_counter() - start
+    steps = sum(settings.num_frames + draw_parameters(seed).warmup for seed in seeds)
+    frames = settings.num_frames * len(seeds)
+    print(
+        f"\n{frames} frames of {len(seeds)} simulations on {processes} process(es), start and warm-up included: "
+        f"{frames / elapsed:.1f} frames/s, {elapsed / frames * 1e3:.0f} ms a frame, "
+        f"{elapsed / steps * 1e3:.0f} ms a step"
+    )
+
+
+PARTS = {
+    "quantizer": quantizer,
+    "training": training,
+    "adversarial": adversarial,
+    "data": data,
+    "simulation": simulation,
+}
 
 
 def main() -> None:

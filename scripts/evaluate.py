@@ -1,10 +1,13 @@
-"""Measure a model on a dataset split, beside two baselines: a table, metrics.json and a picture.
+"""Measure models on a dataset split, beside baselines and image codecs: a table, metrics.json and a picture.
 
-python scripts/evaluate.py --model runs/my_vqvae/best --dataset data/rise64 --split validation --output-dir evaluation
+python scripts/evaluate.py --models runs/my_vqvae/best --dataset data/rise64 --split validation --output-dir evaluation
+python scripts/evaluate.py --models runs/a/best runs/b/best --dataset data/rise64 --metrics image plume lpips fid
 """
 
 import argparse
+import csv
 import json
+import math
 from pathlib import Path
 
 from accelerate import Accelerator
@@ -13,19 +16,68 @@ from smoke_vq import SmokeVQGAN, SmokeVQVAE
 from smoke_vq.command import run
 from smoke_vq.data.loading import load_frames
 from smoke_vq.data.processor import SmokeImageProcessor
-from smoke_vq.metrics import markdown_table
+from smoke_vq.metrics import BASELINES, markdown_table
+from smoke_vq.metrics.distribution import InceptionFeatures
 from smoke_vq.models.pretrained import config_class_name
 from smoke_vq.registry import choose
 from smoke_vq.training import ReconstructionEvaluator, use_all_cores
+from smoke_vq.training.comparison import METRICS, Column, Comparison
 
 MODELS = {"SmokeVQVAE": SmokeVQVAE, "SmokeVQGAN": SmokeVQGAN}
 
 
 def main() -> None:
+    arguments = parse_arguments()
+    labels = arguments.labels or short_names(arguments.models)
+    check_labels(labels, arguments.models)
+    accelerator = Accelerator(mixed_precision=arguments.mixed_precision)
+    use_all_cores(accelerator)
+    models = {label: load_model(name, accelerator) for label, name in zip(labels, arguments.models, strict=True)}
+    processor = common_processor(arguments.models)
+    with accelerator.main_process_first():
+        distances, features = {}, None
+        if "lpips" in arguments.metrics:
+            from smoke_vq.losses.perceptual import LPIPS
+
+            for net, weights in (("alex", arguments.alexnet_weights), ("vgg", arguments.vgg16_weights)):
+                distances[f"lpips_{net}"] = LPIPS(net, weights).to(accelerator.device)
+        if "fid" in arguments.metrics:
+            features = InceptionFeatures(arguments.inception_weights).to(accelerator.device)
+        frames = load_frames(arguments.dataset, arguments.split, processor.size, max_frames=arguments.max_frames)
+    evaluator = ReconstructionEvaluator(accelerator, frames, processor, arguments.batch_size, arguments.num_images)
+    comparison = Comparison(accelerator, evaluator.all, tuple(arguments.metrics), distances, features)
+    columns = evaluator.compare(models, comparison)
+
+    if accelerator.is_main_process:
+        figures = {name: column.figures for name, column in columns.items()}
+        folder = arguments.output_dir
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "metrics.json").write_text(json.dumps(figures, indent=2) + "\n")
+        evaluator.picture(models).save(folder / "reconstructions.png")
+        written = ["metrics.json", "reconstructions.png"]
+        if arguments.per_sample:
+            write_per_sample(folder / "per_sample.csv", columns)
+            written.append("per_sample.csv")
+        print(f"{markdown_table(figures)}\n\n{', '.join(written)}: {folder}")
+
+
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True, help="folder of a saved model, or Hub name 'user/repo'")
-    parser.add_argument("--dataset", required=True, help="prepared folder, .safetensors file or Hub name 'user/name'")
+    parser.add_argument(
+        "--models", "--model", nargs="+", required=True, help="folders of saved models, or Hub names 'user/repo'"
+    )
+    parser.add_argument("--labels", nargs="+", help="names for the table, one a model (default: their folders)")
+    parser.add_argument(
+        "--dataset", required=True, help="folder, .safetensors file, Hub name or 'simulated:CONFIGURATION'"
+    )
     parser.add_argument("--split", default="validation")
+    parser.add_argument(
+        "--metrics", nargs="+", default=["image", "plume"], help=f"some of {', '.join(METRICS)} (default: image plume)"
+    )
+    parser.add_argument("--alexnet-weights", help="safetensors file, for LPIPS (or SMOKE_VQ_ALEXNET, or torchvision's)")
+    parser.add_argument("--vgg16-weights", help="safetensors file, for LPIPS (or SMOKE_VQ_VGG16, or torchvision's)")
+    parser.add_argument("--inception-weights", help="safetensors file, for FID (or SMOKE_VQ_INCEPTION, or a download)")
+    parser.add_argument("--per-sample", action="store_true", help="write per_sample.csv: figures of every frame")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--max-frames", type=int, help="at most so many frames, evenly spaced")
     parser.add_argument("--num-images", type=int, default=8, help="frames in the picture")
@@ -35,23 +87,60 @@ def main() -> None:
     for name in ("batch_size", "max_frames", "num_images"):
         if getattr(arguments, name) is not None and getattr(arguments, name) < 1:
             raise ValueError(f"{name} expects 1 or more, found {getattr(arguments, name)}.")
+    for name in arguments.metrics:
+        if name not in METRICS:
+            raise ValueError(f"Unknown metric {name!r}: expected some of {list(METRICS)}.")
+    return arguments
 
-    accelerator = Accelerator(mixed_precision=arguments.mixed_precision)
-    use_all_cores(accelerator)
-    model_class = choose(MODELS, config_class_name(arguments.model), "model class")
-    model = model_class.from_pretrained(arguments.model).to(accelerator.device).eval()
-    processor = SmokeImageProcessor.from_pretrained(arguments.model)
-    with accelerator.main_process_first():
-        frames = load_frames(arguments.dataset, arguments.split, processor.size, max_frames=arguments.max_frames)
-    evaluator = ReconstructionEvaluator(accelerator, frames, processor, arguments.batch_size, arguments.num_images)
-    evaluation = evaluator.evaluate(model)
 
-    if accelerator.is_main_process:
-        columns = {arguments.model: evaluation.metrics} | evaluation.baselines
-        arguments.output_dir.mkdir(parents=True, exist_ok=True)
-        (arguments.output_dir / "metrics.json").write_text(json.dumps(columns, indent=2) + "\n")
-        evaluation.picture.save(arguments.output_dir / "reconstructions.png")
-        print(f"{markdown_table(columns)}\n\nmetrics.json and reconstructions.png: {arguments.output_dir}")
+def short_names(models: list[str]) -> list[str]:
+    """As many of the last folders of each path as it takes to tell them apart; Hub names as they are."""
+    parts = [Path(model).resolve().parts if Path(model).exists() else (model,) for model in models]
+    for count in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(part[-count:]) for part in parts]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
+def check_labels(labels: list[str], models: list[str]) -> None:
+    if len(labels) != len(models):
+        raise ValueError(f"{len(models)} models need as many labels, found {len(labels)}.")
+    taken = {"input", "error x4", *BASELINES}
+    for label in labels:
+        if label in taken:
+            raise ValueError(f"The name {label!r} is taken: give each model another one with --labels.")
+        taken.add(label)
+
+
+def load_model(name: str, accelerator: Accelerator):
+    model_class = choose(MODELS, config_class_name(name), "model class")
+    return model_class.from_pretrained(name).to(accelerator.device).eval()
+
+
+def common_processor(models: list[str]) -> SmokeImageProcessor:
+    """The processor of the models, which have to agree on the size of frames."""
+    processors = [SmokeImageProcessor.from_pretrained(model) for model in models]
+    for model, processor in zip(models, processors, strict=True):
+        if processor.size != processors[0].size:
+            raise ValueError(
+                f"Models for frames of one size can be compared: {models[0]} takes {processors[0].size}x"
+                f"{processors[0].size}, {model} {processor.size}x{processor.size}."
+            )
+    return processors[0]
+
+
+def write_per_sample(path: Path, columns: dict[str, Column]) -> None:
+    """One line a model and frame; row is the frame's place among those evaluated; undefined figures are left empty."""
+    names = list(dict.fromkeys(name for column in columns.values() for name in column.per_frame))
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["model", "row", *names])
+        for model, column in columns.items():
+            values = [column.per_frame[name].tolist() if name in column.per_frame else None for name in names]
+            for row in range(column.figures["num_frames"]):
+                cells = [math.nan if value is None else value[row] for value in values]
+                writer.writerow([model, row, *("" if math.isnan(cell) else cell for cell in cells)])
 
 
 if __name__ == "__main__":

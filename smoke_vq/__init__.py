@@ -12,16 +12,17 @@ from .version import __version__
 if TYPE_CHECKING:
     from .data.loading import load_frames
     from .data.processor import SmokeImageProcessor
-    from .models import SmokeVQGAN, SmokeVQVAE
+    from .models import PatchDiscriminator, SmokeVQGAN, SmokeVQVAE
 
 _HOMES = {
+    "PatchDiscriminator": ".models",
     "SmokeImageProcessor": ".data.processor",
     "SmokeVQGAN": ".models",
     "SmokeVQVAE": ".models",
     "load_frames": ".data.loading",
 }
 
-__all__ = ["SmokeImageProcessor", "SmokeVQGAN", "SmokeVQVAE", "__version__", "load_frames"]
+__all__ = ["PatchDiscriminator", "SmokeImageProcessor", "SmokeVQGAN", "SmokeVQVAE", "__version__", "load_frames"]
 
 
 def __getattr__(name: str):

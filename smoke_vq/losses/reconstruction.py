@@ -2,6 +2,8 @@
 
 import torch
 
+from .precision import at_least_float32
+
 
 def loss_weights(mask: torch.Tensor, background_weight: float) -> torch.Tensor:
     """Weight of each pixel, `w = m + background_weight * (1 - m)`; all ones for a batch whose weights would all be 0.
@@ -21,7 +23,7 @@ def masked_mse(
     background_weight: float = 0.2,
     total_weight: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """`sum(w * mean_c(e^2)) / sum(w)` with the weights of `loss_weights`, in float32.
+    """`sum(w * mean_c(e^2)) / sum(w)` with the weights of `loss_weights`, in float32 or finer.
 
     The mean is over the weights of the whole batch, not image by image, so a step that is split over processes or
     micro-batches has to divide by the weights of all of it: hand that in as `total_weight`.
@@ -34,6 +36,6 @@ def masked_mse(
     Returns:
         A scalar, in squared units of [-1, 1].
     """
-    error = (sample.float() - target.float()).square().mean(dim=1, keepdim=True)
-    weights = loss_weights(mask.float(), background_weight)
+    error = (at_least_float32(sample) - at_least_float32(target)).square().mean(dim=1, keepdim=True)
+    weights = loss_weights(at_least_float32(mask), background_weight)
     return (weights * error).sum() / (weights.sum() if total_weight is None else total_weight)

@@ -1,7 +1,16 @@
 """The networks: diffusers models that save to and load from a folder or the Hub."""
 
 from .decoder import Decoder
+from .discriminator import PatchDiscriminator
 from .encoder import Encoder
 from .vqvae import SmokeVQGAN, SmokeVQVAE, SmokeVQVAEEncoderOutput, SmokeVQVAEOutput
 
-__all__ = ["Decoder", "Encoder", "SmokeVQGAN", "SmokeVQVAE", "SmokeVQVAEEncoderOutput", "SmokeVQVAEOutput"]
+__all__ = [
+    "Decoder",
+    "Encoder",
+    "PatchDiscriminator",
+    "SmokeVQGAN",
+    "SmokeVQVAE",
+    "SmokeVQVAEEncoderOutput",
+    "SmokeVQVAEOutput",
+]

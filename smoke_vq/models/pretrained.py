@@ -25,10 +25,11 @@ LOADING_KEYWORDS = CONFIG_KEYWORDS | {
 }
 
 
-def config_class_name(pretrained_model_name_or_path) -> str | None:
-    """The class that a saved model's config.json names."""
+def config_class_name(pretrained_model_name_or_path, **kwargs) -> str | None:
+    """The class that a saved model's config.json names; keywords as for `from_pretrained`."""
     _check_folder(pretrained_model_name_or_path)
-    return _load_config(pretrained_model_name_or_path).get("_class_name")
+    keywords = {key: kwargs[key] for key in CONFIG_KEYWORDS & set(kwargs)}
+    return _load_config(pretrained_model_name_or_path, **keywords).get("_class_name")
 
 
 class PretrainedModel(ModelMixin, ConfigMixin):

@@ -1,5 +1,6 @@
 """Training in three ideas: players, an objective that makes them play, a trainer that knows no loss."""
 
+from .adversarial import VQGANArguments, VQGANObjective
 from .arguments import TrainingArguments, check_arguments, parse_arguments
 from .assemble import make_accelerator, make_evaluator, make_train_loader, use_all_cores
 from .autoencoder import VQVAEArguments, VQVAEObjective
@@ -12,6 +13,8 @@ __all__ = [
     "ReconstructionEvaluator",
     "Trainer",
     "TrainingArguments",
+    "VQGANArguments",
+    "VQGANObjective",
     "VQVAEArguments",
     "VQVAEObjective",
     "check_arguments",

@@ -30,8 +30,12 @@ class VQVAEArguments(TrainingArguments):
 class VQVAEObjective:
     """One player, the autoencoder.
 
-    `begin_step` sees all micro-batches of an optimizer step, `step` one of them, `end_step` the moved weights.
+    The first player is what is validated and exported, with its `companions` beside it; the best by `best_metric`, the
+    lower the better. `begin_step` sees all micro-batches of an optimizer step, `step` one of them, `end_step` the moved
+    weights.
     """
+
+    best_metric = "masked_mse"
 
     def __init__(self, accelerator: Accelerator, model: nn.Module, arguments: VQVAEArguments, num_steps: int):
         for name in ("in_channels", "out_channels"):
@@ -43,6 +47,7 @@ class VQVAEObjective:
                 f"training: expected fewer."
             )
         self.accelerator, self.arguments = accelerator, arguments
+        self.continuous_steps = arguments.continuous_steps
         self.player = Player(accelerator, model, arguments, num_steps)
         self.players = {"model": self.player}
         self.keeper = CodebookKeeper(
@@ -60,6 +65,14 @@ class VQVAEObjective:
             "codebook": arguments.codebook_weight,
         }
 
+    def companions(self) -> dict[str, nn.Module]:
+        """Networks to save beside the model, by the name of their folder."""
+        return {}
+
+    def alarms(self) -> list[str]:
+        """What went wrong since it was last asked, in sentences."""
+        return []
+
     def begin_training(self, batches: Iterable[dict[str, torch.Tensor]], step: int = 0) -> None:
         """Called once before the first step of a training, or of its resumption after `step` steps.
 
@@ -67,7 +80,7 @@ class VQVAEObjective:
             batches: training batches to start the codebook from.
         """
         self.batches = batches
-        if step == self.arguments.continuous_steps == 0:
+        if step == self.continuous_steps == 0:
             self.keeper.initialise(batches)
 
     def begin_step(self, batches: list[dict[str, torch.Tensor]], step: int) -> None:
@@ -76,8 +89,8 @@ class VQVAEObjective:
         DDP averages gradients over processes and accelerate over micro-batches; dividing each part by the mean weight
         of a part makes the sum of both what one large batch gives.
         """
-        self.quantize = step > self.arguments.continuous_steps
-        if self.quantize and step == self.arguments.continuous_steps + 1 > 1:
+        self.quantize = step > self.continuous_steps
+        if self.quantize and step == self.continuous_steps + 1 > 1:
             self.keeper.initialise(self.batches)
         weights = [loss_weights(batch["mask"], self.arguments.background_weight).sum() for batch in batches]
         self.total_weight = self.accelerator.reduce(torch.stack(weights).mean(), "mean")
@@ -90,14 +103,22 @@ class VQVAEObjective:
             output.sample, target, batch["mask"], self.arguments.background_weight, self.total_weight
         )
         losses = {"reconstruction": reconstruction, **output.losses}
-        # Without quantization the codebook's losses still take part, at weight 0: DDP wants every parameter used.
-        quantized = {name: float(self.quantize or name == "reconstruction") for name in losses}
-        total = sum(quantized[name] * self.weights[name] * loss for name, loss in losses.items())
-        self.player.update(total)
+        total = self._weighted(losses)
+        figures = self._norm("model", self.player.update(total))
         if self.quantize:
             self.keeper.observe(output.latents, output.indices)
-        return {name: loss.detach() for name, loss in losses.items()} | {"total": total.detach()}
+        return {name: loss.detach() for name, loss in losses.items()} | {"total": total.detach()} | figures
 
     def end_step(self, step: int) -> None:
         if self.quantize:
             self.keeper.end_step(step)
+
+    def _weighted(self, losses: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Without quantization the codebook's losses still take part, at weight 0: DDP wants every parameter used."""
+        on = {name: float(self.quantize or name not in ("commitment", "codebook")) for name in losses}
+        return sum(on[name] * self.weights[name] * loss for name, loss in losses.items())
+
+    @staticmethod
+    def _norm(name: str, norm: torch.Tensor | None) -> dict[str, torch.Tensor]:
+        """The gradient's norm before clipping, known at the last micro-batch of a step."""
+        return {} if norm is None else {f"gradient_norm_{name}": norm.detach()}

@@ -1,5 +1,6 @@
 """How good an autoencoder is on a validation set; used at each validation, at the end, and by scripts/evaluate.py."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,16 +12,19 @@ from torch import nn
 from ..data.frames import PackedFrames
 from ..data.loader import FrameLoader
 from ..data.processor import SmokeImageProcessor
-from ..metrics import BASELINES, CodebookUsage, ImageQuality
+from ..metrics import BASELINES, CodebookUsage, ImageQuality, MeanDistances
 from ..pictures import error_map, picture
+from .comparison import Column, Comparison
+
+IN_PICTURE = [name for name in BASELINES if name != "black"]
 
 
 @dataclass
 class Evaluation:
     """metrics: figures of the model; baselines: the same metrics by baseline; picture: inputs, outputs and errors."""
 
-    metrics: dict[str, float]
-    baselines: dict[str, dict[str, float]]
+    metrics: dict[str, float | None]
+    baselines: dict[str, dict[str, float | None]]
     picture: Image.Image
 
 
@@ -31,6 +35,7 @@ class ReconstructionEvaluator:
         frames: the whole validation set.
         max_frames: how many of them `validate` takes, evenly spaced; None for all.
         num_images: how many frames `reconstruct` shows.
+        distances: functions (sample, target) in [-1, 1] -> (B,), by name, whose means are figures too.
     """
 
     def __init__(
@@ -41,8 +46,9 @@ class ReconstructionEvaluator:
         batch_size: int,
         num_images: int = 8,
         max_frames: int | None = None,
+        distances: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] | None = None,
     ):
-        self.accelerator, self.processor = accelerator, processor
+        self.accelerator, self.processor, self.distances = accelerator, processor, distances or {}
         place = dict(device=accelerator.device, rank=accelerator.process_index, world_size=accelerator.num_processes)
         self.all = FrameLoader(frames, processor, batch_size, **place)
         self.some = FrameLoader(frames.select(max_frames), processor, batch_size, **place)
@@ -57,17 +63,25 @@ class ReconstructionEvaluator:
         return self._measure(model, self.some)
 
     def evaluate(self, model: nn.Module) -> Evaluation:
-        """Everything about `model` on all validation frames, and the baselines beside it."""
-        metrics = self._measure(model, self.all)
-        baselines = {}
-        for name, baseline in BASELINES.items():
-            quality = ImageQuality()
-            for batch in self.all.epoch(0):
-                quality.update(baseline(batch["pixel_values"]), batch["pixel_values"], batch["mask"])
-            baselines[name] = self._finish(quality)
-        target, sample = self.targets(), self.reconstruct(model)
-        rows = picture([target, sample, error_map(sample, target)], ["input", "output", "error x4"], scale=3)
-        return Evaluation(metrics, baselines, rows)
+        """Image and plume metrics of `model` on all validation frames, and the baselines beside it."""
+        columns = self.compare({"output": model}, Comparison(self.accelerator, self.all, distances=self.distances))
+        figures = {name: column.figures for name, column in columns.items()}
+        return Evaluation(figures.pop("output"), figures, self.picture({"output": model}))
+
+    def compare(self, models: dict[str, nn.Module], comparison: Comparison) -> dict[str, Column]:
+        """What `comparison` says of each of `models`, then of each baseline, by name."""
+        columns = {name: comparison.measure_model(model) for name, model in models.items()}
+        return columns | {name: comparison.measure(baseline) for name, baseline in BASELINES.items()}
+
+    def picture(self, models: dict[str, nn.Module]) -> Image.Image:
+        """The fixed frames, what each of `models` makes of them (if it is one, its errors), codecs and bicubic."""
+        target = self.targets()
+        rows = {"input": target} | {name: self.reconstruct(model) for name, model in models.items()}
+        if len(models) == 1:
+            rows["error x4"] = error_map(*reversed(rows.values()))
+        for name in reversed(IN_PICTURE):
+            rows[name] = self.processor.postprocess(BASELINES[name](self.images).sample, "np")
+        return picture(list(rows.values()), list(rows), scale=4)
 
     @torch.no_grad()
     def reconstruct(self, model: nn.Module) -> np.ndarray:
@@ -82,12 +96,14 @@ class ReconstructionEvaluator:
     @torch.no_grad()
     def _measure(self, model: nn.Module, loader: FrameLoader) -> dict[str, float]:
         quality, usage = ImageQuality(), CodebookUsage(model.quantizer.num_codes)
+        distances = MeanDistances(self.distances)
         for batch in loader.epoch(0):
             with self.accelerator.autocast():
                 output = model(batch["pixel_values"])
+                distances.update(output.sample, batch["pixel_values"])
             quality.update(output.sample, batch["pixel_values"], batch["mask"])
             usage.update(output.indices)
-        return self._finish(quality) | self._finish(usage)
+        return self._finish(quality) | self._finish(usage) | self._finish(distances)
 
     def _finish(self, accumulator) -> dict[str, float]:
         accumulator.reduce(lambda tensor: self.accelerator.reduce(tensor, "sum"))

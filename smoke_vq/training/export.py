@@ -11,8 +11,14 @@ from ..data.processor import SmokeImageProcessor
 VALIDATION_FILE = "validation.json"
 
 
-def export_model(model: nn.Module, processor: SmokeImageProcessor, folder: Path, validation: dict[str, float]) -> None:
-    """Write `folder`, file by file over an older export.
+def export_model(
+    model: nn.Module,
+    processor: SmokeImageProcessor,
+    folder: Path,
+    validation: dict[str, float],
+    companions: dict[str, nn.Module] | None = None,
+) -> None:
+    """Write `folder`, file by file over an older export; `companions` go to folders of their names in it.
 
     A folder cannot be exchanged in one move, a file can, and a kill at any moment leaves weights that load.
     """
@@ -20,13 +26,17 @@ def export_model(model: nn.Module, processor: SmokeImageProcessor, folder: Path,
     shutil.rmtree(partial, ignore_errors=True)
     model.save_pretrained(partial)
     processor.save_pretrained(partial)
+    for name, network in (companions or {}).items():
+        network.save_pretrained(partial / name)
     (partial / VALIDATION_FILE).write_text(json.dumps(validation, indent=2) + "\n")
     if not folder.exists():
         partial.rename(folder)
         return
-    for path in folder.iterdir():
-        if not (partial / path.name).exists():
+    files = [path.relative_to(partial) for path in partial.rglob("*") if path.is_file()]
+    for path in folder.rglob("*"):
+        if path.is_file() and path.relative_to(folder) not in files:
             path.unlink()  # the card and the figures of the model that goes
-    for path in sorted(partial.iterdir(), key=lambda path: path.name == VALIDATION_FILE):
-        path.replace(folder / path.name)
-    partial.rmdir()
+    for name in sorted(files, key=lambda name: name == Path(VALIDATION_FILE)):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (partial / name).replace(folder / name)
+    shutil.rmtree(partial)

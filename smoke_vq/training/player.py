@@ -31,7 +31,8 @@ class Player:
         network: on any device.
         arguments: optimizer, schedule and averaging.
         num_steps: optimizer steps of the whole training, for the schedule.
-        lr: if other than `arguments.lr`.
+        lr, beta1: if other than the arguments'.
+        average: whether to keep an average of the weights.
     """
 
     def __init__(
@@ -41,18 +42,20 @@ class Player:
         arguments: TrainingArguments,
         num_steps: int,
         lr: float | None = None,
+        beta1: float | None = None,
+        average: bool = True,
     ):
         self.accelerator = accelerator
         self.lr = arguments.lr if lr is None else lr
         self.max_grad_norm = arguments.max_grad_norm
         if arguments.channels_last:
             network = network.to(memory_format=torch.channels_last)
-        if arguments.gradient_checkpointing:
+        if arguments.gradient_checkpointing and network._supports_gradient_checkpointing:
             network.enable_gradient_checkpointing()
         optimizer = torch.optim.AdamW(
             parameter_groups(network, arguments.weight_decay),
             lr=self.lr,
-            betas=(arguments.adam_beta1, arguments.adam_beta2),
+            betas=(arguments.adam_beta1 if beta1 is None else beta1, arguments.adam_beta2),
             fused=accelerator.device.type in ("cuda", "cpu"),
         )
         # The schedule is not prepared: a prepared one steps once per process and micro-batch.
@@ -65,7 +68,7 @@ class Player:
         self.network, self.optimizer = accelerator.prepare(network, optimizer)
         accelerator.register_for_checkpointing(self.scheduler)
         self.ema = None
-        if arguments.ema_decay > 0:
+        if average and arguments.ema_decay > 0:
             # Power 3/4 reaches 0.999 after 10,000 steps and 0.99 after 500: fit for short trainings too.
             self.ema = EMAModel(
                 self.unwrapped.parameters(), arguments.ema_decay, use_ema_warmup=True, power=3 / 4, foreach=True

@@ -44,8 +44,6 @@ class Trainer:
         ValueError: before the first step, if the folder holds another run or the run cannot be resumed as asked.
     """
 
-    best_metric = "masked_mse"
-
     def __init__(
         self,
         accelerator: Accelerator,
@@ -62,8 +60,7 @@ class Trainer:
         self.seconds = 0.0
         self.history_size = 0
         self.best: dict[str, float] = {}
-        self.sums: dict[str, torch.Tensor] = {}
-        self.summed_steps = 0
+        self.sums: dict[str, torch.Tensor] = {}  # of each figure since the last log: its sum and how many they were
         self.stop_signals = StopSignals()
         self.first_bad_step = torch.tensor(0, device=accelerator.device)
         self.history = History(self.folder / "history.jsonl", accelerator)
@@ -119,7 +116,6 @@ class Trainer:
             self.step += 1
             self.batch += accumulation
             self.objective.end_step(self.step)
-            self.summed_steps += 1
             self.seconds = time.perf_counter() - started
             bar.update()
             if self.step % self.arguments.log_every == 0 or self.step == self.num_steps:
@@ -146,16 +142,16 @@ class Trainer:
     def _sum(self, losses: dict[str, torch.Tensor]) -> None:
         """Add up a micro-batch's losses on the device, and note the first step whose total is not finite."""
         for name, loss in losses.items():
-            self.sums[name] = self.sums.get(name, 0) + loss.double()
+            self.sums[name] = self.sums.get(name, 0) + torch.stack([loss.double(), torch.ones_like(loss.double())])
         bad = ~torch.isfinite(losses["total"]) & (self.first_bad_step == 0)
         self.first_bad_step = torch.where(bad, self.step + 1, self.first_bad_step)
 
     def _log(self, bar: tqdm) -> None:
         self._check_finite()
-        parts = self.summed_steps * self.arguments.gradient_accumulation_steps
-        losses = {n: float(self.accelerator.reduce(total, "mean")) / parts for n, total in sorted(self.sums.items())}
+        sums = {name: self.accelerator.reduce(total, "sum").tolist() for name, total in sorted(self.sums.items())}
+        losses = {name: total / count for name, (total, count) in sums.items()}
         rates = {f"lr/{name}": player.learning_rate for name, player in self.objective.players.items()}
-        self.sums, self.summed_steps = {}, 0
+        self.sums = {}
         per_second = bar.format_dict["rate"] or 0.0
         frames = self.arguments.batch_size * self.arguments.gradient_accumulation_steps * self.accelerator.num_processes
         speed = {"images_per_second": per_second * frames}
@@ -209,9 +205,10 @@ class Trainer:
                 f"{model.quantizer.num_codes} in use, perplexity {metrics['perplexity']:.0f} "
                 f"({metrics['num_tokens']} tokens)"
             )
-            for alarm in alarms(metrics, model.quantizer.num_codes):
+            for alarm in [*alarms(metrics, model.quantizer.num_codes), *self.objective.alarms()]:
                 self._say(f"ALARM: {alarm}")
-            if metrics[self.best_metric] < self.best.get(self.best_metric, float("inf")):
+            best = self.objective.best_metric
+            if metrics[best] < self.best.get(best, float("inf")):
                 self.best = {"step": self.step, **metrics}
                 self._export(model, "best", self.best)
         self._record_samples()
@@ -226,7 +223,7 @@ class Trainer:
 
     def _export(self, model: torch.nn.Module, name: str, validation: dict[str, float]) -> None:
         if self.accelerator.is_main_process:
-            export_model(model, self.evaluator.processor, self.folder / name, validation)
+            export_model(model, self.evaluator.processor, self.folder / name, validation, self.objective.companions())
 
     def _finish(self) -> Result | None:
         player = next(iter(self.objective.players.values()))
@@ -285,7 +282,6 @@ class Trainer:
             player.restored()
         self.step, self.epoch, self.batch = state["step"], state["epoch"], state["batch"]
         self.seconds, self.history_size = state["seconds"], state["history_size"]
-        self.summed_steps = state["summed_steps"]
         # The exported model may be newer than the checkpoint: what counts is what lies there.
         best = self.folder / "best" / VALIDATION_FILE
         self.best = json.loads(best.read_text()) if best.is_file() else {}
@@ -296,7 +292,7 @@ class Trainer:
 
     def _checkpoint(self) -> None:
         self._check_finite(weights=True)
-        sums = {name: total.reshape(1) for name, total in sorted(self.sums.items())}
+        sums = {name: total.reshape(1, 2) for name, total in sorted(self.sums.items())}
         gathered = {name: self.accelerator.gather(total).tolist() for name, total in sums.items()}
         processes = range(self.accelerator.num_processes)
         state = {
@@ -305,7 +301,6 @@ class Trainer:
             "batch": self.batch,
             "seconds": self.seconds,
             "history_size": self.history.size,
-            "summed_steps": self.summed_steps,
             "sums": [{name: values[i] for name, values in gathered.items()} for i in processes],
             "num_processes": self.accelerator.num_processes,
             "data": self.loader.fingerprint(),

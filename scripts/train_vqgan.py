@@ -1,0 +1,53 @@
+"""Train a SmokeVQGAN.
+
+accelerate launch scripts/train_vqgan.py --config configs/config_vqgan.yaml --run-name my_vqgan --batch-size 32
+"""
+
+from pathlib import Path
+
+from smoke_vq import PatchDiscriminator, SmokeVQGAN
+from smoke_vq.command import run
+from smoke_vq.data.processor import SmokeImageProcessor
+from smoke_vq.hub.card import write_model_folder
+from smoke_vq.losses.perceptual import PERCEPTUAL_LOSSES
+from smoke_vq.models.auto import continue_autoencoder, continue_discriminator
+from smoke_vq.training import (
+    Trainer,
+    VQGANArguments,
+    VQGANObjective,
+    check_arguments,
+    make_accelerator,
+    make_evaluator,
+    make_train_loader,
+    parse_arguments,
+)
+
+CARD_TEMPLATE = Path(__file__).resolve().parent.parent / "model_cards" / "template.md"
+
+
+def main() -> None:
+    arguments = parse_arguments(VQGANArguments)
+    check_arguments(SmokeVQGAN, arguments.model, "model")
+    check_arguments(PatchDiscriminator, arguments.discriminator, "discriminator")
+    accelerator = make_accelerator(arguments)
+    perceptual = PERCEPTUAL_LOSSES[arguments.perceptual](arguments.perceptual_weights)
+    model = discriminator = None
+    if arguments.init_from is not None:
+        model = continue_autoencoder(arguments.init_from, arguments.model)
+        if arguments.adversarial_weight > 0 and not arguments.fresh_discriminator:
+            discriminator = continue_discriminator(arguments.init_from, arguments.discriminator)
+    model = model or SmokeVQGAN(**arguments.model)
+    if arguments.adversarial_weight > 0:
+        discriminator = discriminator or PatchDiscriminator(**arguments.discriminator)
+    processor = SmokeImageProcessor(size=model.config.sample_size)
+    loader = make_train_loader(accelerator, arguments, processor)
+    evaluator = make_evaluator(accelerator, arguments, processor, perceptual)
+    num_steps = Trainer.count_steps(arguments, loader)
+    objective = VQGANObjective(accelerator, model, discriminator, perceptual, arguments, num_steps)
+    result = Trainer(accelerator, objective, loader, evaluator, arguments, num_steps).train()
+    if result is not None:
+        write_model_folder(result, arguments, CARD_TEMPLATE)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,70 @@
+"""Loading by the class that a config.json names."""
+
+import inspect
+
+from ..registry import choose
+from .discriminator import PatchDiscriminator
+from .pretrained import PretrainedModel, config_class_name
+from .vqvae import SmokeVQGAN, SmokeVQVAE
+
+AUTOENCODERS = {"SmokeVQVAE": SmokeVQVAE, "SmokeVQGAN": SmokeVQGAN}
+
+
+def load_autoencoder(pretrained_model_name_or_path, **kwargs) -> SmokeVQVAE:
+    """The autoencoder in a folder or Hub repository, whichever class it is of; keywords as for `from_pretrained`."""
+    found = config_class_name(pretrained_model_name_or_path, **kwargs)
+    return choose(AUTOENCODERS, found, "model class").from_pretrained(pretrained_model_name_or_path, **kwargs)
+
+
+def continue_autoencoder(where: str, config: dict) -> SmokeVQGAN:
+    """A SmokeVQGAN with the weights of a trained SmokeVQVAE or SmokeVQGAN.
+
+    Args:
+        where: folder or Hub name.
+        config: keys of its config.json that are expected to hold.
+
+    Raises:
+        ValueError: `where` has another architecture.
+    """
+    source = load_autoencoder(where)
+    check_same(where, source, config, "model")
+    model = SmokeVQGAN(**init_arguments(source))
+    model.load_state_dict(source.state_dict())
+    return model
+
+
+def continue_discriminator(where: str, config: dict) -> PatchDiscriminator | None:
+    """The discriminator that was trained with the SmokeVQGAN in `where`; None beside a SmokeVQVAE, which has none.
+
+    Raises:
+        ValueError: it is missing, or has another architecture.
+    """
+    if config_class_name(where) == "SmokeVQVAE":
+        return None
+    try:
+        discriminator = PatchDiscriminator.from_pretrained(where, subfolder="discriminator")
+    except OSError as error:
+        raise ValueError(
+            f"{where} holds a SmokeVQGAN without its discriminator/ folder, so that its training cannot go on: add "
+            f"--fresh-discriminator true to start with a new one."
+        ) from error
+    check_same(where, discriminator, config, "discriminator")
+    return discriminator
+
+
+def check_same(where: str, model: PretrainedModel, config: dict, name: str) -> None:
+    found = init_arguments(model)
+    for key, value in config.items():
+        value = list(value) if isinstance(value, tuple) else value
+        if key in found and found[key] != value:
+            raise ValueError(
+                f"{where} has {name}.{key} = {found[key]!r}, the configuration {value!r}: make them agree."
+            )
+
+
+def init_arguments(model: PretrainedModel) -> dict:
+    """The entries of the model's configuration that its constructor takes."""
+    values = {
+        name: model.config[name] for name in inspect.signature(type(model).__init__).parameters if name in model.config
+    }
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

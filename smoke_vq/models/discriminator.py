@@ -1,0 +1,98 @@
+"""PatchGAN (Isola et al., 2017, arXiv:1611.07004, section 3.2.2): real or reconstructed, patch by patch."""
+
+import torch
+from diffusers.configuration_utils import register_to_config
+from torch import nn
+
+from ..registry import choose
+from .encoder import norm_groups
+from .pretrained import PretrainedModel
+
+KERNEL_SIZE = 4
+
+NORMS = {
+    "group": lambda channels: [nn.GroupNorm(norm_groups(channels), channels)],
+    "batch": lambda channels: [nn.BatchNorm2d(channels)],
+    "none": lambda channels: [],
+}
+
+
+class PatchDiscriminator(PretrainedModel):
+    """One logit for each overlapping patch of an image, above 0 for "real".
+
+    `num_layers` convolutions of stride 2, then two of stride 1, of the last of which the logits come, without a
+    sigmoid; 4x4 kernels, LeakyReLU. The defaults are the 70x70 PatchGAN of the paper, with 6x6 logits for 64x64 pixels.
+
+    Args:
+        base_channels: channels after the first convolution; they double with each of the next, up to 8 times as many.
+        num_layers: convolutions of stride 2.
+        norm: after each convolution but the first and the last. "group" treats every image alone: real and fake in one
+            batch or in two, on one process or on several, give the same logits. "batch" is pix2pix's.
+
+    Raises:
+        ValueError: sizes that cannot work.
+    """
+
+    @register_to_config
+    def __init__(self, in_channels: int = 3, base_channels: int = 64, num_layers: int = 3, norm: str = "group"):
+        super().__init__()
+        for name, value in (("in_channels", in_channels), ("base_channels", base_channels), ("num_layers", num_layers)):
+            if value < 1:
+                raise ValueError(f"{name} expects 1 or more, found {value}.")
+        make_norm = choose(NORMS, norm, "norm")
+        self.strides = (*[2] * num_layers, 1, 1)
+        channels = [base_channels * min(2**layer, 8) for layer in range(num_layers + 1)]
+        layers = [nn.Conv2d(in_channels, channels[0], KERNEL_SIZE, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        for layer in range(1, num_layers + 1):
+            before, after = channels[layer - 1 : layer + 1]
+            stride = self.strides[layer]
+            # A norm has a bias of its own.
+            layers.append(nn.Conv2d(before, after, KERNEL_SIZE, stride, padding=1, bias=norm == "none"))
+            layers += [*make_norm(after), nn.LeakyReLU(0.2)]
+        layers.append(nn.Conv2d(channels[-1], 1, KERNEL_SIZE, stride=1, padding=1))
+        self.layers = nn.Sequential(*layers)
+        self.layers.apply(_initialize)
+
+    @property
+    def receptive_field(self) -> int:
+        """Height and width, in pixels, of the patch that a logit's convolutions see."""
+        size = 1
+        for stride in reversed(self.strides):
+            size = (size - 1) * stride + KERNEL_SIZE
+        return size
+
+    def logits_size(self, size: int) -> int:
+        """Height of the logits of images `size` pixels high; likewise for widths.
+
+        Raises:
+            ValueError: such images are too small for so many layers.
+        """
+        logits = size
+        for stride in self.strides:
+            logits = (logits + 2 - KERNEL_SIZE) // stride + 1
+        if logits < 1:
+            layers = self.config.num_layers
+            raise ValueError(
+                f"Images of {size} pixels are too small for a discriminator with num_layers={layers}: expected "
+                f"{3 * 2**layers} or more."
+            )
+        return logits
+
+    def forward(self, sample: torch.Tensor) -> torch.Tensor:
+        """Return the logits (B, 1, h, w) of `sample` (B, C, H, W) in [-1, 1]."""
+        if sample.ndim != 4 or sample.shape[1] != self.config.in_channels:
+            raise ValueError(
+                f"Expected a sample of shape (B, {self.config.in_channels}, H, W), found {tuple(sample.shape)}."
+            )
+        self.logits_size(min(sample.shape[2:]))
+        return self.layers(sample)
+
+
+def _initialize(module: nn.Module) -> None:
+    """As pix2pix."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+    elif isinstance(module, nn.GroupNorm | nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+    if getattr(module, "bias", None) is not None:
+        nn.init.zeros_(module.bias)
