@@ -30,7 +30,8 @@ def main() -> None:
     check_arguments(SmokeVQGAN, arguments.model, "model")
     check_arguments(PatchDiscriminator, arguments.discriminator, "discriminator")
     accelerator = make_accelerator(arguments)
-    perceptual = PERCEPTUAL_LOSSES[arguments.perceptual](arguments.perceptual_weights)
+    with accelerator.main_process_first():  # one process downloads, if need be
+        perceptual = PERCEPTUAL_LOSSES[arguments.perceptual](arguments.perceptual_weights)
     model = discriminator = None
     if arguments.init_from is not None:
         model = continue_autoencoder(arguments.init_from, arguments.model)

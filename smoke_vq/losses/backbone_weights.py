@@ -111,7 +111,10 @@ def _reach(url: str) -> None:
 
 def _where_to_get(net: str) -> str:
     source = SOURCES[net]
-    return f"get {source.url}, and name the file with --perceptual-weights or in the variable {source.variable}"
+    return (
+        f"get {source.url}, and name the file with --{net}-weights (train_vqgan.py: --perceptual-weights) or in the "
+        f"variable {source.variable}"
+    )
 
 
 def expected_shapes(net: str) -> dict[str, torch.Size]:

@@ -49,7 +49,7 @@ def continue_discriminator(where: str, config: dict) -> PatchDiscriminator | Non
             f"--fresh-discriminator true to start with a new one."
         ) from error
     check_same(where, discriminator, config, "discriminator")
-    return discriminator
+    return discriminator.train()
 
 
 def check_same(where: str, model: PretrainedModel, config: dict, name: str) -> None:

@@ -149,12 +149,13 @@ class VQGANObjective(VQVAEObjective):
     def _likeness(self, sample: torch.Tensor, batch: dict) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """Reconstruction and perceptual loss, and the gradient of their weighted sum at the sample."""
         target, image = batch["pixel_values"], sample.detach().requires_grad_()
-        with self.accelerator.autocast():
-            with torch.no_grad():
-                features = self.perceptual.features(target)
-            perceptual = self.perceptual.distance(self.perceptual.features(image), features).mean()
         reconstruction = masked_mse(image, target, batch["mask"], self.arguments.background_weight, self.total_weight)
-        losses = {"reconstruction": reconstruction, "perceptual": perceptual}
+        losses = {"reconstruction": reconstruction}
+        if self.arguments.perceptual_weight > 0:
+            with self.accelerator.autocast():
+                with torch.no_grad():
+                    features = self.perceptual.features(target)
+                losses["perceptual"] = self.perceptual.distance(self.perceptual.features(image), features).mean()
         return losses, torch.autograd.grad(self._weighted(losses), image)[0]
 
     def _deception(self, sample: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

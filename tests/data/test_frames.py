@@ -5,7 +5,7 @@ import stat
 import pytest
 import torch
 
-from smoke_vq.data.frames import PackedFrames
+from smoke_vq.data.frames import DatasetFrames, PackedFrames
 from smoke_vq.data.loading import load_frames
 
 
@@ -97,3 +97,27 @@ def test_fingerprint_of_decoded_frames_changes_with_the_rows(dataset_folder):
 
     assert fingerprint() == fingerprint()
     assert len({fingerprint(), fingerprint(split="validation"), fingerprint(max_frames=8)}) == 3
+
+
+def test_sequences_are_kept_and_break_where_frames_are_missing(tmp_path, tiny_frames):
+    sequences = torch.arange(24) // 8
+    frames = PackedFrames(tiny_frames.images, tiny_frames.alphas, sequences=sequences)
+    assert frames.fingerprint() == tiny_frames.fingerprint()
+    frames.save(tmp_path / "train.safetensors")
+    assert torch.equal(PackedFrames.load(tmp_path / "train.safetensors").sequences, sequences)
+    assert len(set(frames.select(12).sequences.tolist())) > 10
+    assert tiny_frames.sequences is None and tiny_frames.select(5).sequences is None
+    with pytest.raises(ValueError, match="expected sequences of"):
+        PackedFrames(tiny_frames.images, sequences=sequences[:5])
+
+
+def test_sequences_are_read_from_the_columns_of_a_dataset():
+    from datasets import Dataset, Features, Image, Value
+
+    images = [{"bytes": b"never decoded", "path": None}] * 6
+    features = Features({"image": Image(), "clip_id": Value("string"), "frame_index": Value("int32")})
+    columns = {"image": images, "clip_id": list("bbbaaa"), "frame_index": [0, 1, 3, 4, 5, 6]}
+    frames = DatasetFrames(Dataset.from_dict(columns, features=features), size=16)
+    assert frames.sequences.tolist() == [0, 0, 1, 2, 2, 2]
+    assert frames.select(3).sequences.tolist() == [0, 1, 2]
+    assert DatasetFrames(frames.dataset, size=16).sequences is None

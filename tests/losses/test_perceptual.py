@@ -37,9 +37,9 @@ def losses(files):
 
 @pytest.fixture
 def images() -> tuple[torch.Tensor, torch.Tensor]:
-    """Two batches (3, 3, 64, 64) in [-1, 1]."""
+    """Two batches (2, 3, 32, 32) in [-1, 1]."""
     generator = torch.Generator().manual_seed(1)
-    return tuple(torch.rand(3, 3, 64, 64, generator=generator) * 2 - 1 for _ in range(2))
+    return tuple(torch.rand(2, 3, 32, 32, generator=generator) * 2 - 1 for _ in range(2))
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_distance_is_the_papers_formula_in_float64(losses, images):
     """Zhang et al. (2018), eq. 1 with w = 1, and the mean over the layers."""
     loss = losses["vgg16"]
     features, target = ([f.double() for f in loss.features(image)] for image in images)
-    expected = torch.zeros(3, dtype=torch.float64)
+    expected = torch.zeros(2, dtype=torch.float64)
     for found, wanted in zip(features, target, strict=True):
         found, wanted = (f / f.square().sum(dim=1, keepdim=True).sqrt() for f in (found, wanted))
         expected += (found - wanted).square().sum(dim=1).flatten(1).mean(dim=1) / 4
@@ -106,7 +106,9 @@ def test_lpips_is_that_of_the_lpips_package(files, losses, images, name):
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         reference = lpips.LPIPS(net=name.removeprefix("lpips_"), pretrained=False, pnet_rand=True, verbose=False)
-    heads = torch.load(f"{lpips.__path__[0]}/weights/v0.1/{name.removeprefix('lpips_')}.pth", weights_only=True)
+    heads = torch.load(
+        f"{lpips.__path__[0]}/weights/v0.1/{name.removeprefix('lpips_')}.pth", map_location="cpu", weights_only=True
+    )
     reference.load_state_dict(heads, strict=False, assign=True)
     layers = torchvision_features(BACKBONES[name], files[BACKBONES[name]])
     for part in (
@@ -121,7 +123,7 @@ def test_lpips_is_that_of_the_lpips_package(files, losses, images, name):
     reference.scaling_layer = lpips.ScalingLayer()
     with torch.no_grad():
         expected = reference.eval()(*images)
-    assert expected.shape == (3, 1, 1, 1)
+    assert expected.shape == (2, 1, 1, 1)
     torch.testing.assert_close(losses[name](*images), expected.flatten(), rtol=1e-4, atol=1e-6)
 
 
@@ -131,14 +133,14 @@ class TestEveryLoss:
         loss = losses[name]
         one, other = images
         there, back, stay = loss(one, other), loss(other, one), loss(one, one)
-        assert there.shape == (3,) and there.dtype == torch.float32
+        assert there.shape == (2,) and there.dtype == torch.float32
         assert (there > 0).all()
         assert (stay == 0).all()
         torch.testing.assert_close(there, back)
 
     def test_treats_each_image_alone(self, losses, images, name):
         together = losses[name](*images)
-        apart = torch.cat([losses[name](*(image[i : i + 1] for image in images)) for i in range(3)])
+        apart = torch.cat([losses[name](*(image[i : i + 1] for image in images)) for i in range(2)])
         torch.testing.assert_close(together, apart, rtol=1e-4, atol=1e-6)
 
     def test_features_of_the_target_need_no_gradient(self, losses, images, name):
@@ -160,8 +162,8 @@ class TestEveryLoss:
             sample.requires_grad_()
             [gradient] = torch.autograd.grad(loss(sample, target).sum(), sample)
             with torch.no_grad():
-                ahead, behind = (loss(sample + step * direction, target) for step in (1e-6, -1e-6))
-            assert float((ahead - behind) / 2e-6) == pytest.approx(float((gradient * direction).sum()), rel=1e-3)
+                ahead, behind = (loss(sample + step * direction, target) for step in (1e-8, -1e-8))
+            assert float((ahead - behind) / 2e-8) == pytest.approx(float((gradient * direction).sum()), rel=1e-3)
         finally:
             loss.float()
 
@@ -173,7 +175,7 @@ class TestEveryLoss:
 
     def test_black_images_have_a_finite_gradient(self, losses, name):
         """Most of a frame of smoke is black; with this network some positions may have no feature at all."""
-        sample = torch.full((1, 3, 64, 64), -1.0, requires_grad=True)
+        sample = torch.full((1, 3, 32, 32), -1.0, requires_grad=True)
         losses[name](sample, -sample.detach()).sum().backward()
         assert sample.grad.isfinite().all()
 
@@ -203,7 +205,7 @@ def test_positions_without_features_have_a_distance_and_a_gradient(losses):
     target = [torch.ones(1, 4, 2, 2) for _ in range(4)]
     distance = losses["vgg16"].distance(features, target)
     distance.sum().backward()
-    assert float(distance) == pytest.approx(1)
+    assert float(distance.detach()) == pytest.approx(1)
     assert all(feature.grad.isfinite().all() for feature in features)
 
 
@@ -243,7 +245,8 @@ def test_a_path_goes_before_the_variable_and_the_variable_before_the_cache(files
 def test_without_weights_one_sentence_says_where_to_get_them(bare_machine, loss):
     with pytest.raises(OSError, match=r"no network here.*get https://download\.pytorch\.org/\S+\.pth, .*") as caught:
         loss()
-    assert "--perceptual-weights" in str(caught.value) and "SMOKE_VQ_" in str(caught.value)
+    for way in ("-weights", "--perceptual-weights", "SMOKE_VQ_"):
+        assert way in str(caught.value)
 
 
 def test_a_network_that_does_not_answer_is_not_waited_for(bare_machine, monkeypatch):

@@ -1,13 +1,17 @@
 """scripts/evaluate.py: a model and a split in, the figures of its card out."""
 
+import csv
 import json
 import shutil
 
 import pytest
+import torch
 from PIL import Image
-from training_runs import run
+from training_runs import ROOT, launch, run, smoke
 
-BASELINES = {"black", "bicubic 8x8"}
+from smoke_vq.data.frames import PackedFrames
+
+BASELINES = {"black", "bicubic 8x8", "WebP", "JPEG"}
 
 
 @pytest.fixture
@@ -22,9 +26,9 @@ def test_the_figures_are_those_of_the_card(evaluate, finished_run, tmp_path):
     assert ended.code == 0, ended.err
     figures = json.loads((tmp_path / "evaluation/metrics.json").read_text())
     card = json.loads((finished_run / "best/metrics.json").read_text())
-    assert set(figures) - BASELINES == {str(finished_run / "best")}
+    assert set(figures) - BASELINES == {"best"}
     # float32 sums over batches of another size
-    assert figures[str(finished_run / "best")] == pytest.approx(card["this model"], rel=1e-5)
+    assert figures["best"] == pytest.approx(card["this model"], rel=1e-5)
     for name in BASELINES:
         assert figures[name] == pytest.approx(card[name], rel=1e-5)
     table = (finished_run / "best/README.md").read_text()
@@ -36,7 +40,7 @@ def test_the_figures_are_those_of_the_card(evaluate, finished_run, tmp_path):
 
 def test_the_same_batch_gives_the_same_bits(evaluate, finished_run, tmp_path):
     assert evaluate("--batch-size 8").code == 0
-    figures = json.loads((tmp_path / "evaluation/metrics.json").read_text())[str(finished_run / "best")]
+    figures = json.loads((tmp_path / "evaluation/metrics.json").read_text())["best"]
     card = json.loads((finished_run / "best/metrics.json").read_text())["this model"]
     assert figures["num_codes_used"] == card["num_codes_used"] and figures["perplexity"] == card["perplexity"]
 
@@ -48,8 +52,6 @@ def test_a_part_of_another_split(evaluate, tmp_path):
 
 
 def test_black_is_as_wrong_as_the_smoke_is_bright(evaluate, data, tmp_path):
-    from smoke_vq.data.frames import PackedFrames
-
     assert evaluate().code == 0
     frames = PackedFrames.load(data / "validation.safetensors")
     error = (frames.images.double() / 127.5).square().mean(dim=3)  # (x - (-1))^2
@@ -67,6 +69,10 @@ def test_black_is_as_wrong_as_the_smoke_is_bright(evaluate, data, tmp_path):
         ("--split dev", "has no split 'dev'"),
         ("--batch-size 0", "batch_size expects 1 or more, found 0"),
         ("--max-frames -3", "max_frames expects 1 or more, found -3"),
+        ("--metrics image beauty", "Unknown metric 'beauty': expected some of"),
+        ("--labels a b", "1 models need as many labels, found 2"),
+        ("--labels black", "The name 'black' is taken"),
+        ("--metrics fid --inception-weights /nowhere", "no file of Inception weights at /nowhere"),
     ],
 )
 def test_mistakes_end_in_one_sentence(evaluate, tmp_path, flags, said):
@@ -89,3 +95,42 @@ def test_a_model_that_lacks_its_processor(evaluate, finished_run, tmp_path):
     ended = evaluate(f"--model {folder}")
     assert ended.code == 2 and "Traceback" not in ended.err
     assert len(ended.err.strip().splitlines()) == 1
+
+
+def test_several_models_side_by_side(evaluate, finished_run, tmp_path):
+    ended = evaluate(f"--models {finished_run / 'best'} {finished_run / 'last'} --per-sample")
+    assert ended.code == 0, ended.err
+    figures = json.loads((tmp_path / "evaluation/metrics.json").read_text())
+    assert set(figures) == {"best", "last"} | BASELINES
+    assert figures["best"]["bytes_per_frame"] == 8 * 8 * 5 / 8
+    assert figures["best"]["flicker"] is None, "these frames say of no sequence"
+    with open(tmp_path / "evaluation/per_sample.csv") as file:
+        lines = [line for line in csv.DictReader(file) if line["model"] == "last"]
+    assert [int(line["row"]) for line in lines] == list(range(10))
+    mean = sum(float(line["mse"]) for line in lines) / 10
+    assert mean == pytest.approx(figures["last"]["mse"], rel=1e-5)
+
+
+def test_models_for_frames_of_different_size_are_refused(evaluate, finished_run, tmp_path):
+    other = shutil.copytree(finished_run / "best", tmp_path / "other")
+    settings = json.loads((other / "preprocessor_config.json").read_text()) | {"size": 32}
+    (other / "preprocessor_config.json").write_text(json.dumps(settings))
+    ended = evaluate(f"--models {finished_run / 'best'} {other}")
+    assert ended.code == 2 and "takes 16x16" in ended.err and "32x32" in ended.err
+
+
+def test_two_processes_measure_what_one_does(finished_run, tmp_path):
+    """Nine frames of two sequences: the processes have unequal shares, and neighbours lie on different ones."""
+    frames = smoke(9, seed=2)
+    sequences = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1, 1])
+    PackedFrames(frames.images, frames.alphas, sequences=sequences).save(tmp_path / "validation.safetensors")
+    flags = f"--model {finished_run / 'best'} --dataset {tmp_path} --per-sample --batch-size 2 --output-dir {tmp_path}"
+    assert run("evaluate.py", f"{flags}/one").code == 0
+    script = [ROOT / "scripts/evaluate.py", *f"{flags}/two".split()]
+    launch(["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *script])
+    one, two = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("one", "two"))
+    assert one.keys() == two.keys() and one["best"]["flicker"] > 0
+    for name in one:
+        assert two[name] == pytest.approx(one[name], rel=1e-5, abs=1e-9)
+    one, two = (list(csv.reader((tmp_path / name / "per_sample.csv").open())) for name in ("one", "two"))
+    assert [line[:2] for line in two] == [line[:2] for line in one] and len(one) == 1 + 9 * 5

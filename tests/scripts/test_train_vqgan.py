@@ -1,0 +1,183 @@
+"""scripts/train_vqgan.py as a user runs it: both players, all phases, breaks and resumptions, and what it refuses."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from training_runs import (
+    FLAGS,
+    ROOT,
+    SIZE,
+    Killed,
+    assert_same_run,
+    history,
+    launch,
+    run,
+    weights,
+)
+
+from smoke_vq import PatchDiscriminator, SmokeVQGAN
+from smoke_vq.data.loading import load_frames
+from smoke_vq.data.processor import SmokeImageProcessor
+
+GAN_FLAGS = (
+    FLAGS + " --disc-start 6 --disc-warmup-steps 3 --disc-ramp-steps 4 --lr-disc 1e-3 --lecam-weight 0.1 "
+    "--discriminator.num_layers 1 --discriminator.base_channels 8"
+)
+
+
+@pytest.fixture
+def train_vqgan(data, tmp_path, vgg16_weights):
+    """Run train_vqgan.py with tiny defaults, into `tmp_path`, and with more flags, which win."""
+    common = f"--dataset {data} --output-dir {tmp_path} --perceptual-weights {vgg16_weights} {GAN_FLAGS}"
+    return lambda flags="": run("train_vqgan.py", f"{common} {flags}")
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory, vgg16_weights) -> Path:
+    folder = tmp_path_factory.mktemp("vqgan")
+    flags = f"--dataset {data} --output-dir {folder} --perceptual-weights {vgg16_weights} {GAN_FLAGS}"
+    ended = run("train_vqgan.py", f"{flags} --run-name unbroken")
+    assert ended.code == 0, ended.err
+    return folder / "unbroken"
+
+
+def test_a_run_leaves_both_networks_and_says_what_it_did(finished):
+    model = SmokeVQGAN.from_pretrained(finished / "best").eval()
+    discriminator = PatchDiscriminator.from_pretrained(finished / "best", subfolder="discriminator")
+    assert discriminator.config.num_layers == 1
+    frames = model(torch.zeros(1, 3, SIZE, SIZE)).sample
+    assert frames.shape == (1, 3, SIZE, SIZE) and discriminator(frames).shape[1] == 1
+    card = (finished / "best" / "README.md").read_text()
+    assert "SmokeVQGAN" in card and "perceptual" in card
+    named = {name for _, name, _ in history(finished)}
+    for name in (
+        "reconstruction",
+        "perceptual",
+        "commitment",
+        "codebook",
+        "adversarial",
+        "discriminator",
+        "lecam",
+        "total",
+        "adaptive_weight",
+        "adaptive_weight_raw",
+        "logits_real",
+        "logits_fake",
+        "accuracy_real",
+        "accuracy_fake",
+        "gradient_norm_model",
+        "gradient_norm_discriminator",
+    ):
+        assert f"train/{name}" in named, name
+    first = {
+        name: min(at for at, n, _ in history(finished) if n == f"train/{name}")
+        for name in ("discriminator", "adversarial")
+    }
+    assert first == {"discriminator": 4, "adversarial": 7}
+    assert any(name == "validation/perceptual" for _, name, _ in history(finished, "validation/"))
+
+
+@pytest.mark.parametrize("step", [5, 11])  # while the discriminator learns alone; in the middle of an epoch, with all
+def test_killed_and_resumed_to_the_last_bit(train_vqgan, finished, tmp_path, kill_after, step):
+    kill_after(step)
+    with pytest.raises(Killed):
+        train_vqgan()
+    kill_after(None)
+    resumed = train_vqgan("--resume")
+    assert resumed.code == 0, resumed.err
+    assert re.search(r"Resumed from .*, step \d+ of 15", resumed.out)
+    assert_same_run(tmp_path / "run", finished)
+    for name in ("best", "last"):
+        assert weights(tmp_path / "run" / name / "discriminator") == weights(finished / name / "discriminator")
+
+
+def test_two_processes_learn_what_one_learns_from_the_double_batch(data, finished, vgg16_weights, tmp_path):
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    flags = f"--dataset {data} --output-dir {tmp_path} --perceptual-weights {vgg16_weights} {GAN_FLAGS}"
+    launch([*launcher, ROOT / "scripts/train_vqgan.py", *flags.split(), "--batch-size", "4"])
+    for name in ("reconstruction", "perceptual", "discriminator", "adversarial", "adaptive_weight_raw", "lecam"):
+        found, expected = (
+            {at: value for at, n, value in history(folder) if n == f"train/{name}" and at <= 8}
+            for folder in (tmp_path / "run", finished)
+        )
+        assert found == pytest.approx(expected, rel=0.02, abs=1e-5) and found, name
+
+
+def test_training_goes_on_from_a_vqvae_and_from_a_vqgan(train_vqgan, finished_run, finished, tmp_path):
+    ended = train_vqgan(
+        f"--run-name second --init-from {finished_run / 'best'} --epochs 1 --disc-start 1 --disc-warmup-steps 0"
+    )
+    assert ended.code == 0, ended.err
+    start = SmokeVQGAN.from_pretrained(tmp_path / "second/best").state_dict()
+    ended = train_vqgan(f"--run-name third --init-from {finished / 'best'} --epochs 1 --train-only-decoder true")
+    assert ended.code == 0, ended.err
+    before, after = (
+        SmokeVQGAN.from_pretrained(folder).state_dict() for folder in (finished / "best", tmp_path / "third/best")
+    )
+    for name in before:
+        assert torch.equal(before[name], after[name]) == (
+            not name.startswith("decoder.") or before[name].numel() == 0
+        ), name
+    assert set(start) == set(before)
+
+
+def test_a_frozen_encoder_keeps_codes_compatible(train_vqgan, finished, data, tmp_path):
+    ended = train_vqgan(f"--init-from {finished / 'best'} --epochs 1 --train-only-decoder true")
+    assert ended.code == 0, ended.err
+    pixel_values = SmokeImageProcessor(size=SIZE).to_pixel_values(load_frames(str(data), "validation", SIZE).images)
+    codes = [
+        SmokeVQGAN.from_pretrained(folder).eval().encode(pixel_values).indices
+        for folder in (finished / "best", tmp_path / "run/best")
+    ]
+    assert torch.equal(*codes)
+
+
+def test_a_discriminator_that_comes_too_late_is_said_in_words(train_vqgan):
+    ended = train_vqgan("--epochs 1 --disc-start 50")
+    assert ended.code == 0 and "WARNING: disc_start 50 lies behind the last of the 5 steps" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ("--perceptual-weight -1", "perceptual_weight expects a finite number of 0 or more, found -1.0."),
+        ("--adversarial-weight -0.5", "adversarial_weight expects a finite number of 0 or more, found -0.5."),
+        ("--disc-weight-max -1", "disc_weight_max expects a finite number of 0 or more, found -1.0."),
+        (
+            "--perceptual-weights /nowhere.safetensors",
+            "There is no file '/nowhere.safetensors' with the weights of vgg16",
+        ),
+        ("--discriminator.num_layers 3", "Images of 16 pixels are too small for a discriminator with num_layers=3"),
+        ("--discriminator.layers 3", "Unknown key discriminator.layers"),
+        ("--discriminator.norm instance", "Unknown norm 'instance'"),
+        ("--train-only-decoder true", "train_only_decoder needs init_from"),
+        ("--init-from /nowhere", "There is no folder '/nowhere'"),
+        ("--perceptual lpips", "--perceptual: invalid choice: 'lpips'"),
+    ],
+)
+def test_refused_before_anything_is_written(train_vqgan, tmp_path, flags, sentence):
+    ended = train_vqgan(flags)
+    assert ended.code == 2 and sentence.lower() in ended.err.lower(), ended.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_start_without_its_discriminator_or_with_another_is_refused(train_vqgan, finished, tmp_path):
+    bare = shutil.copytree(finished / "best", tmp_path / "bare")
+    shutil.rmtree(bare / "discriminator")
+    ended = train_vqgan(f"--init-from {bare}")
+    assert ended.code == 2 and "without its discriminator/ folder" in ended.err and "--fresh-discriminator" in ended.err
+    ended = train_vqgan(f"--init-from {finished / 'best'} --discriminator.base_channels 16")
+    assert ended.code == 2 and "has discriminator.base_channels = 8, the configuration 16: make them agree" in ended.err
+    ended = train_vqgan(f"--init-from {finished / 'best'} --model.latent_channels 16")
+    assert ended.code == 2 and "has model.latent_channels = 8, the configuration 16: make them agree" in ended.err
+    config = json.loads((finished / "best/discriminator/config.json").read_text())
+    other = shutil.copytree(finished / "best", tmp_path / "other")
+    (other / "discriminator/config.json").write_text(json.dumps(config | {"num_layers": 2}))
+    ended = train_vqgan(f"--init-from {other} --discriminator.num_layers 2")
+    assert ended.code == 2 and "error:" in ended.err
+    ended = train_vqgan(f"--run-name fresh --init-from {bare} --fresh-discriminator true --epochs 1")
+    assert ended.code == 0, ended.err
