@@ -14,6 +14,11 @@ from smoke_vq.data.frames import PackedFrames
 BASELINES = {"black", "bicubic 8x8", "WebP", "JPEG"}
 
 
+def measured(column: dict) -> dict[str, float]:
+    """Without the figures that these frames cannot give."""
+    return {name: value for name, value in column.items() if value is not None}
+
+
 @pytest.fixture
 def evaluate(finished_run, data, tmp_path):
     """Run evaluate.py on the model of the unbroken run; more flags win."""
@@ -28,9 +33,9 @@ def test_the_figures_are_those_of_the_card(evaluate, finished_run, tmp_path):
     card = json.loads((finished_run / "best/metrics.json").read_text())
     assert set(figures) - BASELINES == {"best"}
     # float32 sums over batches of another size
-    assert figures["best"] == pytest.approx(card["this model"], rel=1e-5)
+    assert measured(figures["best"]) == pytest.approx(measured(card["this model"]), rel=1e-5)
     for name in BASELINES:
-        assert figures[name] == pytest.approx(card[name], rel=1e-5)
+        assert measured(figures[name]) == pytest.approx(measured(card[name]), rel=1e-5)
     table = (finished_run / "best/README.md").read_text()
     for line in ended.out.splitlines():
         if line.startswith("| masked_mse"):
