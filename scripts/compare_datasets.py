@@ -12,8 +12,9 @@ import numpy as np
 from smoke_vq.command import run
 from smoke_vq.data.frames import DatasetFrames
 from smoke_vq.data.loading import open_dataset
+from smoke_vq.hub.card import dataset_name
 from smoke_vq.metrics import markdown_table
-from smoke_vq.metrics.smoke_statistics import smoke_statistics
+from smoke_vq.metrics.smoke_statistics import STATISTICS_TABLE, smoke_statistics
 from smoke_vq.pictures import picture
 
 SEQUENCE_COLUMNS = ("sequence_id", "clip_id")
@@ -37,16 +38,17 @@ def main() -> None:
             )
         frames = DatasetFrames(dataset, arguments.size, name=name).pack()
         sequence = np.array(dataset[column])
-        columns[name] = smoke_statistics(frames.images.numpy(), frames.alphas.numpy(), sequence)
+        label = dataset_name(name).removeprefix("./")
+        columns[label] = smoke_statistics(frames.images.numpy(), frames.alphas.numpy(), sequence)
         _, first, counts = np.unique(sequence, return_index=True, return_counts=True)
         chosen = np.linspace(0, len(first) - 1, arguments.num_images).round().astype(int)
         for when, share in (("early", 0.2), ("late", 0.9)):
             rows.append(frames.images.numpy()[first[chosen] + (counts[chosen] * share).astype(int)])
-            labels.append(f"{name}, {when}")
+            labels.append(f"{label}, {when}")
     arguments.output_dir.mkdir(parents=True, exist_ok=True)
     picture(rows, labels).save(arguments.output_dir / "frames.png")
     (arguments.output_dir / "statistics.json").write_text(json.dumps(columns, indent=2) + "\n")
-    print(f"{markdown_table(columns)}\n\nstatistics.json and frames.png: {arguments.output_dir}")
+    print(f"{markdown_table(columns, STATISTICS_TABLE)}\n\nstatistics.json and frames.png: {arguments.output_dir}")
 
 
 if __name__ == "__main__":

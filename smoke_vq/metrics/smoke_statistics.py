@@ -8,6 +8,18 @@ from .power_spectrum import radial_power_spectrum, spectral_slope
 VISIBLE = 12  # of 255: opacity from which a pixel counts as smoke
 PERCENTILES = (5, 50, 95)
 BATCH = 1024
+# Names and their formats, in the order in which a table lists them.
+STATISTICS_TABLE = {
+    "coverage": "{:.3f}",
+    "opacity": "{:.2f}",
+    "brightness_p5": "{:.2f}",
+    "brightness_p50": "{:.2f}",
+    "brightness_p95": "{:.2f}",
+    "colour": "{:+.2f}",
+    "spectral_slope": "{:.2f}",
+    "frame_change": "{:.3f}",
+    "num_frames": "{:d}",
+}
 
 
 def smoke_statistics(image: np.ndarray, alpha: np.ndarray, sequence: np.ndarray) -> dict[str, float]:

@@ -27,13 +27,13 @@ METRIC_TABLE = {
 }
 
 
-def markdown_table(columns: dict[str, dict[str, float | None]]) -> str:
+def markdown_table(columns: dict[str, dict[str, float | None]], formats: dict[str, str] = METRIC_TABLE) -> str:
     """Metrics down, models across, as a Markdown table that also reads well in a terminal; "-" where there is none.
 
     Metrics that none of the columns has have no row.
     """
     rows = [["metric", *columns]]
-    for name, form in METRIC_TABLE.items():
+    for name, form in formats.items():
         values = [column.get(name) for column in columns.values()]
         if any(name in column for column in columns.values()):
             rows.append([name, *("-" if value is None else form.format(value) for value in values)])
