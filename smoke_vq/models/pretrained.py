@@ -56,6 +56,9 @@ class PretrainedModel(ModelMixin, ConfigMixin):
                 f"{cls.__name__}.from_pretrained got unknown keyword {unknown[0]!r}: expected some of "
                 f"{sorted(LOADING_KEYWORDS)}."
             )
+        if kwargs.get("subfolder") and Path(where).is_dir():
+            # diffusers would take the config and the weights of the folder itself before those of its subfolder.
+            where = Path(where) / kwargs.pop("subfolder")
         _check_folder(where)
         cls._check_config(where, kwargs)
         cls._check_weights_format(where, kwargs)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from smoke_vq import SmokeVQGAN, SmokeVQVAE
+from smoke_vq import PatchDiscriminator, SmokeVQGAN, SmokeVQVAE
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -208,3 +208,14 @@ def test_refuses_a_missing_shard(tmp_path, tiny_model):
 def test_refuses_an_absent_variant(folder):
     with pytest.raises(OSError, match=r"diffusion_pytorch_model.fp16.safetensors"):
         SmokeVQVAE.from_pretrained(folder, variant="fp16")
+
+
+def test_a_subfolder_is_loaded_and_not_the_folder_above_it(folder):
+    """diffusers prefers the folder's own weights where both hold some."""
+    saved = PatchDiscriminator(num_layers=1, base_channels=8)
+    saved.save_pretrained(folder / "discriminator")
+    loaded = PatchDiscriminator.from_pretrained(folder, subfolder="discriminator")
+    for name, value in saved.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value)
+    with pytest.raises(OSError, match="There is no folder"):
+        PatchDiscriminator.from_pretrained(folder, subfolder="critic")
