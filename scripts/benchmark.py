@@ -176,24 +176,26 @@ def adversarial(device: str, rounds: int) -> None:
     options = dict(dataset="none", disc_start=0, disc_ramp_steps=0, codebook_init_vectors=0, revive_every=0)
     target = torch.rand(batch, 3, 64, 64, device=device) * 2 - 1
     data = {"pixel_values": target, "mask": torch.ones(batch, 1, 64, 64, device=device)}
-    objectives = [
-        VQGANObjective(
-            accelerator, SmokeVQGAN(**sizes), PatchDiscriminator(), perceptual, VQGANArguments(**options), 1000
-        )
-        for _ in range(2)
-    ]
-    steps = dict.fromkeys(("lean", "naive"), 1)
 
-    def lean():
-        steps["lean"] += 1
-        objectives[0].begin_step([data], steps["lean"])
-        objectives[0].step(data)
-        objectives[0].end_step(steps["lean"])
+    def objective(**weights: float) -> VQGANObjective:
+        critic = None if weights.get("adversarial_weight") == 0 else PatchDiscriminator()
+        arguments = VQGANArguments(**options, **weights)
+        return VQGANObjective(accelerator, SmokeVQGAN(**sizes), critic, perceptual, arguments, 1000)
+
+    def step_of(trained: VQGANObjective) -> Callable[[], None]:
+        def step():
+            trained.begin_step([data], 2)
+            trained.step(data)
+            trained.end_step(2)
+
+        return step
+
+    other = objective()
 
     def naive():
         """The order of taming-transformers under Lightning: a generator forward for each of the two optimizers."""
-        model, critic = (player.network for player in objectives[1].players.values())
-        optimizers = [player.optimizer for player in objectives[1].players.values()]
+        model, critic = (player.network for player in other.players.values())
+        optimizers = [player.optimizer for player in other.players.values()]
         output = model(target)
         with accelerator.autocast():
             base = masked_mse(output.sample, target, data["mask"]) + perceptual(output.sample, target).mean()
@@ -212,8 +214,15 @@ def adversarial(device: str, rounds: int) -> None:
         accelerator.backward(loss)
         optimizers[1].step()
 
-    seconds = interleaved({"lean (ours)": lean, "naive": naive}, device, rounds)
-    report(f"VQGAN step, {'full' if full else 'tiny'} model, batch {batch}", seconds, "lean (ours)", "images/s", batch)
+    functions = {
+        "VQVAE": step_of(objective(adversarial_weight=0.0, perceptual_weight=0.0)),
+        "with the perceptual loss": step_of(objective(adversarial_weight=0.0)),
+        "VQGAN, lean (ours)": step_of(objective()),
+        "VQGAN, naive": naive,
+    }
+    seconds = interleaved(functions, device, rounds)
+    title = f"Training step, {'full' if full else 'tiny'} model, batch {batch}"
+    report(title, seconds, "VQGAN, lean (ours)", "images/s", batch)
 
 
 def simulation(device: str, rounds: int) -> None:
