@@ -7,6 +7,7 @@ import json
 import os
 import runpy
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +87,7 @@ def run(script: str, flags: str) -> Ended:
     """Run a script in this process, as if it were its own."""
     reset_accelerate()
     out, err, argv, code = io.StringIO(), io.StringIO(), sys.argv, 0
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     sys.argv = [str(ROOT / "scripts" / script), *flags.split()]
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -93,6 +95,8 @@ def run(script: str, flags: str) -> Ended:
     except SystemExit as stop:
         code = stop.code or 0
     finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         sys.argv = argv
         reset_accelerate()
     return Ended(code, out.getvalue(), err.getvalue())

@@ -42,7 +42,7 @@ def test_the_history_of_a_run(finished_run):
     assert sorted({step for step, *_ in validations}) == [5, 10, 15]
     assert {name for _, name, _ in validations} >= {"validation/masked_mse", "validation/perplexity"}
     assert {name for _, name, _ in history(finished_run)} == {
-        "train/reconstruction", "train/commitment", "train/codebook", "train/total"
+        "train/reconstruction", "train/commitment", "train/codebook", "train/total", "train/gradient_norm_model"
     }  # fmt: skip
     by_step = {}
     for step, name, value in history(finished_run):
