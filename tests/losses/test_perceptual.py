@@ -252,10 +252,17 @@ def test_without_weights_one_sentence_says_where_to_get_them(bare_machine, loss)
 def test_a_network_that_does_not_answer_is_not_waited_for(bare_machine, monkeypatch):
     import threading
 
+    over = threading.Event()
+
+    def urlopen(*args, **kwargs):
+        over.wait(30)
+        raise URLError("too late")
+
     monkeypatch.setattr(module, "SECONDS_TO_REACH", 0.1)
-    monkeypatch.setattr(urllib.request, "urlopen", lambda *args, **kwargs: threading.Event().wait(30))
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
     with pytest.raises(OSError, match=r"no answer in 0\.1 seconds"):
         PerceptualLoss()
+    over.set()
 
 
 def test_a_file_that_is_not_there_is_not_replaced_by_another(files, tmp_path, monkeypatch):
