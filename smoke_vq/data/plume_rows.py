@@ -10,7 +10,8 @@ from .dataset_folder import png
 
 TRAIN_SEED = 0
 VALIDATION_SEED = 1_000_000_000
-LAST_SEED = 2**63 - 1
+# torch's CPU generator tells seeds apart by their low 32 bits, and the noise of a plume takes seed + 1.
+LAST_SEED = 2**32 - 2
 DTYPES = {int: "int64", float: "float64"}
 # Parquet bytes of a pixel (image and alpha, as PNG): on black, and over a detailed picture; measured, rounded up.
 BYTES_PER_PIXEL = {True: 2, False: 5}

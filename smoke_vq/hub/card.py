@@ -35,6 +35,9 @@ def write_model_folder(result, arguments, template: Path) -> None:
     for key in ("dataset", "validation_dataset"):
         if values[key] is not None:
             values[key] = [dataset_name(source) for source in values[key]]
+    for key in ("init_from", "perceptual_weights"):
+        if values.get(key) is not None and Path(values[key]).exists():
+            values[key] = Path(values[key]).name
     values["output_dir"] = "runs"
     (folder / "training_arguments.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     config = json.loads((folder / "config.json").read_text())

@@ -50,7 +50,8 @@ class PlumeQuality(Accumulator):
         inner = smoke[:, :-1, :-1]
         self.add("gradient", (gradient(light) * inner).sum(dtype=torch.float64))
         self.add("true_gradient", (gradient(true_light) * inner).sum(dtype=torch.float64))
-        return {"mass_error": difference / true_mass, "mask_iou": iou}
+        undefined = torch.full_like(true_mass, float("nan"))
+        return {"mass_error": torch.where(true_mass > 0, difference / true_mass, undefined), "mask_iou": iou}
 
     def compute(self) -> dict[str, float]:
         """What is undefined (a dataset without smoke) is left out."""

@@ -30,7 +30,7 @@ def smoke_statistics(image: np.ndarray, alpha: np.ndarray, sequence: np.ndarray)
     - `colour`: mean over them of (red - blue) / mean channel;
     - `spectral_slope`: exponent of the mean radial power spectrum;
     - `frame_change`: mean absolute difference of consecutive frames of a sequence where either shows smoke, over the
-      mean brightness there.
+      mean brightness there; None where no frame follows another.
 
     Args:
         image: (N, H, H, 3) uint8. alpha: (N, H, H) uint8.
@@ -44,8 +44,8 @@ def smoke_statistics(image: np.ndarray, alpha: np.ndarray, sequence: np.ndarray)
     colours = image[smoke].astype(np.float32)
     together = sequence[1:] == sequence[:-1]
     either = (smoke[1:] | smoke[:-1])[together]
-    change = np.abs(grey[1:] - grey[:-1])[together][either].mean()
-    level = ((grey[1:] + grey[:-1]) / 2)[together][either].mean()
+    change = np.abs(grey[1:] - grey[:-1])[together][either].sum()
+    level = ((grey[1:] + grey[:-1]) / 2)[together][either].sum()
     power = [
         radial_power_spectrum(torch.from_numpy(image[i : i + BATCH]).permute(0, 3, 1, 2) / 255).sum(dim=0)
         for i in range(0, len(image), BATCH)
@@ -56,6 +56,6 @@ def smoke_statistics(image: np.ndarray, alpha: np.ndarray, sequence: np.ndarray)
         **{f"brightness_p{p}": float(np.percentile(visible, p)) for p in PERCENTILES},
         "colour": float(((colours[:, 0] - colours[:, 2]) / colours.mean(axis=1).clip(1)).mean()),
         "spectral_slope": spectral_slope(torch.stack(power).sum(dim=0) / len(image)),
-        "frame_change": float(change / level),
+        "frame_change": float(change / level) if level > 0 else None,
         "num_frames": len(image),
     }

@@ -56,7 +56,7 @@ def check_same(where: str, model: PretrainedModel, config: dict, name: str) -> N
     found = init_arguments(model)
     for key, value in config.items():
         value = list(value) if isinstance(value, tuple) else value
-        if key in found and found[key] != value:
+        if key in found and value is not None and found[key] != value:
             raise ValueError(
                 f"{where} has {name}.{key} = {found[key]!r}, the configuration {value!r}: make them agree."
             )

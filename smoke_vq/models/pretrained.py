@@ -27,9 +27,9 @@ LOADING_KEYWORDS = CONFIG_KEYWORDS | {
 
 def config_class_name(pretrained_model_name_or_path, **kwargs) -> str | None:
     """The class that a saved model's config.json names; keywords as for `from_pretrained`."""
-    _check_folder(pretrained_model_name_or_path)
-    keywords = {key: kwargs[key] for key in CONFIG_KEYWORDS & set(kwargs)}
-    return _load_config(pretrained_model_name_or_path, **keywords).get("_class_name")
+    where, kwargs = _in_subfolder(pretrained_model_name_or_path, kwargs)
+    _check_folder(where)
+    return _load_config(where, **{key: kwargs[key] for key in CONFIG_KEYWORDS & set(kwargs)}).get("_class_name")
 
 
 class PretrainedModel(ModelMixin, ConfigMixin):
@@ -56,9 +56,7 @@ class PretrainedModel(ModelMixin, ConfigMixin):
                 f"{cls.__name__}.from_pretrained got unknown keyword {unknown[0]!r}: expected some of "
                 f"{sorted(LOADING_KEYWORDS)}."
             )
-        if kwargs.get("subfolder") and Path(where).is_dir():
-            # diffusers would take the config and the weights of the folder itself before those of its subfolder.
-            where = Path(where) / kwargs.pop("subfolder")
+        where, kwargs = _in_subfolder(where, kwargs)
         _check_folder(where)
         cls._check_config(where, kwargs)
         cls._check_weights_format(where, kwargs)
@@ -121,6 +119,16 @@ class PretrainedModel(ModelMixin, ConfigMixin):
             pickles = sorted(path.name for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".pth", ".ckpt"))
             found = f"only the pickle file {pickles[0]}, which can run code when opened" if pickles else "no weights"
             raise OSError(f"{where} holds {found}: expected diffusion_pytorch_model.safetensors.")
+
+
+def _in_subfolder(where, kwargs: dict) -> tuple:
+    """The subfolder of a local folder in place of the folder, from which diffusers would prefer config and weights."""
+    if not (kwargs.get("subfolder") and Path(where).is_dir()):
+        return where, kwargs
+    folder = Path(where) / kwargs["subfolder"]
+    if not folder.is_dir():
+        raise OSError(f"The folder {where} has no subfolder {kwargs['subfolder']!r}.")
+    return folder, {key: value for key, value in kwargs.items() if key != "subfolder"}
 
 
 def _check_folder(where) -> None:

@@ -10,7 +10,7 @@ import torch
 class PlumeParameters:
     """One plume, its recording and its light.
 
-    Lengths are shares of the domain's width, velocities reference cells (a 72nd of the width) a unit of time, rates a
+    Lengths are shares of the domain's width (z, of its depth), velocities reference cells (a 72nd of the width) a unit of time, rates a
     unit of time; one frame is two units. The mirror image of a plume has `x`, `wind_x` and `sun_x` mirrored, and
     `mirror` = -1 turns its noise around.
 
@@ -18,7 +18,8 @@ class PlumeParameters:
     radius: of the soft sphere that smoke comes from; elongation: its length across the picture over its width.
     second_distance: of a second, equal source to the right (0 for none).
     rate: density and temperature that the middle of the source gains.
-    noise: standard deviation of the inflow, relative to its mean; noise_length: mean wavelength of the noise.
+    noise: standard deviation of the inflow, relative to its mean; noise_length: its waves are 0.6 to 1.8
+        times as long.
     pulse, pulse_period: amplitude (0 to 1) and period, in units of time, of a source that puffs.
     buoyancy: acceleration at temperature 1; cooling, dissipation: decay of temperature and density.
     wind_x, wind_z: wind at the top of the domain; it falls towards the ground as height^0.3.

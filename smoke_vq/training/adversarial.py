@@ -40,9 +40,13 @@ class VQGANArguments(VQVAEArguments):
         if self.train_only_decoder and self.init_from is None:
             raise ValueError("train_only_decoder needs init_from: an untrained encoder would stay untrained.")
 
+    @property
+    def starts_trained(self) -> bool:
+        return self.init_from is not None
+
 
 class VQGANObjective(VQVAEObjective):
-    """Two players over one forward pass of the generator.
+    """Two players over one forward pass of the generator (and one more with gradient accumulation).
 
     The generator's gradient is taken in two parts, both at the reconstruction: of the reconstruction and perceptual
     losses, and of the adversarial loss through a discriminator that keeps still. The adaptive weight needs them at the
@@ -66,6 +70,16 @@ class VQGANObjective(VQVAEObjective):
         arguments: VQGANArguments,
         num_steps: int,
     ):
+        if accelerator.mixed_precision == "fp16":
+            raise ValueError(
+                "mixed_precision fp16 cannot carry a VQGAN's gradients, which pass VGG16 and the discriminator without "
+                "its loss scale: use bf16 or no."
+            )
+        if model.config.sample_size < perceptual.min_size:
+            raise ValueError(
+                f"The perceptual loss sees images of {perceptual.min_size} pixels or more: found sample_size "
+                f"{model.config.sample_size}."
+            )
         if arguments.train_only_decoder:
             model.encoder.requires_grad_(False)
             model.quantizer.requires_grad_(False)
@@ -78,7 +92,7 @@ class VQGANObjective(VQVAEObjective):
                     f"training has no adversarial loss."
                 )
         if arguments.init_from is not None:  # its codebook is where its latents are
-            self.continuous_steps = self.keeper.init_vectors = 0
+            self.keeper.init_vectors = 0
         if arguments.train_only_decoder:
             self.keeper.revive_every = 0
         self.perceptual = perceptual.to(accelerator.device)
@@ -100,10 +114,12 @@ class VQGANObjective(VQVAEObjective):
             accelerator.register_for_checkpointing(self.lecam)
 
     def companions(self) -> dict[str, nn.Module]:
-        return {} if self.critic is None else {"discriminator": self.critic.unwrapped}
+        """The discriminator, once it has learned."""
+        learned = self.critic is not None and self.critic.scheduler.last_epoch > 0
+        return {"discriminator": self.critic.unwrapped} if learned else {}
 
     def alarms(self) -> list[str]:
-        return self.watch.alarms()
+        return self.watch.alarms(lambda sums: self.accelerator.reduce(sums, "mean"))
 
     def begin_step(self, batches: list[dict[str, torch.Tensor]], step: int) -> None:
         super().begin_step(batches, step)
@@ -182,7 +198,8 @@ class VQGANObjective(VQVAEObjective):
             "accuracy_real": (real_logits > 0).float().mean(),
             "accuracy_fake": (fake_logits < 0).float().mean(),
         }
-        self.watch.observe(figures)
+        if self.pull > 0:
+            self.watch.observe(figures)
         return figures | ({"lecam": lecam} if self.arguments.lecam_weight else {}) | self._norm("discriminator", norm)
 
     def _pull(self, step: int) -> float:

@@ -1,5 +1,7 @@
 """What is worth interrupting a person for, judged on a whole validation and never on one batch."""
 
+from collections.abc import Callable
+
 import torch
 
 from ..metrics import expected_usage
@@ -25,11 +27,11 @@ class DiscriminatorWatch:
         self.sums = self.sums + torch.stack([figures[name].detach() for name in self.names])
         self.count += 1
 
-    def alarms(self) -> list[str]:
-        """Sentences about a game that is none, each with what to try."""
+    def alarms(self, over_processes: Callable[[torch.Tensor], torch.Tensor] = lambda means: means) -> list[str]:
+        """Sentences about a game that is none, each with what to try; `over_processes` averages over them."""
         if self.count == 0:
             return []
-        real, fake, logits_real, logits_fake = (self.sums / self.count).tolist()
+        real, fake, logits_real, logits_fake = over_processes(self.sums / self.count).tolist()
         self.sums, self.count = 0.0, 0
         if min(real, fake) > WON_ACCURACY:
             return [

@@ -26,6 +26,11 @@ class VQVAEArguments(TrainingArguments):
     revive_every: int = option(50, "Optimizer steps between revivals of dead codes; 0 for none.")
     revive_until: float = option(0.8, "Share of the training after which no code is revived.")
 
+    @property
+    def starts_trained(self) -> bool:
+        """Whether encoder and codebook are trained before the first step."""
+        return False
+
 
 class VQVAEObjective:
     """One player, the autoencoder.
@@ -41,13 +46,13 @@ class VQVAEObjective:
         for name in ("in_channels", "out_channels"):
             if model.config[name] != 3:
                 raise ValueError(f"model.{name} expects 3, as frames are RGB, found {model.config[name]}.")
-        if arguments.continuous_steps >= num_steps:
+        self.continuous_steps = 0 if arguments.starts_trained else arguments.continuous_steps
+        if self.continuous_steps >= num_steps:
             raise ValueError(
                 f"continuous_steps {arguments.continuous_steps} leaves nothing of the {num_steps} steps of the "
                 f"training: expected fewer."
             )
         self.accelerator, self.arguments = accelerator, arguments
-        self.continuous_steps = arguments.continuous_steps
         self.player = Player(accelerator, model, arguments, num_steps)
         self.players = {"model": self.player}
         self.keeper = CodebookKeeper(

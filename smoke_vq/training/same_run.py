@@ -21,10 +21,11 @@ FREE_TO_CHANGE = frozenset(
         "packed",
         "dataset",  # may move: the fingerprint of the frames tells whether they are the same
         "validation_dataset",
+        "perceptual_weights",  # may move
     ]
 )
 # What a person changes on purpose: to go on for longer, or past the step at which the loss was lost.
-CHANGED_ON_PURPOSE = frozenset(["epochs", "max_steps", "lr", "max_grad_norm", "mixed_precision"])
+CHANGED_ON_PURPOSE = frozenset(["epochs", "max_steps", "lr", "lr_disc", "max_grad_norm", "mixed_precision"])
 
 
 def check_same_run(folder: Path, before: dict, now: dict) -> list[str]:

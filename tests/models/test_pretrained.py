@@ -217,5 +217,5 @@ def test_a_subfolder_is_loaded_and_not_the_folder_above_it(folder):
     loaded = PatchDiscriminator.from_pretrained(folder, subfolder="discriminator")
     for name, value in saved.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], value)
-    with pytest.raises(OSError, match="There is no folder"):
+    with pytest.raises(OSError, match="has no subfolder 'critic'"):
         PatchDiscriminator.from_pretrained(folder, subfolder="critic")

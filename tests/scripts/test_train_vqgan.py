@@ -157,6 +157,7 @@ def test_a_discriminator_that_comes_too_late_is_said_in_words(train_vqgan):
         ("--train-only-decoder true", "train_only_decoder needs init_from"),
         ("--init-from /nowhere", "There is no folder '/nowhere'"),
         ("--perceptual lpips", "--perceptual: invalid choice: 'lpips'"),
+        ("--mixed-precision fp16 ", "mixed_precision fp16 cannot carry a VQGAN's gradients"),
     ],
 )
 def test_refused_before_anything_is_written(train_vqgan, tmp_path, flags, sentence):

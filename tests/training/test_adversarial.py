@@ -145,6 +145,14 @@ def test_the_discriminator_learns_alone_first_and_its_pull_grows(vqgan):
         assert named[step]["adversarial_pull"] == pytest.approx(0.5 * share * named[step]["adaptive_weight"])
 
 
+def test_a_discriminator_that_has_not_learned_is_not_published(vqgan):
+    objective = vqgan(disc_start=10, disc_warmup_steps=5)
+    take_step(objective, [batch(8)], 5)
+    assert objective.companions() == {}
+    take_step(objective, [batch(8)], 6)
+    assert list(objective.companions()) == ["discriminator"]
+
+
 def test_without_adversarial_weight_there_is_one_player(vqgan):
     objective = vqgan(adversarial_weight=0.0)
     assert list(objective.players) == ["model"] and objective.companions() == {}
