@@ -10,9 +10,9 @@ import torch
 class PlumeParameters:
     """One plume, its recording and its light.
 
-    Lengths are shares of the domain's width (z, of its depth), velocities reference cells (a 72nd of the width) a unit of time, rates a
-    unit of time; one frame is two units. The mirror image of a plume has `x`, `wind_x` and `sun_x` mirrored, and
-    `mirror` = -1 turns its noise around.
+    Lengths are shares of the domain's width (z, of its depth), velocities reference cells (a 72nd of the width) a unit of
+    time, rates a unit of time; one frame is two units. The mirror image of a plume has `x`, `wind_x` and `sun_x`
+    mirrored, and `mirror` = -1 turns its noise around.
 
     x, z: where the source is, from the left and from the camera; y: its height above the ground.
     radius: of the soft sphere that smoke comes from; elongation: its length across the picture over its width.
