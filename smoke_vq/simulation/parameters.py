@@ -10,8 +10,8 @@ import torch
 class PlumeParameters:
     """One plume, its recording and its light.
 
-    Lengths are shares of the domain's width (z, of its depth), velocities reference cells (a 72nd of the width) a unit of
-    time, rates a unit of time; one frame is two units. The mirror image of a plume has `x`, `wind_x` and `sun_x`
+    Lengths are shares of the domain's width (z, of its depth), velocities reference cells (a 72nd of the width) a unit
+    of time, rates a unit of time; one frame is two units. The mirror image of a plume has `x`, `wind_x` and `sun_x`
     mirrored, and `mirror` = -1 turns its noise around.
 
     x, z: where the source is, from the left and from the camera; y: its height above the ground.
