@@ -12,18 +12,14 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from smoke_vq import SmokeVQGAN, SmokeVQVAE
 from smoke_vq.command import run
 from smoke_vq.data.loading import load_frames
 from smoke_vq.data.processor import SmokeImageProcessor
 from smoke_vq.metrics import BASELINES, markdown_table
 from smoke_vq.metrics.distribution import InceptionFeatures
-from smoke_vq.models.pretrained import config_class_name
-from smoke_vq.registry import choose
+from smoke_vq.models.auto import load_autoencoder
 from smoke_vq.training import ReconstructionEvaluator, use_all_cores
 from smoke_vq.training.comparison import METRICS, Column, Comparison
-
-MODELS = {"SmokeVQVAE": SmokeVQVAE, "SmokeVQGAN": SmokeVQGAN}
 
 
 def main() -> None:
@@ -32,7 +28,10 @@ def main() -> None:
     check_labels(labels, arguments.models)
     accelerator = Accelerator(mixed_precision=arguments.mixed_precision)
     use_all_cores(accelerator)
-    models = {label: load_model(name, accelerator) for label, name in zip(labels, arguments.models, strict=True)}
+    models = {
+        label: load_autoencoder(name).to(accelerator.device).eval()
+        for label, name in zip(labels, arguments.models, strict=True)
+    }
     processor = common_processor(arguments.models)
     with accelerator.main_process_first():
         distances, features = {}, None
@@ -111,11 +110,6 @@ def check_labels(labels: list[str], models: list[str]) -> None:
         if label in taken:
             raise ValueError(f"The name {label!r} is taken: give each model another one with --labels.")
         taken.add(label)
-
-
-def load_model(name: str, accelerator: Accelerator):
-    model_class = choose(MODELS, config_class_name(name), "model class")
-    return model_class.from_pretrained(name).to(accelerator.device).eval()
 
 
 def common_processor(models: list[str]) -> SmokeImageProcessor:
