@@ -185,7 +185,7 @@ class VQGANObjective(VQVAEObjective):
         return loss, torch.autograd.grad(loss, image)[0]
 
     def _teach_critic(self, real: torch.Tensor, fake: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Both in one forward, so that a batch norm sees what it would see with either alone as little as possible."""
+        """A step of the discriminator; real and fake in one forward, so that a batch norm has one set of statistics."""
         real_logits, fake_logits = self.critic.network(torch.cat([real, fake])).chunk(2)
         hinge = hinge_discriminator_loss(real_logits, fake_logits)
         lecam = self.lecam.loss(real_logits, fake_logits)

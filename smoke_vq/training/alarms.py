@@ -8,8 +8,6 @@ from ..metrics import expected_usage
 
 COLLAPSED_USAGE = 0.1  # of the usage that uniform use would show on as many tokens
 COLLAPSED_DIVERSITY = 0.05  # of the variance over frames that the targets have
-
-
 WON_ACCURACY = 0.95  # of the discriminator on real and on fake patches
 ASLEEP_GAP = 0.05  # between its mean logits on real and on fake patches
 
