@@ -17,7 +17,7 @@ from smoke_vq.data.loading import load_frames
 from smoke_vq.data.processor import SmokeImageProcessor
 from smoke_vq.metrics import BASELINES, markdown_table
 from smoke_vq.metrics.distribution import InceptionFeatures
-from smoke_vq.models.auto import load_autoencoder
+from smoke_vq.models.auto import AutoAutoencoder
 from smoke_vq.training import ReconstructionEvaluator, use_all_cores
 from smoke_vq.training.comparison import METRICS, Column, Comparison
 
@@ -29,7 +29,7 @@ def main() -> None:
     accelerator = Accelerator(mixed_precision=arguments.mixed_precision)
     use_all_cores(accelerator)
     models = {
-        label: load_autoencoder(name).to(accelerator.device).eval()
+        label: AutoAutoencoder.from_pretrained(name).to(accelerator.device).eval()
         for label, name in zip(labels, arguments.models, strict=True)
     }
     processor = common_processor(arguments.models)

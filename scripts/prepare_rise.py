@@ -13,6 +13,7 @@ from smoke_vq.command import run
 from smoke_vq.data.matting import MATTINGS
 from smoke_vq.data.rise import POSITIVE_LABELS, list_clips, split_clips
 from smoke_vq.data.rise_preparation import Preparation, prepare
+from smoke_vq.hub.push import open_repo, push_dataset
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -31,6 +32,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--min-coverage", type=float, default=0.0003, help="smallest share of smoke in a kept frame")
     parser.add_argument("--max-coverage", type=float, default=0.85, help="largest share of smoke in a kept frame")
     parser.add_argument("--num-proc", type=int, default=1, help="processes; the result does not depend on it")
+    parser.add_argument("--push-to-hub", metavar="USER/NAME", help="upload the finished dataset")
+    parser.add_argument("--private", action="store_true", help="with --push-to-hub: a new repository is private")
     parser.add_argument("--keep-clips", action="store_true", help="keep the finished clips in OUTPUT_DIR/.clips")
     return parser.parse_args()
 
@@ -62,11 +65,15 @@ def main() -> None:
             if not (name.isidentifier() and equals and source) or name in splits:
                 raise ValueError(f"--split is '{entry}': expected NAME=SOURCE with a different name each time.")
             splits[name] = list_clips(source, labels, arguments.videos)
+    if arguments.push_to_hub:
+        open_repo(arguments.push_to_hub, "dataset", arguments.private)
     report = prepare(splits, arguments.output_dir, preparation, arguments.num_proc, arguments.keep_clips)
     for split, entry in report.items():
         reasons = ", ".join(f"{name} {count}" for name, count in entry["reasons"].items()) or "none"
         print(f"{split}: {len(entry['kept'])} of {entry['clips']} clips, {entry['frames']} frames; dropped: {reasons}")
     print(f"Wrote {arguments.output_dir}: look at contact_sheet.png.")
+    if arguments.push_to_hub:
+        print(f"Pushed: {push_dataset(arguments.output_dir, arguments.push_to_hub)}")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from smoke_vq.data.plume_rows import TRAIN_SEED, VALIDATION_SEED
 from smoke_vq.data.plumes_plan import PlumesPlan
 from smoke_vq.data.processes import num_cores
 from smoke_vq.data.simulated_preparation import prepare_plumes
-from smoke_vq.hub.push_dataset import open_dataset_repo, push_dataset
+from smoke_vq.hub.push import open_repo, push_dataset
 from smoke_vq.simulation import PlumeSettings
 
 
@@ -71,7 +71,7 @@ def main() -> None:
         signal.signal(number, stop)
     state = PartialState(cpu=on_cpu)
     if arguments.push_to_hub and state.is_main_process:
-        open_dataset_repo(arguments.push_to_hub, arguments.private)
+        open_repo(arguments.push_to_hub, "dataset", arguments.private)
     num_proc = arguments.num_proc or (
         max(1, num_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1))) if on_cpu else 1
     )

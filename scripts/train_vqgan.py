@@ -3,12 +3,11 @@
 accelerate launch scripts/train_vqgan.py --config configs/config_vqgan.yaml --run-name my_vqgan --batch-size 32
 """
 
-from pathlib import Path
-
 from smoke_vq import PatchDiscriminator, SmokeVQGAN
 from smoke_vq.command import run
 from smoke_vq.data.processor import SmokeImageProcessor
 from smoke_vq.hub.card import write_model_folder
+from smoke_vq.hub.publisher import Publisher
 from smoke_vq.losses.perceptual import PERCEPTUAL_LOSSES
 from smoke_vq.models.auto import continue_autoencoder, continue_discriminator
 from smoke_vq.training import (
@@ -22,14 +21,13 @@ from smoke_vq.training import (
     parse_arguments,
 )
 
-CARD_TEMPLATE = Path(__file__).resolve().parent.parent / "model_cards" / "template.md"
-
 
 def main() -> None:
     arguments = parse_arguments(VQGANArguments)
     check_arguments(SmokeVQGAN, arguments.model, "model")
     check_arguments(PatchDiscriminator, arguments.discriminator, "discriminator")
     accelerator = make_accelerator(arguments)
+    publisher = Publisher(arguments, accelerator.is_main_process)
     with accelerator.main_process_first():  # one process downloads, if need be
         perceptual = PERCEPTUAL_LOSSES[arguments.perceptual](arguments.perceptual_weights)
     model = discriminator = None
@@ -45,9 +43,10 @@ def main() -> None:
     evaluator = make_evaluator(accelerator, arguments, processor, perceptual)
     num_steps = Trainer.count_steps(arguments, loader)
     objective = VQGANObjective(accelerator, model, discriminator, perceptual, arguments, num_steps)
-    result = Trainer(accelerator, objective, loader, evaluator, arguments, num_steps).train()
+    result = Trainer(accelerator, objective, loader, evaluator, arguments, num_steps, publisher.push_best).train()
     if result is not None:
-        write_model_folder(result, arguments, CARD_TEMPLATE)
+        write_model_folder(result, arguments)
+        publisher.finish(result)
 
 
 if __name__ == "__main__":

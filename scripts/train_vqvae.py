@@ -3,12 +3,11 @@
 accelerate launch scripts/train_vqvae.py --config configs/config_vqvae.yaml --run-name my_vqvae --batch-size 64
 """
 
-from pathlib import Path
-
 from smoke_vq import SmokeVQVAE
 from smoke_vq.command import run
 from smoke_vq.data.processor import SmokeImageProcessor
 from smoke_vq.hub.card import write_model_folder
+from smoke_vq.hub.publisher import Publisher
 from smoke_vq.training import (
     Trainer,
     VQVAEArguments,
@@ -20,22 +19,22 @@ from smoke_vq.training import (
     parse_arguments,
 )
 
-CARD_TEMPLATE = Path(__file__).resolve().parent.parent / "model_cards" / "template.md"
-
 
 def main() -> None:
     arguments = parse_arguments(VQVAEArguments)
     check_arguments(SmokeVQVAE, arguments.model, "model")
     accelerator = make_accelerator(arguments)
+    publisher = Publisher(arguments, accelerator.is_main_process)
     model = SmokeVQVAE(**arguments.model)
     processor = SmokeImageProcessor(size=model.config.sample_size)
     loader = make_train_loader(accelerator, arguments, processor)
     evaluator = make_evaluator(accelerator, arguments, processor)
     num_steps = Trainer.count_steps(arguments, loader)
     objective = VQVAEObjective(accelerator, model, arguments, num_steps)
-    result = Trainer(accelerator, objective, loader, evaluator, arguments, num_steps).train()
+    result = Trainer(accelerator, objective, loader, evaluator, arguments, num_steps, publisher.push_best).train()
     if result is not None:
-        write_model_folder(result, arguments, CARD_TEMPLATE)
+        write_model_folder(result, arguments)
+        publisher.finish(result)
 
 
 if __name__ == "__main__":

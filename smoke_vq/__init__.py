@@ -7,14 +7,16 @@ datasets pyarrow; a process that only decodes videos brings none of them.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from .shipped import NANO_MODEL
 from .version import __version__
 
 if TYPE_CHECKING:
     from .data.loading import load_frames
     from .data.processor import SmokeImageProcessor
-    from .models import PatchDiscriminator, SmokeVQGAN, SmokeVQVAE
+    from .models import AutoModel, PatchDiscriminator, SmokeVQGAN, SmokeVQVAE
 
 _HOMES = {
+    "AutoModel": ".models",
     "PatchDiscriminator": ".models",
     "SmokeImageProcessor": ".data.processor",
     "SmokeVQGAN": ".models",
@@ -22,7 +24,16 @@ _HOMES = {
     "load_frames": ".data.loading",
 }
 
-__all__ = ["PatchDiscriminator", "SmokeImageProcessor", "SmokeVQGAN", "SmokeVQVAE", "__version__", "load_frames"]
+__all__ = [
+    "NANO_MODEL",
+    "AutoModel",
+    "PatchDiscriminator",
+    "SmokeImageProcessor",
+    "SmokeVQGAN",
+    "SmokeVQVAE",
+    "__version__",
+    "load_frames",
+]
 
 
 def __getattr__(name: str):

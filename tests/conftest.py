@@ -100,6 +100,15 @@ def write_dataset(tmp_path):
     return write
 
 
+@pytest.fixture
+def hub(monkeypatch, tmp_path_factory):
+    """A Hub on loopback, to which the client of this process talks as "user" until the test ends."""
+    from loopback_hub import LoopbackHub, client_of
+
+    with LoopbackHub() as hub, client_of(hub, tmp_path_factory.mktemp("client"), monkeypatch):
+        yield hub
+
+
 @pytest.fixture(scope="session")
 def no_sleep():
     """datasets sleeps for 5 seconds where a shuffled Parquet stream ends or is collected, for Arrow's threads."""

@@ -9,10 +9,11 @@ import smoke_vq
 
 PACKAGE = Path(smoke_vq.__file__).parent
 FLOORS = {
-    0: {"registry", "command", "pictures", "version", "simulation"},
+    0: {"registry", "command", "pictures", "shipped", "version", "simulation"},
     1: {"quantizers", "losses", "metrics", "data"},
-    2: {"models"},
-    3: {"training", "pipelines", "hub"},
+    2: {"hub"},
+    3: {"models"},
+    4: {"training", "pipelines"},
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -1,7 +1,9 @@
 """From a name to frames: a prepared folder, images, a packed safetensors file, a Hub dataset, or simulated plumes."""
 
+import re
 from pathlib import Path
 
+from ..simulation import SIMULATION_VERSION
 from .frames import DatasetFrames, PackedFrames, check_columns
 
 SIMULATED = "simulated"
@@ -94,6 +96,19 @@ def open_dataset(source: str, split: str, streaming: bool = False):
         raise FileNotFoundError(
             f"The dataset {source} is neither a folder here nor to be had from the Hub: {_first_line(error)}"
         ) from error
+
+
+def dataset_revision(source: str, split: str) -> str | None:
+    """Which version of its data a source names: the Hub's commit, or the version of the simulation.
+
+    None for a local folder or file.
+    """
+    if simulation_of(source) is not None:
+        return SIMULATION_VERSION
+    if Path(source).exists() or source.count("/") != 1:
+        return None
+    found = re.search(r"@([0-9a-f]{40})/", " ".join(open_dataset(source, split).info.download_checksums or ()))
+    return None if found is None else found[1]
 
 
 def _packed_file(source: str, split: str) -> Path | None:

@@ -1,119 +1,170 @@
-"""The model card: what was measured, written next to the weights."""
+"""The model card: what lies in a model's folder, told to someone who knows nothing of it."""
 
-import dataclasses
 import json
-import platform
-import shlex
-import sys
+from datetime import date
 from pathlib import Path
+from typing import Any
 
-import torch
 import yaml
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub import EvalResult, EvalResultEntry, ModelCard, ModelCardData, eval_result_entries_to_yaml
 
-from ..data.loading import simulation_of
 from ..metrics import markdown_table
-from ..version import __version__
+from ..shipped import CARD_TEMPLATE
+from .checksums import digest
+from .provenance import TRAINING, write_provenance
 
-REPORTED = ("masked_mse", "background_mse", "psnr", "ssim", "num_codes_used", "perplexity")
+CARD = "README.md"
+METRICS = "metrics.json"
+PICTURE = "reconstructions.png"
+SAMPLES = "samples.png"
+EVAL_RESULTS = ".eval_results"
+REPORTED = ("masked_mse", "background_mse", "psnr", "ssim", "perceptual", "num_codes_used", "perplexity")
 
 
-def write_model_folder(result, arguments, template: Path) -> None:
-    """Complete the exported folder of a finished training: metrics, picture, arguments and card; print the summary.
+def write_model_folder(result, arguments) -> None:
+    """Complete the exported folder of a finished training: figures, pictures, provenance, card; print the summary.
 
     Args:
         result: what `Trainer.train` returned.
         arguments: those of the training.
-        template: the card's Jinja template.
     """
     folder, evaluation = result.folder, result.evaluation
     columns = {"this model": evaluation.metrics} | evaluation.baselines
-    (folder / "metrics.json").write_text(json.dumps(columns, indent=2) + "\n")
-    evaluation.picture.save(folder / "reconstructions.png")
-    values = dataclasses.asdict(arguments)
-    # A card travels: it says which data by name, not where they lay on this machine.
-    for key in ("dataset", "validation_dataset"):
-        if values[key] is not None:
-            values[key] = [dataset_name(source) for source in values[key]]
-    for key in ("init_from", "perceptual_weights"):
-        if values.get(key) is not None and Path(values[key]).exists():
-            values[key] = Path(values[key]).name
-    values["output_dir"] = "runs"
-    (folder / "training_arguments.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    (folder / METRICS).write_text(json.dumps(columns, indent=2) + "\n")
+    evaluation.picture.save(folder / PICTURE)
+    (folder / SAMPLES).write_bytes((folder.parent / SAMPLES).read_bytes())
+    write_provenance(
+        folder,
+        arguments,
+        step=result.step,
+        seconds=result.seconds,
+        validation_frames=result.validation_frames,
+    )
+    write_card(folder)
+    print(f"\n{markdown_table(columns)}\n\nBest model (step {result.step}), card and pictures: {folder}")
+
+
+def write_card(folder: Path, repo_id: str | None = None) -> None:
+    """Write README.md, and `.eval_results/` where the Hub has the dataset, from what lies in the folder.
+
+    Nothing but config.json and weights has to be there: a figure or fact that is not known is said not to be.
+
+    Args:
+        repo_id: where the card will be read, for its snippet.
+    """
     config = json.loads((folder / "config.json").read_text())
-    table = markdown_table(columns)
-    training_data = [dataset_title(name) for name in values["dataset"]]
-    validation_data = [dataset_title(name) for name in values["validation_dataset"] or values["dataset"]]
+    columns, facts = read_figures(folder), _read_json(folder / TRAINING)
     card = ModelCard.from_template(
-        card_data(config["_class_name"], validation_data, arguments.validation_split, evaluation.metrics),
-        template_path=str(template),
+        card_data(config["_class_name"], columns.get("this model", {}), facts),
+        template_path=str(CARD_TEMPLATE),
+        name=repo_id or _local_name(folder),
+        on_hub=repo_id is not None,
         class_name=config["_class_name"],
         config=config,
-        table=table,
-        training_data=in_words(training_data, arguments.dataset_weights if len(training_data) > 1 else None),
-        validation_data=in_words(validation_data),
-        step=result.step,
-        duration=duration(result.seconds),
-        hardware=hardware(),
-        command=command(),
-        versions=f"smoke_vq {__version__}, torch {torch.__version__}, Python {platform.python_version()}",
+        grid=config["sample_size"] // 2 ** (len(config["encoder_block_out_channels"]) - 1),
+        figures=columns.get("this model", {}),
+        baselines={name: column for name, column in columns.items() if name != "this model"},
+        table=markdown_table(columns) if columns else None,
+        facts=facts,
+        step=facts.get("step"),
+        validation_data=in_words(facts.get("validation_data", [])),
+        duration=duration(facts["seconds"]) if facts else None,
+        pictures=[name for name in (PICTURE, SAMPLES) if (folder / name).is_file()],
+        has_discriminator=(folder / "discriminator").is_dir(),
+        files=[(str(path.relative_to(folder)), path.stat().st_size, digest(path)) for path in weights(folder)],
     )
-    card.save(folder / "README.md")
-    print(f"\n{table}\n\nBest model (step {result.step}), card and picture: {folder}")
+    card.save(folder / CARD)
+    results = eval_results(columns.get("this model", {}), facts)
+    if results:
+        (folder / EVAL_RESULTS).mkdir(exist_ok=True)
+        (folder / EVAL_RESULTS / "reconstruction.yaml").write_text(yaml.safe_dump(results, sort_keys=False))
 
 
-def card_data(class_name: str, datasets: list[str], split: str, metrics: dict[str, float]) -> ModelCardData:
-    """The card's metadata, with a `model-index` of the figures measured on `datasets` together."""
-    dataset = " + ".join(datasets)
-    results = [
-        EvalResult(
-            task_type="image-to-image",
-            task_name="Reconstruction",
-            dataset_type=dataset,
-            dataset_name=dataset,
-            dataset_split=split,
-            metric_type=name,
-            metric_name=name,
-            metric_value=round(metrics[name], 6),
-        )
-        for name in REPORTED
-    ]
+def read_figures(folder: Path) -> dict[str, dict[str, Any]]:
+    """By column: those of metrics.json, or before there is one those of the last validation."""
+    columns = _read_json(folder / METRICS)
+    if columns:
+        return columns
+    figures = _read_json(folder / "validation.json")
+    return {"this model": figures} if "psnr" in figures else {}
+
+
+def weights(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.safetensors"))
+
+
+def card_data(class_name: str, figures: dict[str, float], facts: dict) -> ModelCardData:
+    """The card's metadata, with a `model-index` of the figures measured on the validation data together."""
+    base_model = facts.get("base_model")
+    used = facts.get("training_data", []) + facts.get("validation_data", [])
+    on_hub = sorted({data["name"] for data in used if data["on_hub"]})
+    # Metric names as the Hub knows them.
+    measured = [hub for hub, ours in (("mse", "mse"), ("psnr", "psnr"), ("ssim", "ssim")) if ours in figures]
     return ModelCardData(
         license="apache-2.0",
         library_name="smoke-vq",
         pipeline_tag="image-to-image",
-        tags=["smoke", "vector-quantization", "vq-vae", "autoencoder", "diffusers"],
+        tags=["smoke", "plumes", "vector-quantization", "vqgan" if "GAN" in class_name else "vq-vae", "autoencoder"],
+        datasets=on_hub or None,
+        metrics=measured or None,
+        base_model=base_model if base_model is not None and base_model.count("/") == 1 else None,
         model_name=class_name,
-        eval_results=results,
+        eval_results=_model_index(figures, facts) or None,
     )
 
 
-def dataset_name(source: str) -> str:
-    """A Hub name or a simulation as it is, a local path by its last part."""
-    path = Path(source)
-    if simulation_of(source) is not None or not (path.exists() or path.is_absolute()):
-        return source
-    return path.name if simulation_of(path.name) is None else f"./{path.name}"
+def _model_index(figures: dict[str, float], facts: dict) -> list[EvalResult]:
+    data = facts.get("validation_data")
+    if not data:
+        return []
+    name = " + ".join(one["title"] for one in data)
+    return [
+        EvalResult(
+            task_type="image-to-image",
+            task_name="Reconstruction",
+            dataset_type=" + ".join(one["name"] for one in data),
+            dataset_name=name,
+            dataset_split=data[0]["split"],
+            dataset_revision=revision(facts),
+            metric_type=metric,
+            metric_name=metric,
+            metric_value=round(figures[metric], 6),
+        )
+        for metric in REPORTED
+        if metric in figures
+    ]
 
 
-def dataset_title(name: str) -> str:
-    """What a reader sees for a `dataset_name`."""
-    configuration = simulation_of(name)
-    return name if configuration is None else f"simulated plumes ({configuration})"
+def eval_results(figures: dict[str, float], facts: dict) -> list[dict]:
+    """Entries of `.eval_results/*.yaml`, which name a dataset of the Hub; none for other data."""
+    data = facts.get("validation_data", [])
+    if len(data) != 1 or not data[0]["on_hub"]:
+        return []
+    entries = [
+        EvalResultEntry(
+            dataset_id=data[0]["name"],
+            task_id=metric,
+            value=round(figures[metric], 6),
+            dataset_revision=data[0]["revision"],
+            date=date.today().isoformat(),
+            notes=f"reconstruction of split {data[0]['split']}, step {facts['step']}",
+        )
+        for metric in REPORTED
+        if metric in figures
+    ]
+    return eval_result_entries_to_yaml(entries)
 
 
-def in_words(datasets: list[str], weights: list[float] | None = None) -> str:
-    """Datasets as a phrase, with their weights in a mix if there are any."""
-    names = [f"`{dataset}`" for dataset in datasets]
-    if weights is not None:
-        names = [f"{name} (weight {weight:g})" for name, weight in zip(names, weights, strict=True)]
+def revision(facts: dict) -> str:
+    """Of the validation data: their own where all have one, else the fingerprint of their pixels."""
+    revisions = [data["revision"] for data in facts["validation_data"]]
+    return " + ".join(revisions) if all(revisions) else facts["validation_frames"]
+
+
+def in_words(data: list[dict]) -> str:
+    """Datasets as a phrase."""
+    names = [f"`{one['title']}`" for one in data]
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def hardware() -> str:
-    if torch.cuda.is_available():
-        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
-    return f"{torch.get_num_threads()} CPU cores ({platform.machine()})"
 
 
 def duration(seconds: float) -> str:
@@ -121,10 +172,11 @@ def duration(seconds: float) -> str:
     return f"{minutes:.1f} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours"
 
 
-def command() -> str:
-    """The command line with paths reduced to their names, so that no local folder is published."""
-    words = []
-    for word in sys.argv[1:]:
-        flag, equals, value = word.rpartition("=")
-        words.append(flag + equals + (Path(value).name if Path(value).is_absolute() else value))
-    return shlex.join(["accelerate", "launch", f"scripts/{Path(sys.argv[0]).name}", *words])
+def _local_name(folder: Path) -> str:
+    """As the README's commands write it: `runs/<run>/best`."""
+    folder = folder.resolve()
+    return f"runs/{folder.parent.name}/{folder.name}" if folder.name in ("best", "last") else folder.name
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text()) if path.is_file() else {}

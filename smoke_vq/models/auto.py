@@ -1,19 +1,39 @@
 """Loading by the class that a config.json names."""
 
 import inspect
+import os
+from typing import Any
 
 from ..registry import choose
 from .discriminator import PatchDiscriminator
-from .pretrained import PretrainedModel, config_class_name
+from .pretrained import PretrainedModel, find_model, read_config
 from .vqvae import SmokeVQGAN, SmokeVQVAE
 
 AUTOENCODERS = {"SmokeVQVAE": SmokeVQVAE, "SmokeVQGAN": SmokeVQGAN}
+MODELS = {**AUTOENCODERS, "PatchDiscriminator": PatchDiscriminator}
 
 
-def load_autoencoder(pretrained_model_name_or_path, **kwargs) -> SmokeVQVAE:
-    """The autoencoder in a folder or Hub repository, whichever class it is of; keywords as for `from_pretrained`."""
-    found = config_class_name(pretrained_model_name_or_path, **kwargs)
-    return choose(AUTOENCODERS, found, "model class").from_pretrained(pretrained_model_name_or_path, **kwargs)
+class AutoModel:
+    """Loads a model of this library whichever class it is of: `AutoModel.from_pretrained("user/repository")`."""
+
+    classes = MODELS
+
+    def __init__(self):
+        raise TypeError(f"{type(self).__name__} only loads: call {type(self).__name__}.from_pretrained.")
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any) -> PretrainedModel:
+        """The model in a folder or Hub repository; keywords and errors as of each model's own `from_pretrained`."""
+        folder, kwargs = find_model(pretrained_model_name_or_path, kwargs)
+        found = read_config(folder, pretrained_model_name_or_path).get("_class_name")
+        model_class = choose(cls.classes, found, "model class")
+        return model_class.from_folder(folder, pretrained_model_name_or_path, **kwargs)
+
+
+class AutoAutoencoder(AutoModel):
+    """Loads a SmokeVQVAE or SmokeVQGAN, and refuses what is neither."""
+
+    classes = AUTOENCODERS
 
 
 def continue_autoencoder(where: str, config: dict) -> SmokeVQGAN:
@@ -26,7 +46,7 @@ def continue_autoencoder(where: str, config: dict) -> SmokeVQGAN:
     Raises:
         ValueError: `where` has another architecture.
     """
-    source = load_autoencoder(where)
+    source = AutoAutoencoder.from_pretrained(where)
     check_same(where, source, config, "model")
     model = SmokeVQGAN(**init_arguments(source))
     model.load_state_dict(source.state_dict())
@@ -39,7 +59,8 @@ def continue_discriminator(where: str, config: dict) -> PatchDiscriminator | Non
     Raises:
         ValueError: it is missing, or has another architecture.
     """
-    if config_class_name(where) == "SmokeVQVAE":
+    folder, _ = find_model(where, {})
+    if read_config(folder, where).get("_class_name") == "SmokeVQVAE":
         return None
     try:
         discriminator = PatchDiscriminator.from_pretrained(where, subfolder="discriminator")

@@ -33,6 +33,8 @@ class PatchDiscriminator(PretrainedModel):
         ValueError: sizes that cannot work.
     """
 
+    published_subfolder = "discriminator"
+
     @register_to_config
     def __init__(self, in_channels: int = 3, base_channels: int = 64, num_layers: int = 3, norm: str = "group"):
         super().__init__()

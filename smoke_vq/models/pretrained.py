@@ -1,67 +1,116 @@
-"""`from_pretrained` that loads the whole model or says why not.
+"""`from_pretrained` that loads the whole model or says why not; `push_to_hub` with a card.
 
 diffusers by itself warns, and goes on, when weights are missing, when a keyword is misspelt or when the folder holds
-another class; and it opens pickle files where there are no safetensors.
+another class; it opens pickle files where there are no safetensors; and it takes any bytes that a download brings.
 """
 
+import copy
 import functools
 import inspect
 import json
 import os
+import tempfile
+from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import torch
 from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
 from safetensors import SafetensorError
 
-CONFIG_KEYWORDS = frozenset(
-    ("cache_dir", "force_download", "proxies", "local_files_only", "token", "revision", "subfolder")
-)
-# What ModelMixin.from_pretrained reads from its keywords (diffusers 0.38 to 0.42), without those that would lift a
-# check of ours (use_safetensors, ignore_mismatched_sizes, output_loading_info).
-LOADING_KEYWORDS = CONFIG_KEYWORDS | {
-    *("dtype", "torch_dtype", "variant", "low_cpu_mem_usage", "disable_mmap"),
+from ..hub.download import describe_weights, download_model
+from ..hub.push import open_repo, push_model, stage_model
+from ..version import CONFIG_FORMAT, __version__
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+# What says where the model lies, and what ModelMixin.from_pretrained reads beside it (diffusers 0.38 to 0.42), without
+# what would lift a check of ours (use_safetensors, ignore_mismatched_sizes, output_loading_info).
+DOWNLOAD_KEYWORDS = frozenset(("cache_dir", "force_download", "local_files_only", "token", "revision", "verify"))
+LOADING_KEYWORDS = DOWNLOAD_KEYWORDS | {
+    *("subfolder", "variant", "dtype", "torch_dtype", "low_cpu_mem_usage", "disable_mmap"),
     *("device_map", "max_memory", "offload_folder", "offload_state_dict"),
 }
+HALVES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
-def config_class_name(pretrained_model_name_or_path, **kwargs) -> str | None:
-    """The class that a saved model's config.json names; keywords as for `from_pretrained`."""
-    where, kwargs = _in_subfolder(pretrained_model_name_or_path, kwargs)
-    _check_folder(where)
-    return _load_config(where, **{key: kwargs[key] for key in CONFIG_KEYWORDS & set(kwargs)}).get("_class_name")
+def find_model(where: str | os.PathLike, kwargs: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
+    """The folder of a saved model, which is downloaded if `where` names a Hub repository, and the other keywords.
+
+    Raises:
+        ValueError: a keyword that `from_pretrained` does not know; a damaged download.
+        OSError: no such folder or repository.
+    """
+    unknown = sorted(set(kwargs) - LOADING_KEYWORDS)
+    if unknown:
+        raise ValueError(
+            f"from_pretrained got unknown keyword {unknown[0]!r}: expected some of {sorted(LOADING_KEYWORDS)}."
+        )
+    kwargs = dict(kwargs)
+    subfolder, variant = kwargs.pop("subfolder", None) or None, kwargs.get("variant")
+    download = {key: kwargs.pop(key) for key in DOWNLOAD_KEYWORDS & set(kwargs)}
+    path = Path(where)
+    if path.is_dir():
+        folder = path / (subfolder or "")
+        if not folder.is_dir():
+            raise OSError(f"The folder {where} has no subfolder {subfolder!r}.")
+        if not (folder / "config.json").is_file():
+            raise OSError(f"The folder {folder} holds no config.json: it is no saved model.")
+        return folder, kwargs
+    if path.is_absolute() or str(where).startswith(".") or str(where).count("/") != 1:
+        raise OSError(f"There is no folder {str(where)!r} (a Hub repository would be named 'user/name').")
+    return download_model(str(where), subfolder=subfolder, variant=variant, **download), kwargs
+
+
+def read_config(folder: Path, where: str | os.PathLike) -> dict[str, Any]:
+    """The config.json in `folder`, refused if a later library wrote what this one would misread."""
+    config = PretrainedModel.load_config(folder)
+    found, writer = config.get("_smoke_vq_format", 1), config.get("_smoke_vq_version", "an unknown version")
+    if not isinstance(found, int) or found > CONFIG_FORMAT:
+        raise ValueError(
+            f"{where} was saved by smoke_vq {writer} in format {found}: this is smoke_vq {__version__}, which reads "
+            f"formats up to {CONFIG_FORMAT}; upgrade smoke_vq to load it."
+        )
+    return config
 
 
 class PretrainedModel(ModelMixin, ConfigMixin):
-    """A model of ours: a diffusers model whose `from_pretrained` refuses what is not whole."""
+    """A model of ours: a diffusers model whose `from_pretrained` refuses what is not whole.
+
+    published_subfolder: where in a repository `push_to_hub` puts it; at the top it comes with a card.
+    """
+
+    published_subfolder: str | None = None
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path, **kwargs):
-        """Load a model of this class from a folder or a Hub repository.
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any) -> "Self":
+        """Load a model of this class, in evaluation mode, from a folder or a Hub repository.
 
         Args:
             pretrained_model_name_or_path: a folder that `save_pretrained` wrote, or "user/repository".
-            kwargs: those of diffusers' `ModelMixin.from_pretrained`, `dtype`, `variant`, `revision` and `subfolder`
-                among them. Weights are read from safetensors only.
+            kwargs: those of diffusers' `ModelMixin.from_pretrained`, `dtype`, `variant`, `revision`, `token` and
+                `subfolder` among them. Weights are read from safetensors only. A download is compared with the sha256
+                that the Hub recorded; `verify=False` leaves that out, `verify="always"` repeats it at each load.
 
         Raises:
-            ValueError: a misspelt keyword; the checkpoint of another class; a configuration with unknown keys; weights
-                that are missing, foreign, of another shape, or damaged.
-            OSError: no such folder, repository or safetensors file.
+            ValueError: a misspelt keyword; the checkpoint of another class; a configuration with unknown keys, or of a
+                later library; weights that are missing, foreign, of another shape, or damaged.
+            OSError: no such folder, repository, revision or safetensors file; nothing in the cache and no network.
         """
-        where = pretrained_model_name_or_path
-        unknown = sorted(set(kwargs) - LOADING_KEYWORDS)
-        if unknown:
-            raise ValueError(
-                f"{cls.__name__}.from_pretrained got unknown keyword {unknown[0]!r}: expected some of "
-                f"{sorted(LOADING_KEYWORDS)}."
-            )
-        where, kwargs = _in_subfolder(where, kwargs)
-        _check_folder(where)
-        cls._check_config(where, kwargs)
-        cls._check_weights_format(where, kwargs)
+        folder, kwargs = find_model(pretrained_model_name_or_path, kwargs)
+        return cls.from_folder(folder, pretrained_model_name_or_path, **kwargs)
+
+    @classmethod
+    def from_folder(cls, folder: Path, where: str | os.PathLike, **kwargs: Any) -> "Self":
+        """`from_pretrained` after the download: `where` is the name that the user gave, for sentences."""
+        cls._check_config(read_config(folder, where), where)
+        if not any(folder.glob("*.safetensors")):
+            found = describe_weights([path.name for path in folder.iterdir()])
+            raise OSError(f"{where} holds {found}: expected diffusion_pytorch_model.safetensors.")
         try:
-            model, info = super().from_pretrained(where, use_safetensors=True, output_loading_info=True, **kwargs)
+            model, info = super().from_pretrained(folder, use_safetensors=True, output_loading_info=True, **kwargs)
         except (SafetensorError, RuntimeError, ValueError) as error:
             if "size mismatch" in str(error) or "expected shape" in str(error):
                 found = _first_line(error).split(". If you want")[0]  # the way around that it offers is closed here
@@ -86,68 +135,105 @@ class PretrainedModel(ModelMixin, ConfigMixin):
         return model
 
     @functools.wraps(ModelMixin.save_pretrained)
-    def save_pretrained(self, save_directory, *args, **kwargs):
-        super().save_pretrained(save_directory, *args, **kwargs)
+    def save_pretrained(self, save_directory, *args, variant=None, **kwargs):
+        """As diffusers', but that `variant="fp16"` or "bf16" stores half precision, and not only the name of it."""
+        model = self if variant not in HALVES else self._half(HALVES[variant])
+        ModelMixin.save_pretrained(model, save_directory, *args, variant=variant, **kwargs)
         umask = os.umask(0)
         os.umask(umask)
         for path in Path(save_directory).glob("*.safetensors"):
             path.chmod(0o666 & ~umask)  # safetensors writes 0600, which colleagues on a cluster cannot read
 
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        commit_message: str = "Upload model",
+        private: bool = False,
+        token: str | None = None,
+        create_pr: bool = False,
+        revision: str | None = None,
+        fp16: bool = True,
+        max_shard_size: int | str = "10GB",
+        subfolder: str | None = None,
+    ) -> str:
+        """Publish the model in one commit: weights, configuration, image processor, card.
+
+        A trained model's folder, with its figures, pictures and provenance, is published by scripts/push_to_hub.py; the
+        card of a model from memory says that nothing of them is known.
+
+        Args:
+            repo_id: "user/repository", made if need be.
+            private: a repository that is made is private.
+            create_pr: open a pull request instead.
+            revision: branch, made if need be; the default is main.
+            fp16: publish a half-precision variant beside a model in float32.
+            subfolder: of the repository, for a model beside another one, without a card.
+
+        Returns:
+            The commit's address, or the pull request's.
+
+        Raises:
+            ValueError: not logged in, or no right to write there.
+            OSError: it did not arrive; the repository is as it was.
+        """
+        subfolder = subfolder or self.published_subfolder
+        open_repo(repo_id, private=private, create_pr=create_pr, token=token)
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name) / "model"
+            self.save_pretrained(folder, max_shard_size=max_shard_size)
+            if fp16 and self.dtype == torch.float32:
+                self.save_pretrained(folder, variant="fp16", max_shard_size=max_shard_size)
+            self.save_companions(folder)
+            with nullcontext(folder) if subfolder else stage_model(folder, repo_id) as stage:
+                return push_model(
+                    stage,
+                    repo_id,
+                    revision=revision,
+                    create_pr=create_pr,
+                    message=commit_message,
+                    subfolder=subfolder,
+                    token=token,
+                )
+
+    def save_companions(self, folder: Path) -> None:
+        """Save what `push_to_hub` publishes beside the weights."""
+
     def to_json_string(self) -> str:
         """The text of config.json, without the local path that the model was loaded from."""
         config = json.loads(super().to_json_string())
         config.pop("_name_or_path", None)
+        config |= {"_smoke_vq_version": __version__, "_smoke_vq_format": CONFIG_FORMAT}
         return json.dumps(config, indent=2, sort_keys=True) + "\n"
 
+    def _half(self, dtype: torch.dtype) -> "Self":
+        """A copy in half precision, without what has to stay in float32.
+
+        Raises:
+            ValueError: a weight is too large for it.
+        """
+        model = copy.deepcopy(self)
+        kept = self._keep_in_fp32_modules or ()
+        for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+            if tensor.is_floating_point() and not set(name.split(".")) & set(kept):
+                tensor.data = tensor.data.to(dtype)
+                if not torch.isfinite(tensor).all():
+                    raise ValueError(f"{name} is too large for {dtype}: this model has no such variant.")
+        return model
+
     @classmethod
-    def _check_config(cls, where, kwargs) -> None:
-        config = _load_config(where, **{key: kwargs[key] for key in CONFIG_KEYWORDS & set(kwargs)})
+    def _check_config(cls, config: dict[str, Any], where: str | os.PathLike) -> None:
         found = config.get("_class_name")
         if found != cls.__name__:
             raise ValueError(f"{where} holds a {found}: expected a {cls.__name__}.")
         known = set(inspect.signature(cls.__init__).parameters)
         unknown = sorted(key for key in config if key not in known and not key.startswith("_"))
         if unknown:
+            writer = config.get("_smoke_vq_version", "an unknown version")
             raise ValueError(
-                f"The config.json of {where} has the key {unknown[0]!r}, which this version of smoke_vq does not know."
+                f"The config.json of {where} has the key {unknown[0]!r}, which smoke_vq {__version__} does not know; "
+                f"smoke_vq {writer} wrote it."
             )
-
-    @classmethod
-    def _check_weights_format(cls, where, kwargs) -> None:
-        folder = Path(where) / (kwargs.get("subfolder") or "")
-        if folder.is_dir() and not any(folder.glob("*.safetensors")):
-            pickles = sorted(path.name for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".pth", ".ckpt"))
-            found = f"only the pickle file {pickles[0]}, which can run code when opened" if pickles else "no weights"
-            raise OSError(f"{where} holds {found}: expected diffusion_pytorch_model.safetensors.")
-
-
-def _in_subfolder(where, kwargs: dict) -> tuple:
-    """The subfolder of a local folder in place of the folder, from which diffusers would prefer config and weights."""
-    if not (kwargs.get("subfolder") and Path(where).is_dir()):
-        return where, kwargs
-    folder = Path(where) / kwargs["subfolder"]
-    if not folder.is_dir():
-        raise OSError(f"The folder {where} has no subfolder {kwargs['subfolder']!r}.")
-    return folder, {key: value for key, value in kwargs.items() if key != "subfolder"}
-
-
-def _check_folder(where) -> None:
-    path = Path(where)
-    if path.is_dir():
-        if not (path / "config.json").is_file() and not any(path.glob("*/config.json")):
-            raise OSError(f"The folder {where} holds no config.json: it is no saved model.")
-    elif path.is_absolute() or str(where).startswith(".") or str(where).count("/") != 1:
-        raise OSError(f"There is no folder {str(where)!r} (a Hub repository would be named 'user/name').")
-
-
-def _load_config(where, **keywords) -> dict:
-    try:
-        return PretrainedModel.load_config(where, **keywords)
-    except OSError as error:
-        if Path(where).is_dir():
-            raise
-        found = _first_line(error)
-        raise OSError(f"There is no folder {str(where)!r}, nor is it to be had from the Hub: {found}") from error
 
 
 def _first_line(error: Exception) -> str:

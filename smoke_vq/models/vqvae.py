@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from diffusers.configuration_utils import register_to_config
@@ -153,6 +154,12 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
         if not return_dict:
             return sample, latents, output.indices, output.losses
         return SmokeVQVAEOutput(sample=sample, latents=latents, indices=output.indices, losses=output.losses)
+
+    def save_companions(self, folder: Path) -> None:
+        """Save the image processor for this model's frames."""
+        from ..data.processor import SmokeImageProcessor  # brings transformers, which loading a model does not need
+
+        SmokeImageProcessor(size=self.config.sample_size).save_pretrained(folder)
 
     def _encode(self, pixel_values: torch.Tensor) -> torch.Tensor:
         expected, factor = self.config.in_channels, self.downsampling_factor

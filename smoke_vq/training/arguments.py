@@ -82,6 +82,9 @@ class TrainingArguments:
     resume: bool = option(False, "Go on from the run's last checkpoint.")
     report_to: Literal["none", "wandb", "tensorboard", "trackio"] = option("none", "Tracker.")
     project_name: str = option("smoke-vq", "Name of the project in the tracker.")
+    push_to_hub: bool = option(False, "Push each best model, in the background, and the finished one.")
+    hub_model_id: str | None = option(None, "Repository 'user/name' for push_to_hub.")
+    hub_private: bool = option(False, "A repository that push_to_hub makes is private.")
     model: dict = option({}, "Keys of the model's config.json.")
 
     def __post_init__(self):
@@ -117,6 +120,8 @@ class TrainingArguments:
             self._check_weights()
         if self.streaming and self.frames_per_epoch is None:
             raise ValueError("streaming needs frames_per_epoch, since a stream does not know its length.")
+        if self.push_to_hub != (self.hub_model_id is not None):
+            raise ValueError("push_to_hub and hub_model_id 'user/name' belong together: found one of them.")
         if "/" in self.run_name or self.run_name in ("", ".", ".."):
             raise ValueError(f"run_name expects the name of one folder, found {self.run_name!r}.")
 

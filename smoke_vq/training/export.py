@@ -40,3 +40,14 @@ def export_model(
         (folder / name).parent.mkdir(exist_ok=True)
         (partial / name).replace(folder / name)
     shutil.rmtree(partial)
+
+
+def add_variant(model: nn.Module, folder: Path, variant: str) -> None:
+    """Write the weights of `model` once more into its exported folder, in the precision that `variant` names."""
+    partial = folder.with_name(f"{folder.name}.{variant}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    model.save_pretrained(partial, variant=variant)
+    for path in partial.iterdir():
+        if path.name != "config.json":
+            path.replace(folder / path.name)
+    shutil.rmtree(partial)

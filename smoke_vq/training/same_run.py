@@ -22,6 +22,9 @@ FREE_TO_CHANGE = frozenset(
         "dataset",  # may move: the fingerprint of the frames tells whether they are the same
         "validation_dataset",
         "perceptual_weights",  # may move
+        "push_to_hub",
+        "hub_model_id",
+        "hub_private",
     ]
 )
 # What a person changes on purpose: to go on for longer, or past the step at which the loss was lost.

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import time
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from .alarms import alarms
 from .arguments import TrainingArguments
 from .checkpoint import list_checkpoints, load_checkpoint, read_state, save_checkpoint
 from .evaluator import Evaluation, ReconstructionEvaluator
-from .export import VALIDATION_FILE, export_model
+from .export import VALIDATION_FILE, add_variant, export_model
 from .records import History, SampleSheet, log_picture
 from .same_run import check_same_run
 from .stop_signals import StopSignals
@@ -24,12 +25,17 @@ from .stop_signals import StopSignals
 
 @dataclasses.dataclass
 class Result:
-    """What a finished training leaves: the best model's folder and step, its evaluation, the seconds it took."""
+    """The best model's folder and step, and the seconds that the training has taken.
+
+    validation_frames: the fingerprint of what it is judged by.
+    evaluation: on all of them, once the training is finished.
+    """
 
     folder: Path
     step: int
-    evaluation: Evaluation
     seconds: float
+    validation_frames: str
+    evaluation: Evaluation | None = None
 
 
 class Trainer:
@@ -39,6 +45,9 @@ class Trainer:
     `samples.png` (one row of reconstructions a validation) and `training_arguments.yaml`.
 
     Ctrl-C and SIGTERM raise KeyboardInterrupt after the step that they meet, behind a checkpoint.
+
+    Args:
+        on_best: called on the main process with each new best model; the training waits for it.
 
     Raises:
         ValueError: before the first step, if the folder holds another run or the run cannot be resumed as asked.
@@ -52,9 +61,11 @@ class Trainer:
         evaluator: ReconstructionEvaluator,
         arguments: TrainingArguments,
         num_steps: int,
+        on_best: Callable[[Result], None] | None = None,
     ):
         self.accelerator, self.objective, self.loader = accelerator, objective, loader
         self.evaluator, self.arguments, self.num_steps = evaluator, arguments, num_steps
+        self.on_best = on_best
         self.folder = arguments.run_folder
         self.step = self.epoch = self.batch = 0  # the next micro-batch is number `batch` of `epoch`
         self.seconds = 0.0
@@ -207,11 +218,14 @@ class Trainer:
             )
             for alarm in [*alarms(metrics, model.quantizer.num_codes), *self.objective.alarms()]:
                 self._say(f"ALARM: {alarm}")
-            best = self.objective.best_metric
-            if metrics[best] < self.best.get(best, float("inf")):
+            name = self.objective.best_metric
+            is_best = metrics[name] < self.best.get(name, float("inf"))
+            if is_best:
                 self.best = {"step": self.step, **metrics}
                 self._export(model, "best", self.best)
         self._record_samples()
+        if is_best and self.on_best is not None and self.accelerator.is_main_process:
+            self.on_best(self._result())
 
     def _record_samples(self) -> None:
         player = next(iter(self.objective.players.values()))
@@ -230,12 +244,16 @@ class Trainer:
         with player.averaged() as model:
             self._export(model, "last", {"step": self.step})
             self.accelerator.wait_for_everyone()
-            best = type(model).from_pretrained(self.folder / "best").to(self.accelerator.device).eval()
-        evaluation = self.evaluator.evaluate(best)
+            best = type(model).from_pretrained(self.folder / "best")
+        if self.accelerator.is_main_process:
+            add_variant(best, self.folder / "best", "fp16")
+        evaluation = self.evaluator.evaluate(best.to(self.accelerator.device).eval())
         self.accelerator.end_training()
-        if not self.accelerator.is_main_process:
-            return None
-        return Result(self.folder / "best", self.best["step"], evaluation, self.seconds)
+        return self._result(evaluation) if self.accelerator.is_main_process else None
+
+    def _result(self, evaluation: Evaluation | None = None) -> Result:
+        frames = self.evaluator.all.fingerprint()
+        return Result(self.folder / "best", self.best["step"], self.seconds, frames, evaluation)
 
     # Checkpoints, resuming, stopping
 

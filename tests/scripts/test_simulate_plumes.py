@@ -13,7 +13,7 @@ from pathlib import Path
 import datasets
 import numpy as np
 import pytest
-from hub_double import HubDouble
+from loopback_hub import LoopbackHub
 from PIL import Image
 from training_runs import reset_accelerate
 
@@ -194,31 +194,30 @@ def test_no_room_on_the_disk_is_one_sentence_and_leaves_whole_shards(tmp_path):
 
 
 def test_a_push_that_failed_is_made_up_by_the_same_command(whole, tmp_path):
-    with HubDouble() as hub:
-        hub.files = {"data/train-00000-of-00001.parquet": b"an older one", ".gitattributes": b""}
+    with LoopbackHub() as hub:
         push = command("--output-dir", whole[0], "--push-to-hub", "user/plumes", "--private")
         push["env"] |= {**hub.environment, "HF_HOME": str(tmp_path)}
         before = shards(whole[0])
-        hub.broken = True
+        full = hub.fault("POST .*/commit/", status=507)
         failed = subprocess.run(**push, capture_output=True, text=True, timeout=300)
-        assert failed.returncode == 2 and hub.private and hub.commits == 0
-        assert "is whole, the same command pushes it" in failed.stderr.splitlines()[-1]
+        assert failed.returncode == 2 and hub.repository("user/plumes", "dataset").private
+        assert full.struck == 1 and list(hub.files("user/plumes", repo_type="dataset")) == [".gitattributes"]
+        assert "the repository is as it was" in failed.stderr.splitlines()[-1]
         assert "Traceback" not in failed.stderr and shards(whole[0]) == before
-        hub.broken = False
+        full.remove()
+        older = hub.put("user/plumes", {"data/train-00000-of-00001.parquet": b"an older one"}, repo_type="dataset")
         pushed = subprocess.run(**push, capture_output=True, text=True, timeout=300)
-        assert pushed.returncode == 0 and hub.commits == 1 and "/datasets/user/plumes" in pushed.stdout
+        assert pushed.returncode == 0 and "/datasets/user/plumes" in pushed.stdout
+        assert hub.commits("user/plumes", repo_type="dataset")[0].parent is older
+        files = hub.files("user/plumes", repo_type="dataset")
     local = {str(path.relative_to(whole[0])): path.read_bytes() for path in whole[0].rglob("*") if path.is_file()}
-    assert hub.files == local | {".gitattributes": b""}
+    assert files == local | {".gitattributes": files[".gitattributes"]}
 
 
-def test_no_right_to_write_is_said_before_the_work(tmp_path, call, monkeypatch):
-    with HubDouble() as hub:
-        hub.closed = True
-        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.environment["HF_ENDPOINT"])
-        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-        monkeypatch.setenv("HF_TOKEN", "hf_test")
-        status, message = call("--output-dir", tmp_path / "plumes", "--push-to-hub", "user/plumes")
-    assert status == 2 and message.startswith("error: Cannot push to 'user/plumes'") and "403" in message
+def test_no_right_to_write_is_said_before_the_work(hub, tmp_path, call):
+    hub.create("other/plumes", "dataset")
+    status, message = call("--output-dir", tmp_path / "plumes", "--push-to-hub", "other/plumes")
+    assert status == 2 and message.startswith("error: Cannot push to 'other/plumes'") and "403" in message
     assert not (tmp_path / "plumes").exists() and len(message.splitlines()) == 1
 
 

@@ -26,14 +26,22 @@ def test_the_folder_of_a_run(finished_run):
     }  # fmt: skip
     model = {"config.json", "diffusion_pytorch_model.safetensors", "preprocessor_config.json", "validation.json"}
     assert names(finished_run / "last") == model
-    card = {"README.md", "metrics.json", "reconstructions.png", "training_arguments.yaml"}
-    assert names(finished_run / "best") == model | card
+    half = {"diffusion_pytorch_model.fp16.safetensors"}
+    card = {
+        "README.md",
+        "metrics.json",
+        "reconstructions.png",
+        "samples.png",
+        "training.json",
+        "training_arguments.yaml",
+    }
+    assert names(finished_run / "best") == model | half | card
     assert [path.name for path in list_checkpoints(finished_run / "checkpoints")] == [
         "checkpoint-00000012",
         "checkpoint-00000015",
     ]
     readable = [path for path in (finished_run / "best").iterdir() if path.stat().st_mode & 0o044 == 0o044]
-    assert len(readable) == 8
+    assert len(readable) == 11
 
 
 def test_the_history_of_a_run(finished_run):
@@ -91,7 +99,9 @@ def by_metric(front: dict) -> list[dict]:
     return [{"metrics": [metric]} for result in front["model-index"][0]["results"] for metric in result["metrics"]]
 
 
-@pytest.mark.parametrize("name", ["README.md", "training_arguments.yaml", "config.json", "metrics.json"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "training_arguments.yaml", "training.json", "config.json", "metrics.json"]
+)
 def test_nothing_published_names_a_local_folder(finished_run, data, name):
     text = (finished_run / "best" / name).read_text()
     assert str(data.parent) not in text and str(finished_run.parent) not in text and str(ROOT) not in text
@@ -215,19 +225,21 @@ def test_the_card_of_a_mix_names_its_datasets(train, data, wisps, tmp_path):
     ended = train(f"--dataset {data} {wisps} --dataset-weights 1 3 --max-steps 1 --validation-dataset {wisps}")
     assert ended.code == 0, ended.err
     text, arguments = ((tmp_path / "run/best" / name).read_text() for name in ("README.md", "training_arguments.yaml"))
-    assert "- Data: `blobs` (weight 1) and `wisps` (weight 3)\n" in text and "validation split of `wisps`, " in text
+    assert "- trained on `blobs`, split train, weight 1\n- trained on `wisps`, split train, weight 3\n" in text
+    assert "whole split `validation` of `wisps`, " in text
     values = yaml.safe_load(arguments)
     assert values["dataset"] == ["blobs", "wisps"] and values["validation_dataset"] == ["wisps"]
     assert str(tmp_path) not in text + arguments and str(data) not in text + arguments and str(wisps) not in text
     (result,) = yaml.safe_load(text.split("---")[1])["model-index"][0]["results"]
-    assert result["dataset"] == {"name": "wisps", "type": "wisps", "split": "validation"}
+    fingerprint = PackedFrames.load(wisps / "validation.safetensors").fingerprint()
+    assert result["dataset"] == {"name": "wisps", "type": "wisps", "split": "validation", "revision": fingerprint}
     assert json.loads((tmp_path / "run/best/metrics.json").read_text())["this model"]["num_frames"] == 6
 
 
 def test_validation_joins_the_datasets_of_a_mix(train, data, wisps, tmp_path):
     assert train(f"--dataset {data} {wisps} --dataset-weights 3 1 --max-steps 1").code == 0
     assert json.loads((tmp_path / "run/best/metrics.json").read_text())["this model"]["num_frames"] == 16
-    assert "validation split of `blobs` and `wisps`, " in (tmp_path / "run/best/README.md").read_text()
+    assert "whole split `validation` of `blobs` and `wisps`, " in (tmp_path / "run/best/README.md").read_text()
 
 
 def test_simulated_plumes_beside_a_folder(train, data, tmp_path):
@@ -235,7 +247,7 @@ def test_simulated_plumes_beside_a_folder(train, data, tmp_path):
     ended = train(f"--dataset simulated:tiny {data} {flags}")
     assert ended.code == 0, ended.err
     text, arguments = ((tmp_path / "run/best" / name).read_text() for name in ("README.md", "training_arguments.yaml"))
-    assert "- Data: `simulated plumes (tiny)` (weight 1) and `blobs` (weight 1)\n" in text
+    assert "trained on `simulated plumes (tiny)`, split train, weight 1, version 1.0.0, licence cc0-1.0\n" in text
     assert yaml.safe_load(arguments)["dataset"] == ["simulated:tiny", "blobs"]
     (result,) = yaml.safe_load(text.split("---")[1])["model-index"][0]["results"]
     assert result["dataset"]["name"] == "simulated plumes (tiny) + blobs"

@@ -1,0 +1,126 @@
+"""A model from the Hub to a folder of the cache: one commit, whole, and compared with what the Hub recorded."""
+
+import json
+import os
+import re
+from functools import partial
+from pathlib import Path
+
+from huggingface_hub import HfApi, constants, hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError, RemoteEntryNotFoundError
+
+from .checksums import verify_files
+from .errors import download_sentences
+
+CONFIG = "config.json"
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+INDEX = "diffusion_pytorch_model.safetensors.index.json"
+PICKLES = (".bin", ".pt", ".pth", ".ckpt")
+DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+def download_model(
+    repo_id: str,
+    *,
+    revision: str | None = None,
+    subfolder: str | None = None,
+    variant: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | os.PathLike | None = None,
+    force_download: bool = False,
+    local_files_only: bool = False,
+    verify: bool | str = True,
+) -> Path:
+    """Return the folder in the cache that holds config.json and the weights, which are downloaded if need be.
+
+    All files are of the commit that config.json came from, though the branch may move meanwhile. With everything in the
+    cache a load asks the Hub once, for the branch's commit, and not at all if `revision` is a commit or the network is
+    switched off.
+
+    Args:
+        revision: branch, tag, commit or "refs/pr/N"; the default is main.
+        subfolder: of the repository, such as "discriminator".
+        variant: "fp16" for `diffusion_pytorch_model.fp16.safetensors`.
+        verify: as in `checksums.verify_files`.
+
+    Raises:
+        OSError: no such repository, revision or file, or the Hub does not answer; only a pickle file where safetensors
+            are expected.
+        ValueError: a file is not what the Hub recorded.
+    """
+    place = repo_id if subfolder is None else f"{repo_id}/{subfolder}"
+    fetch = partial(
+        hf_hub_download,
+        repo_id,
+        subfolder=subfolder,
+        token=token,
+        cache_dir=cache_dir,
+        force_download=force_download,
+        local_files_only=local_files_only,
+    )
+    with download_sentences(repo_id, revision, cache_dir, local_files_only, token):
+        try:
+            config = Path(fetch(CONFIG, revision=revision))
+        except RemoteEntryNotFoundError as error:
+            raise OSError(f"'{place}' on the Hub holds no {CONFIG}: it is no saved model.") from error
+        depth = 0 if subfolder is None else subfolder.count("/") + 1
+        root = config.parents[depth]  # snapshots/<commit>
+        try:
+            weights = _fetch_weights(partial(fetch, revision=root.name), variant)
+        except RemoteEntryNotFoundError as error:
+            names = HfApi(token=token).list_repo_files(repo_id, revision=root.name)
+            here = [Path(name).name for name in names if Path(name).parent == Path(subfolder or "")]
+            expected = _with_variant(WEIGHTS, variant)
+            raise OSError(f"'{place}' on the Hub holds {describe_weights(here)}: expected {expected}.") from error
+        recorded = _recorded(repo_id, [config, *weights], root, None if local_files_only else HfApi(token=token))
+    verify_files(recorded, f"'{place}'", verify)
+    return config.parent
+
+
+def _fetch_weights(fetch, variant: str | None) -> list[Path]:
+    """The file of the weights, or their index and its shards."""
+    try:
+        return [Path(fetch(_with_variant(WEIGHTS, variant)))]
+    except EntryNotFoundError as error:
+        whole = error
+    try:
+        index = Path(fetch(_with_variant(INDEX, variant)))
+    except LocalEntryNotFoundError:
+        raise whole from None
+    try:
+        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ValueError(f"{index.name} is damaged: {type(error).__name__}, {error}.") from error
+    return [index, *(Path(fetch(name)) for name in names)]
+
+
+def describe_weights(names: list[str]) -> str:
+    """What a folder holds instead of the weights that were looked for, for a sentence."""
+    safe = sorted(name for name in names if name.endswith(".safetensors"))
+    pickles = sorted(name for name in names if name.endswith(PICKLES))
+    if safe:
+        return f"only {', '.join(safe)}"
+    return f"only the pickle file {pickles[0]}, which can run code when opened" if pickles else "no weights"
+
+
+def _with_variant(name: str, variant: str | None) -> str:
+    """diffusers' names: the variant stands before the last ending."""
+    stem, dot, ending = name.rpartition(".")
+    return name if variant is None else f"{stem}.{variant}{dot}{ending}"
+
+
+def _recorded(repo_id: str, files: list[Path], root: Path, api: HfApi | None) -> dict[Path, str]:
+    """The Hub's digest of each file: the cache keeps it as the name of what a snapshot's symbolic link points to.
+
+    Where the cache has no links (Windows), the Hub is asked, if it may be.
+    """
+    recorded = {}
+    for path in files:
+        target = os.path.basename(os.readlink(path)) if path.is_symlink() else ""
+        if DIGEST.fullmatch(target):
+            recorded[path] = target
+    unknown = {path.relative_to(root).as_posix(): path for path in files if path not in recorded}
+    if unknown and api is not None and not constants.HF_HUB_OFFLINE:
+        for entry in api.get_paths_info(repo_id, list(unknown), revision=root.name):
+            recorded[unknown[entry.path]] = entry.blob_id if entry.lfs is None else entry.lfs.sha256
+    return recorded

@@ -1,0 +1,10 @@
+"""What the library brings along beside its code: the card's template, and a trained model small enough to keep."""
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+_HOMES = (_PACKAGE / "model_cards", _PACKAGE.parent / "model_cards")  # as installed, and in a checkout
+MODEL_CARDS = next((home for home in _HOMES if home.is_dir()), _HOMES[0])
+
+CARD_TEMPLATE = MODEL_CARDS / "template.md"
+NANO_MODEL = MODEL_CARDS / "smoke_vqvae_nano"

@@ -1,0 +1,146 @@
+"""What may go wrong between a client and a server, and the request handler to which it does."""
+
+import json
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from email.message import Message
+from http.server import BaseHTTPRequestHandler
+from re import search
+from typing import NamedTuple
+from urllib.parse import unquote
+
+
+class Request(NamedTuple):
+    """What came in: `path` is unquoted and has its query, `server` is "hub" or "cdn", header names have no case."""
+
+    server: str
+    method: str
+    path: str
+    headers: Message
+
+
+class Answer(NamedTuple):
+    body: bytes = b""
+    status: int = 200
+    headers: dict[str, str] = {}  # noqa: RUF012  (nobody writes to it)
+
+
+def as_json(content, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
+    return Answer(json.dumps(content).encode(), status, {"Content-Type": "application/json", **(headers or {})})
+
+
+@dataclass(eq=False)
+class Fault:
+    """Strikes the requests whose "METHOD path" holds the pattern; the first fault that matches strikes alone.
+
+    Args:
+        pattern: a regular expression.
+        times: how often it strikes; None: until it is removed.
+        status: is answered, and nothing is done.
+        headers: of that answer, for example {"Retry-After": "0"}.
+        drop: the connection ends before anything is done.
+        lost: what was asked is done, the connection ends instead of the answer.
+        drop_after: the connection ends after so many bytes of the body: the upload's for PUT and POST, otherwise the
+            answer's, whose Content-Length promised all of them.
+        truncate: the answer's body ends after so many bytes, and its Content-Length says so.
+        flip: the index of the byte of the answer's body whose bits are flipped.
+        delay: seconds before anything is done.
+        hold: nothing is done before `release()`.
+    """
+
+    pattern: str
+    times: int | None = None
+    status: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    drop: bool = False
+    lost: bool = False
+    drop_after: int | None = None
+    truncate: int | None = None
+    flip: int | None = None
+    delay: float = 0
+    hold: bool = False
+    struck: int = field(default=0, init=False)
+    released: threading.Event = field(default_factory=threading.Event, init=False)
+    met: threading.Event = field(default_factory=threading.Event, init=False)
+
+    def strikes(self, request: Request) -> bool:
+        if self.struck == self.times or not search(self.pattern, f"{request.method} {request.path}"):
+            return False
+        self.struck += 1
+        self.met.set()
+        return True
+
+    def wait(self, timeout: float = 10) -> None:
+        """Until it has struck."""
+        if not self.met.wait(timeout):
+            raise TimeoutError(f"Nothing matched '{self.pattern}' in {timeout} s.")
+
+    def remove(self) -> None:
+        """Strikes no more; what it holds stays held."""
+        self.times = self.struck
+
+    def release(self) -> None:
+        """Strikes no more, and what it held goes on."""
+        self.remove()
+        self.released.set()
+
+
+class FaultyHandler(BaseHTTPRequestHandler):
+    """Records a request, meets its fault, and sends what `answer(body)` returns. One request a connection."""
+
+    disable_nagle_algorithm = True
+
+    def serve(self):
+        hub, request = self.server.hub, Request(self.server.name, self.command, unquote(self.path), self.headers)
+        with hub.lock:
+            hub.requests.append(request)
+            fault = next((fault for fault in hub.faults if fault.strikes(request)), Fault(""))
+        if fault.hold:
+            fault.released.wait()
+        time.sleep(fault.delay)
+        if fault.drop:
+            return self.hang_up()
+        uploads = self.command in ("PUT", "POST")
+        body = self.receive(fault.drop_after if uploads else None)
+        if uploads and fault.drop_after is not None:
+            return self.hang_up()
+        if fault.status is not None:
+            answer = as_json({"error": f"A fault at '{fault.pattern}'."}, fault.status, fault.headers)
+        else:
+            with hub.lock:
+                answer = self.answer(body)
+        self.hang_up() if fault.lost else self.send(answer, fault)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = serve
+
+    def receive(self, limit: int | None) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            length = int(self.headers.get("Content-Length", 0))
+            return self.rfile.read(length if limit is None else min(length, limit))
+        body = b""
+        while (limit is None or len(body) < limit) and (length := int(self.rfile.readline() or b"0", 16)):
+            body += self.rfile.read(length)
+            self.rfile.readline()
+        return body
+
+    def send(self, answer: Answer, fault: Fault) -> None:
+        body = bytearray(answer.body)
+        if fault.flip is not None:
+            body[fault.flip] ^= 0xFF
+        body = body[: fault.truncate]
+        self.send_response(answer.status)
+        for name, value in {**answer.headers, "Content-Length": len(body)}.items():
+            self.send_header(name, str(value))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body[: fault.drop_after])
+        if fault.drop_after is not None:
+            self.hang_up()
+
+    def hang_up(self) -> None:
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+    def log_message(self, *arguments):
+        pass

@@ -1,0 +1,166 @@
+"""A Hugging Face Hub on loopback, for the real client, which talks to it over HTTP.
+
+Two servers: the Hub, and the CDN that holds the large files (LFS). The Hub redirects to the CDN, which has another
+origin, as in the world, and which the client must not show its token.
+
+    with LoopbackHub() as hub:
+        hub.put("user/model", {"config.json": b"{}", "model.safetensors": weights})
+        fault = hub.fault("GET /lfs/.*safetensors", drop_after=1000, times=1)
+        subprocess.run(command, env={**os.environ, **hub.environment})
+        assert fault.struck == 1 and hub.requests[-1].headers["Range"] == "bytes=1000-"
+
+Not there: pagination, discussions, Xet, multipart uploads, the sizes that the Hub refuses.
+"""
+
+import threading
+import time
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from sys import exc_info
+from types import SimpleNamespace
+
+from hub_answers import CdnHandler, HubHandler
+from hub_faults import Fault, FaultyHandler, Request
+from hub_repositories import Blob, Commit, Repository
+
+LARGE = ("*.safetensors", "*.parquet", "*.bin", "*.png", "*.webp")
+GITATTRIBUTES = "".join(f"{pattern} filter=lfs diff=lfs merge=lfs -text\n" for pattern in LARGE).encode()
+
+
+class LoopbackHub:
+    """Attributes:
+
+    users: name of each token. A user writes to "name/...", and reads what is public.
+    repositories: by (repo_type, repo_id).
+    objects: the large files by sha256, those of no commit too.
+    requests: what came in, to either server.
+    """
+
+    def __init__(self):
+        self.users = {"hf_test": "user", "hf_other": "other"}
+        self.repositories: dict[tuple[str, str], Repository] = {}
+        self.objects: dict[str, bytes] = {}
+        self.requests: list[Request] = []
+        self.faults: list[Fault] = []
+        self.lock = threading.RLock()
+        self.servers = [Server(self, "hub", HubHandler), Server(self, "cdn", CdnHandler)]
+        self.endpoint, self.cdn = (f"http://127.0.0.1:{server.server_address[1]}" for server in self.servers)
+
+    def __enter__(self):
+        for server in self.servers:
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *exception):
+        for fault in self.faults:
+            fault.release()
+        for server in self.servers:
+            server.shutdown()
+            server.server_close()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For a subprocess, which wants an HF_HOME of its own too."""
+        return {
+            **{"HF_ENDPOINT": self.endpoint, "HF_TOKEN": "hf_test", "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"},
+            **{"HF_HUB_DISABLE_TELEMETRY": "1", "HF_UPDATE_DOWNLOAD_COUNTS": "0"},
+        }
+
+    def is_large(self, path: str, size: int) -> bool:
+        """Whether a new file goes to LFS; a test may put its own rule here."""
+        return size > 10_000_000 or any(fnmatch(path, pattern) for pattern in LARGE)
+
+    def fault(self, pattern: str, **what) -> Fault:
+        self.faults.append(Fault(pattern, **what))
+        return self.faults[-1]
+
+    def repository(self, repo_id: str, repo_type: str = "model") -> Repository:
+        return self.repositories[repo_type, repo_id]
+
+    def commits(self, repo_id: str, revision: str = "main", repo_type: str = "model") -> list[Commit]:
+        """The newest first; the last made the repository."""
+        return list(self.repository(repo_id, repo_type).find(revision).history())
+
+    def files(self, repo_id: str, revision: str = "main", repo_type: str = "model") -> dict[str, bytes]:
+        commit = self.repository(repo_id, repo_type).find(revision)
+        return {path: blob.content for path, blob in commit.files.items()}
+
+    def create(self, repo_id: str, repo_type: str = "model", **flags: bool) -> Repository:
+        """With `private` or `gated`."""
+        first = Commit({".gitattributes": Blob(GITATTRIBUTES, lfs=False)}, "initial commit", repo_id.split("/")[0])
+        repository = Repository(repo_type, repo_id, heads={"refs/heads/main": first}, **flags)
+        self.repositories[repo_type, repo_id] = repository
+        return repository
+
+    def put(
+        self,
+        repo_id: str,
+        files: dict[str, bytes],
+        private: bool = False,
+        repo_type: str = "model",
+        revision: str = "main",
+        message: str = "Put files",
+    ) -> Commit:
+        """A commit without HTTP, onto the branch; what is missing of repository and branch is made."""
+        with self.lock:
+            repository = self.repositories.get((repo_type, repo_id))
+            repository = repository or self.create(repo_id, repo_type, private=private)
+            parent = repository.find(revision if repository.ref(revision) else "main")
+            blobs = {path: Blob(content, self.is_large(path, len(content))) for path, content in files.items()}
+            self.objects |= {blob.sha256: blob.content for blob in blobs.values() if blob.lfs}
+            commit = Commit(parent.files | blobs, message, repo_id.split("/")[0], parent)
+            repository.heads[repository.ref(revision) or f"refs/heads/{revision}"] = commit
+            return commit
+
+
+class Server(ThreadingHTTPServer):
+    def __init__(self, hub: LoopbackHub, name: str, handler: type[FaultyHandler]):
+        super().__init__(("127.0.0.1", 0), handler)
+        self.hub, self.name = hub, name
+
+    def handle_error(self, request, client_address):
+        if not isinstance(exc_info()[1], ConnectionError):  # the client went away
+            super().handle_error(request, client_address)
+
+
+@contextmanager
+def client_of(hub: LoopbackHub, folder: Path, monkeypatch):
+    """The client of this process, imported offline, talks to this Hub as "user", and keeps its caches in `folder`.
+
+    It waits no longer than 10 ms before it tries again.
+    """
+    import huggingface_hub
+
+    quick = SimpleNamespace(**{**vars(time), "sleep": lambda seconds: time.sleep(min(seconds, 0.01))})
+    resolve = "/{repo_id}/resolve/{revision}/{filename}"
+    settings = {
+        "huggingface_hub.constants.ENDPOINT": hub.endpoint,
+        "huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE": f"{hub.endpoint}{resolve}",
+        "huggingface_hub.constants.HF_HUB_OFFLINE": False,
+        "huggingface_hub.constants.HF_HUB_DISABLE_XET": True,
+        "huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY": True,
+        "huggingface_hub.constants.HF_HUB_CACHE": str(folder / "hub"),
+        "huggingface_hub.constants.HF_TOKEN_PATH": str(folder / "token"),
+        "huggingface_hub.hf_api.api.endpoint": hub.endpoint,
+        "huggingface_hub.file_download.time": quick,
+        "huggingface_hub.utils._http.time": quick,
+        "datasets.config.HF_ENDPOINT": hub.endpoint,
+        "datasets.config.HUB_DATASETS_URL": hub.endpoint + "/datasets/{repo_id}/resolve/{revision}/{path}",
+        "datasets.config.HF_HUB_OFFLINE": False,
+        "datasets.config.HF_DATASETS_OFFLINE": False,
+        "datasets.config.HF_UPDATE_DOWNLOAD_COUNTS": False,
+        "datasets.config.HF_DATASETS_CACHE": folder / "datasets",
+        "datasets.config.DOWNLOADED_DATASETS_PATH": folder / "datasets" / "downloads",
+    }
+    for name, value in settings.items():
+        monkeypatch.setattr(name, value)
+    monkeypatch.setenv("HF_TOKEN", "hf_test")
+    huggingface_hub.close_session()
+    huggingface_hub.HfFileSystem.clear_instance_cache()
+    try:
+        yield hub
+    finally:
+        huggingface_hub.close_session()
+        huggingface_hub.HfFileSystem.clear_instance_cache()
