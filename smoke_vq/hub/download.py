@@ -66,7 +66,7 @@ def download_model(
         depth = 0 if subfolder is None else subfolder.count("/") + 1
         root = config.parents[depth]  # snapshots/<commit>
         try:
-            weights = _fetch_weights(partial(fetch, revision=root.name), variant)
+            weights = _fetch_weights(partial(fetch, revision=root.name), place, variant)
         except RemoteEntryNotFoundError as error:
             names = HfApi(token=token).list_repo_files(repo_id, revision=root.name)
             here = [Path(name).name for name in names if Path(name).parent == Path(subfolder or "")]
@@ -77,7 +77,7 @@ def download_model(
     return config.parent
 
 
-def _fetch_weights(fetch, variant: str | None) -> list[Path]:
+def _fetch_weights(fetch, place: str, variant: str | None) -> list[Path]:
     """The file of the weights, or their index and its shards."""
     try:
         return [Path(fetch(_with_variant(WEIGHTS, variant)))]
@@ -90,8 +90,14 @@ def _fetch_weights(fetch, variant: str | None) -> list[Path]:
     try:
         names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise ValueError(f"{index.name} is damaged: {type(error).__name__}, {error}.") from error
-    return [index, *(Path(fetch(name)) for name in names)]
+        raise ValueError(f"{index.name} of '{place}' is damaged: {type(error).__name__}, {error}.") from error
+    shards = []
+    for name in names:
+        try:
+            shards.append(Path(fetch(name)))
+        except RemoteEntryNotFoundError as error:
+            raise OSError(f"{index.name} of '{place}' names {name}, which is not there.") from error
+    return [index, *shards]
 
 
 def describe_weights(names: list[str]) -> str:

@@ -9,6 +9,7 @@ from huggingface_hub.errors import (
     HfHubHTTPError,
     HFValidationError,
     LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -23,43 +24,46 @@ def first_line(error: BaseException) -> str:
 
 @contextmanager
 def download_sentences(repo_id: str, revision: str | None, cache_dir, local_files_only: bool, token) -> Iterator[None]:
-    """Turn the errors of a download into OSError (what is not there, or does not answer) with one sentence.
-
-    The parameters are those of the download, for what the sentence says.
-    """
+    """Turn the errors of a download into OSError with one sentence; the arguments are those of the download."""
     try:
         yield
-    except GatedRepoError as error:
-        raise OSError(
-            f"'{repo_id}' is gated: ask for access on its page on the Hub, and log in (`hf auth login`, or HF_TOKEN)."
-        ) from error
-    except RepositoryNotFoundError as error:
-        known = "the token may not read it" if token or get_token() else "nobody is logged in (`hf auth login`)"
-        raise OSError(
-            f"There is no folder '{repo_id}', and no model of that name on the Hub; or it is private, and {known}."
-        ) from error
-    except RevisionNotFoundError as error:
-        raise OSError(f"'{repo_id}' has no revision {revision!r} on the Hub.") from error
-    except HFValidationError as error:
-        raise OSError(f"There is no folder '{repo_id}', and no such name on the Hub: {first_line(error)}") from error
-    except LocalEntryNotFoundError as error:
-        where = f"in the cache ({cache_dir or constants.HF_HUB_CACHE})"
-        wanted = f"'{repo_id}'" if revision is None else f"'{repo_id}' at revision {revision!r}"
-        if local_files_only or constants.HF_HUB_OFFLINE:
-            reason = "HF_HUB_OFFLINE switches the network off" if constants.HF_HUB_OFFLINE else "local_files_only"
-            raise OSError(
-                f"There is no folder '{repo_id}', and {wanted} is not {where}; nothing is downloaded ({reason}). "
-                f"Load it once where there is a network and the same cache, or copy its folder here."
-            ) from error
-        raise OSError(
-            f"There is no folder '{repo_id}'; {wanted} is not {where}, and the Hub at {constants.ENDPOINT} does not "
-            f"answer: {first_line(error.__cause__ or error)}"
-        ) from error
-    except (HTTP_ERROR, ConnectionError, TimeoutError) as error:
-        raise OSError(f"The download of '{repo_id}' failed: {first_line(error)}") from error
-    except OSError as error:
-        if "Consistency check failed" not in str(error):
+    except Exception as raised:
+        # With force_download the error that tells something is the cause of a ValueError.
+        cause = raised.__cause__
+        error = cause if isinstance(raised, ValueError) and isinstance(cause, HTTP_ERROR | OSError) else raised
+        sentence = _sentence(error, repo_id, revision, cache_dir, local_files_only, token)
+        if sentence is None:
             raise
-        raise OSError(
-            f"The download of '{repo_id}' broke off, and nothing of the broken file was kept: {first_line(error)}"
-        ) from error
+        raise OSError(sentence) from raised
+
+
+def _sentence(
+    error: Exception, repo_id: str, revision: str | None, cache_dir, local_files_only: bool, token
+) -> str | None:
+    no_folder = f"There is no folder '{repo_id}'"
+    if isinstance(error, GatedRepoError):
+        return (
+            f"'{repo_id}' is gated: ask for access on its page on the Hub, and log in (`hf auth login`, or HF_TOKEN)."
+        )
+    if isinstance(error, RepositoryNotFoundError):
+        known = "the token may not read it" if token or get_token() else "nobody is logged in (`hf auth login`)"
+        return f"{no_folder}, and no model of that name on the Hub; or it is private, and {known}."
+    if isinstance(error, RevisionNotFoundError):
+        return f"'{repo_id}' has no revision {revision!r} on the Hub."
+    if isinstance(error, HFValidationError):
+        return f"{no_folder}, and no such name on the Hub: {first_line(error)}"
+    if isinstance(error, LocalEntryNotFoundError | OfflineModeIsEnabled):
+        wanted = f"'{repo_id}'" if revision is None else f"'{repo_id}' at revision {revision!r}"
+        absent = f"{no_folder}, and {wanted} is not whole in the cache ({cache_dir or constants.HF_HUB_CACHE})"
+        if local_files_only or constants.HF_HUB_OFFLINE:
+            reason = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "local_files_only"
+            return (
+                f"{absent}; nothing is downloaded ({reason}): load it once where there are a network and this cache, "
+                f"or copy its folder here."
+            )
+        return f"{absent}; the Hub at {constants.ENDPOINT} does not answer: {first_line(error.__cause__ or error)}"
+    if isinstance(error, HTTP_ERROR | ConnectionError | TimeoutError):
+        return f"The download of '{repo_id}' failed: {first_line(error)}"
+    if isinstance(error, OSError) and "Consistency check failed" in str(error):
+        return f"The download of '{repo_id}' broke off, and nothing of the broken file was kept: {first_line(error)}"
+    return None
