@@ -20,12 +20,14 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    packages=find_packages(include=["smoke_vq", "smoke_vq.*"]),
-    package_data={"smoke_vq": ["py.typed"]},
+    # What smoke_vq/shipped.py looks for.
+    packages=[*find_packages(include=["smoke_vq", "smoke_vq.*"]), "smoke_vq.model_cards"],
+    package_dir={"smoke_vq.model_cards": "model_cards"},
+    package_data={"smoke_vq": ["py.typed"], "smoke_vq.model_cards": ["template.md", "smoke_vqvae_nano/*"]},
     python_requires=">=3.10",
     install_requires=[
         "torch>=2.11",
-        "diffusers>=0.38",
+        "diffusers>=0.40",
         "transformers>=5.17",
         "accelerate>=1.15",
         "huggingface_hub>=1.33",

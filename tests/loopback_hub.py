@@ -46,7 +46,9 @@ class LoopbackHub:
         self.faults: list[Fault] = []
         self.lock = threading.RLock()
         self.servers = [Server(self, "hub", HubHandler), Server(self, "cdn", CdnHandler)]
-        self.endpoint, self.cdn = (f"http://127.0.0.1:{server.server_address[1]}" for server in self.servers)
+        # By another name, too: an older client takes ports of one host for one origin.
+        ports = [server.server_address[1] for server in self.servers]
+        self.endpoint, self.cdn = f"http://127.0.0.1:{ports[0]}", f"http://localhost:{ports[1]}"
 
     def __enter__(self):
         for server in self.servers:

@@ -85,8 +85,9 @@ def _fetch_weights(fetch, place: str, variant: str | None) -> list[Path]:
         whole = error
     try:
         index = Path(fetch(_with_variant(INDEX, variant)))
-    except LocalEntryNotFoundError:
-        raise whole from None
+    except EntryNotFoundError as error:
+        # Not to be had from the cache is no sign that the Hub does not have it.
+        raise whole if isinstance(whole, LocalEntryNotFoundError) else error from None
     try:
         names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
     except (ValueError, KeyError, AttributeError, TypeError) as error:

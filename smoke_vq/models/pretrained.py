@@ -26,7 +26,7 @@ from ..version import CONFIG_FORMAT, __version__
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-# What says where the model lies, and what ModelMixin.from_pretrained reads beside it (diffusers 0.38 to 0.42), without
+# What says where the model lies, and what ModelMixin.from_pretrained reads beside it (diffusers 0.40 to 0.42), without
 # what would lift a check of ours (use_safetensors, ignore_mismatched_sizes, output_loading_info).
 DOWNLOAD_KEYWORDS = frozenset(("cache_dir", "force_download", "local_files_only", "token", "revision", "verify"))
 LOADING_KEYWORDS = DOWNLOAD_KEYWORDS | {

@@ -283,6 +283,13 @@ def test_a_hub_that_does_not_answer(published, same, monkeypatch):
         SmokeVQVAE.from_pretrained(NAME)
 
 
+def test_a_hub_that_stops_answering_behind_the_config(published):
+    """Its weights were taken for missing."""
+    published.fault(f"HEAD .*{WEIGHTS}", status=503)
+    with pytest.raises(OSError, match=r"does not answer: .*503"):
+        SmokeVQVAE.from_pretrained(NAME)
+
+
 # Refusals of what lies on the Hub
 
 
