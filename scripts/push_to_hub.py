@@ -17,7 +17,15 @@ from smoke_vq import PatchDiscriminator
 from smoke_vq.command import run
 from smoke_vq.hub.card import write_card
 from smoke_vq.hub.provenance import TRAINING
-from smoke_vq.hub.push import check_texts, open_repo, published_files, push_dataset, push_model, stage_model
+from smoke_vq.hub.push import (
+    check_dataset,
+    check_texts,
+    open_repo,
+    published_files,
+    push_dataset,
+    push_model,
+    stage_model,
+)
 from smoke_vq.models.auto import AutoAutoencoder
 from smoke_vq.training.export import add_variant
 
@@ -32,7 +40,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--create-pr", action="store_true", help="open a pull request instead of pushing")
     parser.add_argument("--no-fp16", action="store_true", help="publish float32 alone")
     parser.add_argument("--energy-kwh", type=float, help="what the training took, where you know it, for the card")
-    parser.add_argument("--commit-message", default="Upload model")
+    parser.add_argument("--commit-message", help="(default: Upload model, or dataset)")
     parser.add_argument("--dry-run", action="store_true", help="print what would go, and the card; ask the Hub nothing")
     return parser.parse_args()
 
@@ -43,18 +51,25 @@ def main() -> None:
         raise ValueError(f"energy-kwh is {arguments.energy_kwh}: expected a number above 0.")
     if not arguments.folder.is_dir():
         raise ValueError(f"There is no folder {arguments.folder}.")
+    if arguments.create_pr and arguments.revision is not None:
+        raise ValueError("A pull request makes a branch of its own: give one of --create-pr and --revision.")
     if arguments.repo_type == "dataset":
+        if arguments.no_fp16 or arguments.energy_kwh is not None:
+            raise ValueError("--no-fp16 and --energy-kwh are for models: found --repo-type dataset.")
         publish_dataset(arguments)
     else:
         publish_model(arguments)
 
 
 def publish_dataset(arguments: argparse.Namespace) -> None:
+    check_dataset(arguments.folder)
     if arguments.dry_run:
         print_listing(arguments.folder, arguments)
         return
     open_repo(arguments.repo_id, "dataset", arguments.private, arguments.create_pr)
-    print(f"Pushed: {push_dataset(arguments.folder, arguments.repo_id, arguments.revision, arguments.create_pr)}")
+    message = arguments.commit_message or "Upload dataset"
+    address = push_dataset(arguments.folder, arguments.repo_id, arguments.revision, arguments.create_pr, message)
+    print(f"Pushed: {address}")
 
 
 def publish_model(arguments: argparse.Namespace) -> None:
@@ -76,7 +91,7 @@ def publish_model(arguments: argparse.Namespace) -> None:
             arguments.repo_id,
             revision=arguments.revision,
             create_pr=arguments.create_pr,
-            message=arguments.commit_message,
+            message=arguments.commit_message or "Upload model",
         )
         print(f"Pushed: {address}")
 

@@ -3,11 +3,12 @@
 import json
 import os
 import re
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from huggingface_hub import HfApi, constants, hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError, RemoteEntryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError, RemoteEntryNotFoundError
 
 from .checksums import verify_files
 from .errors import download_sentences
@@ -81,13 +82,13 @@ def _fetch_weights(fetch, place: str, variant: str | None) -> list[Path]:
     """The file of the weights, or their index and its shards."""
     try:
         return [Path(fetch(_with_variant(WEIGHTS, variant)))]
-    except EntryNotFoundError as error:
-        whole = error
-    try:
+    except EntryNotFoundError as error:  # on the Hub, or in a cache that is all there is
+        no_single_file = error
+    index = None
+    with suppress(EntryNotFoundError):
         index = Path(fetch(_with_variant(INDEX, variant)))
-    except EntryNotFoundError as error:
-        # Not to be had from the cache is no sign that the Hub does not have it.
-        raise whole if isinstance(whole, LocalEntryNotFoundError) else error from None
+    if index is None:
+        raise no_single_file
     try:
         names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
     except (ValueError, KeyError, AttributeError, TypeError) as error:

@@ -41,11 +41,13 @@ class Publisher:
         if self.repo_id is None:
             return
         run = result.folder.parent
-        snapshot = Path(tempfile.mkdtemp(dir=run, prefix=PREFIX))
-        link_model(result.folder, snapshot)
-        shutil.copyfile(run / SAMPLES, snapshot / SAMPLES)  # a copy: it is written over in its place
+        # Removed at the latest where the process ends.
+        snapshot = tempfile.TemporaryDirectory(dir=run, prefix=PREFIX, ignore_cleanup_errors=True)
+        folder = Path(snapshot.name)
+        link_model(result.folder, folder)
+        shutil.copyfile(run / SAMPLES, folder / SAMPLES)  # a copy: it is written over in its place
         write_provenance(
-            snapshot,
+            folder,
             self.arguments,
             step=result.step,
             seconds=result.seconds,
@@ -59,7 +61,7 @@ class Publisher:
                 self.thread = threading.Thread(target=self._push_waiting, daemon=True)
                 self.thread.start()
         if replaced is not None:
-            shutil.rmtree(replaced)
+            replaced.cleanup()
 
     def finish(self, result) -> None:
         """Push the finished model, behind the push that is under way.
@@ -73,7 +75,7 @@ class Publisher:
             waiting, self.waiting = self.waiting, None
             thread = self.thread
         if waiting is not None:
-            shutil.rmtree(waiting)
+            waiting.cleanup()
         if thread is not None:
             thread.join()
         again = f"`python scripts/push_to_hub.py --folder {result.folder} --repo-id {self.repo_id}` pushes it"
@@ -88,9 +90,9 @@ class Publisher:
                     self.thread = None
                     return
             try:
-                with stage_model(snapshot, self.repo_id) as stage:
+                with stage_model(snapshot.name, self.repo_id) as stage:
                     push_model(stage, self.repo_id, message="Upload best model so far", again="the training goes on")
             except (OSError, ValueError) as error:
                 print(f"\n{error}", file=sys.stderr)
             finally:
-                shutil.rmtree(snapshot, ignore_errors=True)
+                snapshot.cleanup()

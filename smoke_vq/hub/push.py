@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from huggingface_hub import HfApi, get_token
-from huggingface_hub.errors import HFValidationError
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 from huggingface_hub.utils import filter_repo_objects, validate_repo_id
 
 from .card import CARD, EVAL_RESULTS, write_card
@@ -33,10 +33,11 @@ MODEL_FILES = (
     "training_arguments.yaml",
     ".eval_results/*.yaml",
 )
-IGNORED = ["*.tmp", ".clips/*"]  # what preparing a dataset leaves where it was stopped
+IGNORED = ("*.tmp", ".clips/*", ".git/*", ".cache/*")  # the first two are left where preparing a dataset was stopped
 TEXTS = (".md", ".json", ".yaml")
 PREFIX = ".push-"
 TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}")
+VISIBLE = re.compile(r"[!-~]+")
 
 
 def open_repo(
@@ -45,7 +46,8 @@ def open_repo(
     """Make the repository, or find it, before the work whose result it is for.
 
     Raises:
-        ValueError: it is no name "user/name", nobody is logged in, or the user may not write there.
+        ValueError: it is no name "user/name", nobody is logged in, the user may not write there, or it shall be private
+            and exists as a public one.
     """
     if repo_id.count("/") != 1:
         raise ValueError(f"The {repo_type} repository is '{repo_id}': expected 'user/name'.")
@@ -53,8 +55,11 @@ def open_repo(
         validate_repo_id(repo_id)
     except HFValidationError as error:
         raise ValueError(f"The {repo_type} repository '{repo_id}' has no valid name: {first_line(error)}") from error
-    if token is None and get_token() is None:
+    known = token or get_token()
+    if known is None:
         raise ValueError(f"Cannot push to '{repo_id}': nobody is logged in (`hf auth login`, or HF_TOKEN).")
+    if not VISIBLE.fullmatch(known):  # the client's own message would show it
+        raise ValueError(f"Cannot push to '{repo_id}': the token has a line break or another character that none has.")
     api = HfApi(token=token)
     try:
         if create_pr:  # to anyone's repository
@@ -63,8 +68,17 @@ def open_repo(
         api.create_repo(repo_id, repo_type=repo_type, private=private or None, exist_ok=True)
         # One that exists is found whether or not it is ours.
         api.auth_check(repo_id, repo_type=repo_type, write=True)
+        is_private = api.repo_info(repo_id, repo_type=repo_type).private if private else None
+    except RepositoryNotFoundError as error:
+        raise ValueError(
+            f"Cannot push to '{repo_id}': there is no such {repo_type}, or the token's user may not read it."
+        ) from error
     except (OSError, HTTP_ERROR) as error:
-        raise ValueError(f"Cannot push to '{repo_id}': {first_line(error)}") from error
+        refused = isinstance(error, HfHubHTTPError) and error.response.status_code == 401
+        reason = "the Hub does not know the token." if refused else first_line(error)
+        raise ValueError(f"Cannot push to '{repo_id}': {reason}") from error
+    if is_private is False:
+        raise ValueError(f"Cannot push to '{repo_id}' privately: it is public. Change that in its settings on the Hub.")
 
 
 def push_model(
@@ -84,8 +98,7 @@ def push_model(
         ValueError: a text in it names a token or a local path.
         OSError: it did not arrive; the repository is as it was.
     """
-    check_texts(Path(folder))
-    prefix = "" if subfolder is None else f"{subfolder}/"
+    check_texts(Path(folder), token)
     return push_folder(
         folder,
         repo_id,
@@ -93,14 +106,19 @@ def push_model(
         create_pr=create_pr,
         message=message,
         path_in_repo=subfolder,
-        delete_patterns=[prefix + pattern for pattern in MODEL_FILES],
+        delete_patterns=MODEL_FILES,
         token=token,
         again=again,
     )
 
 
 def push_dataset(
-    folder: str | Path, repo_id: str, revision: str | None = None, create_pr: bool = False, token: str | None = None
+    folder: str | Path,
+    repo_id: str,
+    revision: str | None = None,
+    create_pr: bool = False,
+    message: str = "Upload dataset",
+    token: str | None = None,
 ) -> str:
     """Upload a dataset's folder, in place of the Parquet files that were there; returns the commit's address.
 
@@ -109,17 +127,16 @@ def push_dataset(
         OSError: it did not arrive; the repository is as it was.
     """
     folder = Path(folder)
-    if not (folder / CARD).is_file() or not any(folder.glob("data/*.parquet")):
-        raise ValueError(f"{folder} holds no prepared dataset: expected {CARD} and data/*.parquet.")
-    check_texts(folder)
+    check_dataset(folder)
+    check_texts(folder, token)
     return push_folder(
         folder,
         repo_id,
         repo_type="dataset",
         revision=revision,
         create_pr=create_pr,
-        message="Upload dataset",
-        delete_patterns=["data/*.parquet"],
+        message=message,
+        delete_patterns=("data/*.parquet",),
         token=token,
         again=f"{folder} is whole, and `python scripts/push_to_hub.py --repo-type dataset --folder {folder} --repo-id "
         f"{repo_id}` pushes it",
@@ -135,34 +152,52 @@ def push_folder(
     create_pr: bool = False,
     message: str,
     path_in_repo: str | None = None,
-    delete_patterns: list[str],
+    delete_patterns: tuple[str, ...],
     token: str | None = None,
     again: str,
 ) -> str:
     """Upload a folder in one commit, on a branch that is made if need be; `again` says how, if it fails.
 
-    Files in the repository that match `delete_patterns` and are not in the folder are removed by the same commit.
+    Files in the repository, below `path_in_repo`, that match `delete_patterns` and are not in the folder are removed by
+    the same commit. `HfApi.upload_folder` would make several commits of them where hf_xet is installed.
     """
+    if create_pr and revision is not None:
+        raise ValueError(f"A pull request makes a branch of its own: expected no revision, found '{revision}'.")
     api = HfApi(token=token)
+    prefix = "" if path_in_repo is None else f"{path_in_repo}/"
+    head = None
     try:
-        if revision is not None and not create_pr:
+        if revision is not None and not revision.startswith("refs/"):
             api.create_branch(repo_id, branch=revision, repo_type=repo_type, exist_ok=True)
-        commit = api.upload_folder(
-            folder_path=folder,
-            repo_id=repo_id,
+        head = api.repo_info(repo_id, repo_type=repo_type, revision=revision).sha
+        there = api.list_repo_files(repo_id, repo_type=repo_type, revision=head)
+        here = {prefix + path.relative_to(folder).as_posix(): path for path in published_files(Path(folder))}
+        old = filter_repo_objects(there, allow_patterns=[prefix + pattern for pattern in delete_patterns])
+        # Not onto a later commit: what has not changed is left out, and would be of another push there.
+        commit = api.create_commit(
+            repo_id,
+            [CommitOperationDelete(name) for name in old if name not in here]
+            + [CommitOperationAdd(name, path) for name, path in here.items()],
             repo_type=repo_type,
             revision=revision,
-            create_pr=create_pr or None,
+            create_pr=create_pr,
             commit_message=message,
-            path_in_repo=path_in_repo,
-            ignore_patterns=IGNORED,
-            delete_patterns=delete_patterns,
+            parent_commit=head,
         )
-    except (OSError, HTTP_ERROR, RuntimeError) as error:  # RuntimeError: hf_xet's
-        raise OSError(
-            f"The push to '{repo_id}' failed ({first_line(error)}); the repository is as it was, {again}."
-        ) from error
+    except (OSError, HTTP_ERROR, RuntimeError) as error:  # RuntimeError: the upload's of large files
+        state = _describe_state(api, repo_id, repo_type, revision, head)
+        raise OSError(f"The push to '{repo_id}' failed ({first_line(error)}); {state}, {again}.") from error
     return commit.pr_url or commit.commit_url
+
+
+def _describe_state(api: HfApi, repo_id: str, repo_type: str, revision: str | None, head: str | None) -> str:
+    """What a push that failed left: its commit may have been made, and only the answer lost."""
+    try:
+        if head is None or api.repo_info(repo_id, repo_type=repo_type, revision=revision).sha == head:
+            return "the repository is as it was"
+        return "the repository has changed meanwhile, perhaps by this push"
+    except (OSError, HTTP_ERROR):
+        return "the repository is as it was or has the whole of it"
 
 
 @contextmanager
@@ -189,7 +224,7 @@ def stage_model(folder: str | Path, repo_id: str) -> Iterator[Path]:
 def published_files(folder: Path) -> list[Path]:
     """What a push of this folder uploads."""
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    return [files[name] for name in sorted(filter_repo_objects(files, ignore_patterns=IGNORED))]
+    return [files[name] for name in sorted(filter_repo_objects(files, ignore_patterns=list(IGNORED)))]
 
 
 def model_files(folder: Path) -> list[Path]:
@@ -210,20 +245,30 @@ def link_model(folder: Path, target: Path) -> None:
             shutil.copyfile(path, target / name)
 
 
-def check_texts(folder: Path) -> None:
-    """Refuse to publish a token, or a path of this machine.
+def check_dataset(folder: Path) -> None:
+    """Refuse a folder that holds no prepared dataset.
+
+    Raises:
+        ValueError: names the folder.
+    """
+    if not (folder / CARD).is_file() or not any(folder.glob("data/*.parquet")):
+        raise ValueError(f"{folder} holds no prepared dataset: expected {CARD} and data/*.parquet.")
+
+
+def check_texts(folder: Path, token: str | None = None) -> None:
+    """Refuse to publish a token, `token` or any other, or a path of this machine.
 
     Raises:
         ValueError: names the file.
     """
-    token = get_token()
+    tokens = [known for known in (token, get_token()) if known is not None]
     private = {Path.home(), Path.cwd(), folder.resolve().parent, Path(tempfile.gettempdir())} - {Path("/")}
     paths = re.compile("|".join(rf"(?<![\w.]){re.escape(str(path))}(?=/|\b)" for path in private))
     for file in sorted(folder.rglob("*")):
         if file.suffix not in TEXTS or not file.is_file():
             continue
         text = file.read_text(encoding="utf-8", errors="replace")
-        if TOKEN.search(text) or (token is not None and token in text):
+        if TOKEN.search(text) or any(known in text for known in tokens):
             raise ValueError(f"{file.relative_to(folder)} holds an access token: take it out before it is published.")
         found = paths.search(text)
         if found:

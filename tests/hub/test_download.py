@@ -285,7 +285,7 @@ def test_a_hub_that_does_not_answer(published, same, monkeypatch):
 
 def test_a_hub_that_stops_answering_behind_the_config(published):
     """Its weights were taken for missing."""
-    published.fault(f"HEAD .*{WEIGHTS}", status=503)
+    published.fault(f"HEAD .*{WEIGHTS}$", status=503)
     with pytest.raises(OSError, match=r"does not answer: .*503"):
         SmokeVQVAE.from_pretrained(NAME)
 
