@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 import yaml
 from accelerate import Accelerator
+from diffusers.models.modeling_utils import ModelMixin
 from torch.utils.flop_counter import FlopCounterMode
 
 from smoke_vq import PatchDiscriminator, SmokeVQGAN, SmokeVQVAE
@@ -24,6 +25,7 @@ from smoke_vq.data.frames import DatasetFrames, PackedFrames
 from smoke_vq.data.loader import FrameLoader
 from smoke_vq.data.processes import num_cores, start_pool
 from smoke_vq.data.processor import SmokeImageProcessor
+from smoke_vq.hub.checksums import digest
 from smoke_vq.losses import masked_mse
 from smoke_vq.losses.adversarial import adaptive_weight, generator_loss, hinge_discriminator_loss
 from smoke_vq.losses.perceptual import PerceptualLoss
@@ -290,12 +292,30 @@ def simulation(device: str, rounds: int) -> None:
     )
 
 
+def loading(device: str, rounds: int) -> None:
+    """The full model from a folder, beside diffusers alone, and what the comparison of its download costs."""
+    with tempfile.TemporaryDirectory() as name:
+        SmokeVQVAE().save_pretrained(name)
+        file = Path(name) / "diffusion_pytorch_model.safetensors"
+        seconds = interleaved(
+            {
+                "diffusers alone": lambda: ModelMixin.from_pretrained.__func__(SmokeVQVAE, name),
+                "smoke_vq": lambda: SmokeVQVAE.from_pretrained(name),
+                "sha256 of the weights, once": lambda: digest(file),
+            },
+            device,
+            rounds,
+        )
+        report("Loading", seconds, "diffusers alone", "MB/s", file.stat().st_size / 1e6)
+
+
 PARTS = {
     "quantizer": quantizer,
     "training": training,
     "adversarial": adversarial,
     "data": data,
     "simulation": simulation,
+    "loading": loading,
 }
 
 

@@ -98,7 +98,7 @@ def open_dataset(source: str, split: str, streaming: bool = False):
         ) from error
 
 
-def dataset_revision(source: str, split: str) -> str | None:
+def dataset_revision(source: str) -> str | None:
     """Which version of its data a source names: the Hub's commit, or the version of the simulation.
 
     None for a local folder or file.
@@ -107,8 +107,10 @@ def dataset_revision(source: str, split: str) -> str | None:
         return SIMULATION_VERSION
     if Path(source).exists() or source.count("/") != 1:
         return None
-    found = re.search(r"@([0-9a-f]{40})/", " ".join(open_dataset(source, split).info.download_checksums or ()))
-    return None if found is None else found[1]
+    import datasets
+
+    found = datasets.load_dataset_builder(source).hash  # of what load_dataset opened, from the cache where offline
+    return found if found is not None and re.fullmatch("[0-9a-f]{40}", found) else None
 
 
 def _packed_file(source: str, split: str) -> Path | None:

@@ -89,7 +89,7 @@ def public_name(source: str) -> str:
 def describe_data(source: str, split: str) -> dict[str, str | None]:
     """Name, title, split, revision and licence of a dataset, and whether the Hub has it."""
     configuration = simulation_of(source)
-    facts = {"name": public_name(source), "split": split, "revision": dataset_revision(source, split), "on_hub": False}
+    facts = {"name": public_name(source), "split": split, "revision": dataset_revision(source), "on_hub": False}
     if configuration is not None:
         return facts | {"title": f"simulated plumes ({configuration})", "license": "cc0-1.0"}
     path = Path(source)

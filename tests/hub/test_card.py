@@ -1,0 +1,170 @@
+"""The card: what is known of a model, in words and as metadata, and nothing that is not known."""
+
+import hashlib
+import json
+import re
+
+import pytest
+import yaml
+from huggingface_hub import ModelCard
+
+from smoke_vq import PatchDiscriminator, SmokeVQGAN
+from smoke_vq.hub.card import write_card
+from smoke_vq.hub.provenance import describe_data, public_name, write_provenance
+from smoke_vq.training import VQGANArguments
+
+FIGURES = {
+    "masked_mse": 0.02, "background_mse": 0.001, "mse": 0.004, "psnr": 33.21, "ssim": 0.95, "perceptual": 0.12,
+    "num_codes_used": 30, "perplexity": 21.5, "num_tokens": 640, "num_frames": 10, "bytes_per_frame": 40.0,
+}  # fmt: skip
+BICUBIC = {"masked_mse": 0.08, "psnr": 25.0, "ssim": 0.7, "num_frames": 10, "bytes_per_frame": 60.0}
+
+
+@pytest.fixture
+def folder(tmp_path, tiny_kwargs):
+    """A SmokeVQGAN's folder without figures and facts."""
+    folder = tmp_path / "runs/smooth/best"
+    SmokeVQGAN(**tiny_kwargs).save_pretrained(folder)
+    return folder
+
+
+def facts(folder, **changes) -> None:
+    arguments = VQGANArguments(**{"dataset": "simulated:tiny", **changes})
+    write_provenance(folder, arguments, step=12, seconds=90.0, validation_frames="10-0123abcd")
+
+
+def figures(folder) -> None:
+    (folder / "metrics.json").write_text(json.dumps({"this model": FIGURES, "bicubic 8x8": BICUBIC}))
+
+
+def card(folder, repo_id=None) -> tuple[dict, str]:
+    """Its metadata and its text, on one line."""
+    write_card(folder, repo_id)
+    text = (folder / "README.md").read_text()
+    assert "{{" not in text and "{%" not in text and "None" not in text
+    return ModelCard(text).data.to_dict(), " ".join(text.split())
+
+
+def test_the_metadata(folder):
+    facts(folder)
+    figures(folder)
+    data, _ = card(folder)
+    assert data["license"] == "apache-2.0" and data["library_name"] == "smoke-vq"
+    assert data["pipeline_tag"] == "image-to-image" and {"smoke", "vqgan"} <= set(data["tags"])
+    assert data["metrics"] == ["mse", "psnr", "ssim"] and "datasets" not in data and "base_model" not in data
+    (result,) = data["model-index"][0]["results"]
+    name = "simulated plumes (tiny)"
+    expected = {"name": name, "type": "simulated:tiny", "split": "validation", "revision": "1.0.0"}
+    assert result["dataset"] == expected and result["task"]["type"] == "image-to-image"
+    assert {m["type"]: m["value"] for m in result["metrics"]}["psnr"] == 33.21
+
+
+def test_someone_who_knows_nothing_is_told(folder):
+    facts(folder)
+    figures(folder)
+    _, text = card(folder, "user/smooth")
+    for words in (
+        "turns a 16x16 RGB frame of smoke on black into 8x8 whole numbers",
+        "reach 33.2 dB PSNR and 0.950 SSIM; their squared error on smoke is 0.25 of that of an 8x8 thumbnail",
+        "takes 1.5 times the bytes; 30 of 32 codes are in use",
+        'SmokeVQGAN.from_pretrained("user/smooth")',
+        "## What it is for, and what not",
+        "## Limits",
+        "trained on `simulated plumes (tiny)`, split train, version 1.0.0, licence cc0-1.0",
+        "| time | 1.5 minutes |",
+        "| energy | not measured |",
+    ):
+        assert words in text, words
+
+
+def test_the_sha256_of_each_weights_file(folder):
+    PatchDiscriminator(num_layers=1, base_channels=8).save_pretrained(folder / "discriminator")
+    _, text = card(folder)
+    for path in folder.rglob("*.safetensors"):
+        assert hashlib.sha256(path.read_bytes()).hexdigest() in text
+    assert "`discriminator/diffusion_pytorch_model.safetensors`" in text and "--init-from runs/smooth/best" in text
+
+
+def test_what_is_not_known_is_said_not_to_be(folder):
+    data, text = card(folder)
+    assert "**Nothing is known of this model's quality:**" in text and "## Data Not known." in text
+    assert "model-index" not in data and "metrics" not in data and "![" not in text and "| command |" not in text
+
+
+def test_a_training_under_way(folder):
+    arguments = VQGANArguments(dataset="simulated:tiny")
+    write_provenance(folder, arguments, step=8, seconds=30, validation_frames="10-0123abcd", finished=False)
+    (folder / "validation.json").write_text(json.dumps({"step": 8, **FIGURES}))
+    _, text = card(folder)
+    assert "**Training is under way.** This is the best model so far, from step 8: 33.2 dB PSNR" in text
+    assert "| time | 0.5 minutes so far |" in text
+
+
+def test_a_dataset_of_the_hub_with_its_commit(folder, hub, dataset_folder):
+    files = {f"data/{path.name}": path.read_bytes() for path in (dataset_folder / "data").iterdir()}
+    commit = hub.put("user/plumes", files, repo_type="dataset")
+    facts(folder, dataset="user/plumes", init_from="user/older")
+    figures(folder)
+    data, text = card(folder)
+    assert data["datasets"] == ["user/plumes"] and data["base_model"] == "user/older"
+    (result,) = data["model-index"][0]["results"]
+    assert result["dataset"]["type"] == "user/plumes" and result["dataset"]["revision"] == commit.sha
+    entries = yaml.safe_load((folder / ".eval_results/reconstruction.yaml").read_text())
+    by_task = {entry["dataset"]["task_id"]: entry for entry in entries}
+    assert by_task["psnr"]["value"] == 33.21
+    assert by_task["psnr"]["dataset"] == {"id": "user/plumes", "task_id": "psnr", "revision": commit.sha}
+    assert "split validation, step 12" in by_task["psnr"]["notes"] and commit.sha in text
+
+
+def test_local_data_are_named_and_not_located(folder, tmp_path, dataset_folder):
+    (dataset_folder / "README.md").write_text("---\nlicense: cc0-1.0\npretty_name: Blobs\n---\n")
+    facts(folder, dataset=str(dataset_folder), init_from=str(tmp_path / "runs"), perceptual_weights="/data/vgg16.st")
+    figures(folder)
+    data, text = card(folder)
+    assert "trained on `smoke (Blobs)`, split train, licence cc0-1.0" in text
+    (result,) = data["model-index"][0]["results"]
+    assert result["dataset"]["type"] == "smoke" and result["dataset"]["revision"] == "10-0123abcd"
+    assert not (folder / ".eval_results").exists() and "base_model" not in data
+    written = "".join((folder / name).read_text() for name in ("README.md", "training.json", "training_arguments.yaml"))
+    assert str(tmp_path) not in written and "/data/" not in written and "vgg16.st" in written
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [("user/plumes", "user/plumes"), ("simulated", "simulated"), ("simulated:small", "simulated:small")],
+)
+def test_names_that_travel_as_they_are(source, name):
+    assert public_name(source) == name
+
+
+def test_paths_travel_by_their_last_part(tmp_path, monkeypatch):
+    (tmp_path / "a/simulated").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a")
+    assert public_name(str(tmp_path / "a")) == public_name(".") == public_name("../a") == "a"
+    assert public_name("./simulated") == "./simulated"
+    assert public_name("~/nowhere/smoke") == public_name("/nowhere/smoke") == "smoke"
+    assert describe_data(".", "train")["on_hub"] is False
+
+
+def test_the_commit_is_that_of_the_library(folder):
+    facts(folder)
+    written = json.loads((folder / "training.json").read_text())
+    assert written["commit"] is None or re.fullmatch(r"[0-9a-f]{40}", written["commit"])
+
+
+def test_outside_its_repository_the_commit_is_unknown(folder, tmp_path, monkeypatch):
+    from smoke_vq.hub import provenance
+
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "site/smoke_vq/hub/provenance.py"))
+    (tmp_path / "site/smoke_vq/hub").mkdir(parents=True)
+    assert provenance.commit() == {"commit": None, "modified": None}
+    facts(folder)
+    assert "commit unknown" in card(folder)[1]
+
+
+def test_the_command_names_no_folder(monkeypatch):
+    from smoke_vq.hub.provenance import command
+
+    words = ["/home/me/scripts/train.py", "--dataset", "/data/smoke", "--output-dir=/home/me/runs", "--lr", "1e-3"]
+    monkeypatch.setattr("sys.argv", words)
+    assert command() == "accelerate launch scripts/train.py --dataset smoke --output-dir=runs --lr 1e-3"
