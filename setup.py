@@ -1,6 +1,7 @@
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 version = {}
 exec(Path(__file__).with_name("smoke_vq").joinpath("version.py").read_text(), version)
@@ -13,6 +14,19 @@ extras = {
 }
 extras["all"] = sorted({requirement for group in extras.values() for requirement in group})
 
+
+class BuildWithModelCards(build_py):
+    """Takes along what smoke_vq/shipped.py looks for; in an editable install it lies where it is."""
+
+    def run(self):
+        super().run()
+        if not self.editable_mode:
+            source, target = Path(__file__).with_name("model_cards"), Path(self.build_lib, "smoke_vq", "model_cards")
+            for path in [source / "template.md", *source.glob("smoke_vqvae_nano/*")]:
+                self.mkpath(str(target / path.parent.relative_to(source)))
+                self.copy_file(str(path), str(target / path.relative_to(source)))
+
+
 setup(
     name="smoke-vq",
     version=version["__version__"],
@@ -20,10 +34,10 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    # What smoke_vq/shipped.py looks for.
-    packages=[*find_packages(include=["smoke_vq", "smoke_vq.*"]), "smoke_vq.model_cards"],
-    package_dir={"smoke_vq.model_cards": "model_cards"},
-    package_data={"smoke_vq": ["py.typed"], "smoke_vq.model_cards": ["template.md", "smoke_vqvae_nano/*"]},
+    package_dir={"": "."},  # said aloud, an editable install is a line in a .pth file, which type checkers can follow
+    packages=find_packages(include=["smoke_vq", "smoke_vq.*"]),
+    package_data={"smoke_vq": ["py.typed"]},
+    cmdclass={"build_py": BuildWithModelCards},
     python_requires=">=3.10",
     install_requires=[
         "torch>=2.11",

@@ -11,7 +11,7 @@ from huggingface_hub import HfApi, constants, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, RemoteEntryNotFoundError
 
 from .checksums import verify_files
-from .errors import download_sentences
+from .errors import download_sentences, first_line
 
 CONFIG = "config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -67,7 +67,7 @@ def download_model(
         depth = 0 if subfolder is None else subfolder.count("/") + 1
         root = config.parents[depth]  # snapshots/<commit>
         try:
-            weights = _fetch_weights(partial(fetch, revision=root.name), place, variant)
+            weights = _fetch_weights(partial(fetch, revision=root.name), f"'{place}'", variant)
         except RemoteEntryNotFoundError as error:
             names = HfApi(token=token).list_repo_files(repo_id, revision=root.name)
             here = [Path(name).name for name in names if Path(name).parent == Path(subfolder or "")]
@@ -89,17 +89,25 @@ def _fetch_weights(fetch, place: str, variant: str | None) -> list[Path]:
         index = Path(fetch(_with_variant(INDEX, variant)))
     if index is None:
         raise no_single_file
-    try:
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise ValueError(f"{index.name} of '{place}' is damaged: {type(error).__name__}, {error}.") from error
     shards = []
-    for name in names:
+    for name in shards_of(index, place):
         try:
             shards.append(Path(fetch(name)))
         except RemoteEntryNotFoundError as error:
-            raise OSError(f"{index.name} of '{place}' names {name}, which is not there.") from error
+            raise OSError(f"{index.name} of {place} names {name}, which is not there.") from error
     return [index, *shards]
+
+
+def shards_of(index: Path, where: str | os.PathLike) -> list[str]:
+    """The files that an index names.
+
+    Raises:
+        ValueError: it is no index.
+    """
+    try:
+        return sorted({str(name) for name in json.loads(index.read_text())["weight_map"].values()})
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ValueError(f"{index.name} of {where} is damaged: {type(error).__name__}, {first_line(error)}.") from error
 
 
 def describe_weights(names: list[str]) -> str:

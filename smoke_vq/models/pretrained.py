@@ -19,7 +19,7 @@ from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
 from safetensors import SafetensorError
 
-from ..hub.download import describe_weights, download_model
+from ..hub.download import describe_weights, download_model, shards_of
 from ..hub.push import open_repo, push_model, stage_model
 from ..version import CONFIG_FORMAT, __version__
 
@@ -109,6 +109,10 @@ class PretrainedModel(ModelMixin, ConfigMixin):
         if not any(folder.glob("*.safetensors")):
             found = describe_weights([path.name for path in folder.iterdir()])
             raise OSError(f"{where} holds {found}: expected diffusion_pytorch_model.safetensors.")
+        for index in folder.glob("*.safetensors.index*.json"):
+            foreign = [name for name in shards_of(index, where) if not name.endswith(".safetensors")]
+            if foreign:
+                raise ValueError(f"{index.name} of {where} names {foreign[0]}: expected safetensors alone.")
         try:
             model, info = super().from_pretrained(folder, use_safetensors=True, output_loading_info=True, **kwargs)
         except (SafetensorError, RuntimeError, ValueError) as error:

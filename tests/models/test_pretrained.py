@@ -50,6 +50,19 @@ def test_sharded_reconstructions_are_bit_equal(tmp_path, tiny_model, reconstruct
     assert torch.equal(reconstruct(SmokeVQVAE.from_pretrained(tmp_path / "sharded")), reconstruct(tiny_model))
 
 
+def test_a_variant_is_half_precision_and_not_only_its_name(tmp_path, tiny_model, reconstruct):
+    """diffusers saves what the model has, under any name."""
+    for variant, dtype in (("fp16", torch.float16), ("bf16", torch.bfloat16)):
+        tiny_model.save_pretrained(tmp_path, variant=variant)
+        stored = load_file(tmp_path / f"diffusion_pytorch_model.{variant}.safetensors")
+        assert {value.dtype for name, value in stored.items() if not name.startswith("quantizer")} == {dtype}
+        assert torch.equal(stored["quantizer.codebook"], tiny_model.quantizer.codebook)
+    assert tiny_model.dtype == torch.float32
+    tiny_model.decoder.conv_in.weight.data[0, 0, 0, 0] = 1e5
+    with pytest.raises(ValueError, match="decoder.conv_in.weight is too large for torch.float16"):
+        tiny_model.save_pretrained(tmp_path, variant="fp16")
+
+
 def test_fp16_variant_is_within_its_rounding(tmp_path, folder, tiny_model, reconstruct):
     SmokeVQVAE.from_pretrained(folder, dtype=torch.float16).save_pretrained(tmp_path / "half", variant="fp16")
     stored = load_file(tmp_path / "half" / "diffusion_pytorch_model.fp16.safetensors")
@@ -202,6 +215,21 @@ def test_refuses_a_missing_shard(tmp_path, tiny_model):
     tiny_model.save_pretrained(tmp_path, max_shard_size="20KB")
     next(iter(tmp_path.glob("*-00002-of-*.safetensors"))).unlink()
     with pytest.raises(OSError, match="00002-of"):
+        SmokeVQVAE.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{", "index.json of .* is damaged: JSONDecodeError"),
+        ('{"weight_map": []}', "index.json of .* is damaged: AttributeError"),
+        ('{"weight_map": {"a": "model-00001-of-00002.bin"}}', "names model-00001-of-00002.bin: expected safetensors"),
+    ],
+)
+def test_refuses_an_index_that_is_none(tmp_path, tiny_model, text, sentence):
+    tiny_model.save_pretrained(tmp_path, max_shard_size="20KB")
+    next(iter(tmp_path.glob("*.index.json"))).write_text(text)
+    with pytest.raises(ValueError, match=sentence):
         SmokeVQVAE.from_pretrained(tmp_path)
 
 
