@@ -59,7 +59,7 @@ def test_a_variant_is_half_precision_and_not_only_its_name(tmp_path, tiny_model,
         assert torch.equal(stored["quantizer.codebook"], tiny_model.quantizer.codebook)
     assert tiny_model.dtype == torch.float32
     tiny_model.decoder.conv_in.weight.data[0, 0, 0, 0] = 1e5
-    with pytest.raises(ValueError, match="decoder.conv_in.weight is too large for torch.float16"):
+    with pytest.raises(ValueError, match=r"decoder.conv_in.weight is too large for torch.float16"):
         tiny_model.save_pretrained(tmp_path, variant="fp16")
 
 
