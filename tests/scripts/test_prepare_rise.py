@@ -170,6 +170,42 @@ def test_mistakes_end_in_one_sentence(rise, tmp_path, capsys, monkeypatch):
         assert not (output / "README.md").exists()
 
 
+def test_the_dataset_comes_back_from_the_hub(hub, rise, tmp_path, capsys, monkeypatch):
+    import datasets
+
+    output = tmp_path / "smoke"
+    options = ("--split", f"train={rise / 'train'}", "--split", f"validation={rise / 'validation'}", "--size", 32)
+    push = ("--keep-clips", "--push-to-hub", "user/rise", "--private")
+    status, message = call(capsys, monkeypatch, *options, *push, "--output-dir", output)
+    assert status == 0 and hub.repository("user/rise", "dataset").private, message
+    local = {path.relative_to(output).as_posix(): path for path in output.rglob("*") if path.is_file()}
+    published = {name: path.read_bytes() for name, path in local.items() if not name.startswith(".clips/")}
+    files = hub.files("user/rise", repo_type="dataset")
+    assert files == published | {".gitattributes": files[".gitattributes"]} and len(published) < len(local)
+    assert len(hub.commits("user/rise", repo_type="dataset")) == 2
+    loaded = datasets.load_dataset("user/rise")
+    expected = datasets.load_dataset(str(output), cache_dir=str(tmp_path / "cache"))
+    assert set(loaded) == {"train", "validation"}
+    for split, rows in expected.items():
+        assert len(loaded[split]) == len(rows) > 0
+        for one, other in zip(loaded[split], rows, strict=True):
+            assert all(np.array_equal(one[column], other[column]) for column in ("image", "alpha"))
+            assert {k: v for k, v in one.items() if k not in ("image", "alpha")} == {
+                k: v for k, v in other.items() if k not in ("image", "alpha")
+            }
+
+
+def test_no_right_to_push_is_said_before_the_work(hub, rise, tmp_path, capsys, monkeypatch):
+    hub.create("other/rise", "dataset")
+    options = ("--split", f"train={rise / 'train'}", "--output-dir", tmp_path / "smoke", "--push-to-hub")
+    status, message = call(capsys, monkeypatch, *options, "other/rise")
+    assert status == 2 and message.startswith("error: Cannot push to 'other/rise': 403")
+    monkeypatch.delenv("HF_TOKEN")
+    status, message = call(capsys, monkeypatch, *options, "user/rise")
+    assert status == 2 and message.startswith("error: Cannot push to 'user/rise': nobody is logged in")
+    assert not (tmp_path / "smoke").exists() and len(hub.repositories) == 1
+
+
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared RISE clips are not here (SMOKE_VQ_SHARED)")
 def test_real_clips_give_smoke_on_black(tmp_path, capsys, monkeypatch):
     import datasets

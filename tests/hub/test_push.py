@@ -1,0 +1,337 @@
+"""push_to_hub of a model in memory: the real client, HTTP; one commit or none, and no secret on the way."""
+
+import json
+import re
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from smoke_vq import PatchDiscriminator, SmokeImageProcessor, SmokeVQVAE
+from smoke_vq.hub.push import check_texts, open_repo, push_dataset, push_model, stage_model
+
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+HALF = "diffusion_pytorch_model.fp16.safetensors"
+NAME = "user/smoke"
+FILES = {WEIGHTS, HALF, "config.json", "preprocessor_config.json", "README.md", ".gitattributes"}
+
+
+@pytest.fixture
+def hub(hub):
+    """The Hub, of which each test asserts that it got no secret: in no file, and not with the CDN."""
+    yield hub
+    for repository in hub.repositories.values():
+        for head in repository.heads.values():
+            for path, blob in head.files.items():
+                assert not re.search(rb"hf_(test|other|wrong)|/tmp/", blob.content), path
+    assert not any(request.headers["Authorization"] for request in hub.requests if request.server == "cdn")
+
+
+@pytest.fixture
+def same(tiny_model, pixel_values):
+    """Whether a model reconstructs as the one that was pushed, to the last bit."""
+
+    @torch.no_grad()
+    def same(model) -> bool:
+        return torch.equal(model(pixel_values).sample, tiny_model(pixel_values).sample)
+
+    return same
+
+
+@pytest.fixture
+def other_model(tiny_kwargs):
+    torch.manual_seed(7)
+    return SmokeVQVAE(**tiny_kwargs).eval()
+
+
+def refused(kind: type[Exception], said: str, call, *arguments, **keywords) -> str:
+    """The one sentence with which a call ends, which shows no token, and neither do its causes."""
+    with pytest.raises(kind, match=said) as raised:
+        call(*arguments, **keywords)
+    error = raised.value
+    assert "\n" not in str(error)
+    while error is not None:
+        assert not re.search(r"hf_(test|other|wrong)", str(error))
+        error = error.__cause__ or error.__context__
+    return str(raised.value)
+
+
+def asked(hub, pattern: str) -> list:
+    return [request for request in hub.requests if re.search(pattern, f"{request.method} {request.path}")]
+
+
+def front(text: bytes) -> dict:
+    return yaml.safe_load(text.decode().split("---")[1])
+
+
+# What arrives
+
+
+def test_one_commit_with_all_that_a_user_needs(hub, tiny_model, same, tmp_path):
+    address = tiny_model.push_to_hub(NAME)
+    new, initial = hub.commits(NAME)
+    assert address == f"{hub.endpoint}/{NAME}/commit/{new.sha}"
+    assert (new.message, initial.message) == ("Upload model", "initial commit")
+    files = hub.files(NAME)
+    assert set(files) == FILES and not hub.repository(NAME).private
+    assert "_name_or_path" not in json.loads(files["config.json"])
+    card = files["README.md"].decode()
+    assert front(files["README.md"])["model_name"] == "SmokeVQVAE" and "model-index" not in front(files["README.md"])
+    assert "Nothing is known of this model's quality" in card and f'from_pretrained("{NAME}")' in card
+    assert same(SmokeVQVAE.from_pretrained(NAME))
+    assert SmokeImageProcessor.from_pretrained(NAME).size == 16
+    half = SmokeVQVAE.from_pretrained(NAME, variant="fp16")
+    (tmp_path / HALF).write_bytes(files[HALF])
+    expected = load_file(tmp_path / HALF)
+    assert expected["encoder.conv_in.weight"].dtype == torch.float16
+    assert all(torch.equal(value, expected[name].float()) for name, value in half.state_dict().items())
+    assert torch.equal(expected["encoder.conv_in.weight"], tiny_model.encoder.conv_in.weight.half())
+
+
+def test_the_same_push_again_makes_no_commit(hub, tiny_model):
+    tiny_model.push_to_hub(NAME)
+    assert tiny_model.push_to_hub(NAME).endswith(hub.commits(NAME)[0].sha)
+    assert len(hub.commits(NAME)) == 2 and len(asked(hub, "PUT /lfs/")) == 2
+
+
+def test_float32_alone_and_a_message(hub, tiny_model):
+    tiny_model.push_to_hub(NAME, fp16=False, commit_message="A small one")
+    assert set(hub.files(NAME)) == FILES - {HALF} and hub.commits(NAME)[0].message == "A small one"
+
+
+def test_a_private_repository(hub, tiny_model, same):
+    tiny_model.push_to_hub(NAME, private=True)
+    assert hub.repository(NAME).private and same(SmokeVQVAE.from_pretrained(NAME))
+    tiny_model.push_to_hub(NAME, private=True, commit_message="Once more")
+
+
+def test_what_shall_be_private_does_not_go_to_a_public_repository(hub, tiny_model):
+    hub.create(NAME)
+    refused(ValueError, "'user/smoke' privately: it is public", tiny_model.push_to_hub, NAME, private=True)
+    assert set(hub.files(NAME)) == {".gitattributes"} and not hub.objects
+
+
+def test_a_branch_of_its_own(hub, tiny_model, other_model, same):
+    other_model.push_to_hub(NAME)
+    main = hub.commits(NAME)[0]
+    for _ in range(2):  # the second time it is there
+        tiny_model.push_to_hub(NAME, revision="v2")
+    assert hub.commits(NAME)[0] is main and hub.commits(NAME, "v2")[0].parent is main
+    assert same(SmokeVQVAE.from_pretrained(NAME, revision="v2")) and not same(SmokeVQVAE.from_pretrained(NAME))
+
+
+@pytest.mark.parametrize("owner", ["user", "other"])
+def test_a_pull_request(hub, tiny_model, other_model, same, owner):
+    name = f"{owner}/smoke"
+    other_model.push_to_hub(name, token={"user": "hf_test", "other": "hf_other"}[owner])
+    main = hub.commits(name)[0]
+    assert tiny_model.push_to_hub(name, create_pr=True) == f"{hub.endpoint}/{name}/discussions/1"
+    assert hub.commits(name)[0] is main and hub.commits(name, "refs/pr/1")[0].parent is main
+    assert same(SmokeVQVAE.from_pretrained(name, revision="refs/pr/1")) and not same(SmokeVQVAE.from_pretrained(name))
+
+
+def test_a_second_push_to_a_pull_request(hub, tiny_model, other_model, same):
+    other_model.push_to_hub(NAME)
+    other_model.push_to_hub(NAME, create_pr=True, commit_message="First")
+    hub.put(NAME, {"notes.txt": b"mine"})
+    other_model.push_to_hub(NAME, create_pr=True, fp16=False)
+    tiny_model.push_to_hub(NAME, revision="refs/pr/1")
+    assert same(SmokeVQVAE.from_pretrained(NAME, revision="refs/pr/1"))
+
+
+@pytest.mark.parametrize(("first", "second"), [("20KB", "10GB"), ("10GB", "20KB")])
+def test_shards_and_whole_weights_replace_each_other_in_one_commit(hub, tiny_model, other_model, same, first, second):
+    """A left-over index or an old whole file would be what from_pretrained takes."""
+    other_model.push_to_hub(NAME, max_shard_size=first)
+    own = {"notes.txt": b"mine", "figures/loss.png": b"mine too", "weights/old.safetensors": b"mine as well"}
+    hub.put(NAME, own)
+    before = hub.commits(NAME)[0]
+    tiny_model.push_to_hub(NAME, max_shard_size=second)
+    assert hub.commits(NAME)[0].parent is before
+    files = hub.files(NAME)
+    shards = [name for name in files if "-of-" in name or "index" in name]
+    assert (len(shards) > 4) == (second == "20KB") and (WEIGHTS in files) == (second == "10GB") == (not shards)
+    assert len({name.rpartition("-of-")[2] for name in shards if "fp16" not in name and "-of-" in name}) <= 1
+    assert {name: files[name] for name in own} == own
+    assert same(SmokeVQVAE.from_pretrained(NAME))
+    assert SmokeVQVAE.from_pretrained(NAME, variant="fp16").config.num_vq_embeddings == 32
+
+
+def test_figures_of_the_model_that_goes_go_with_it(hub, tiny_model):
+    """metrics.json beside other weights would be a claim about a model that nobody measured."""
+    older = {
+        "metrics.json": b"{}",
+        "training.json": b"{}",
+        "samples.png": b"",
+        ".eval_results/reconstruction.yaml": b"",
+    }
+    hub.put(NAME, older | {".eval_results/mine.txt": b"mine"})
+    tiny_model.push_to_hub(NAME)
+    assert set(hub.files(NAME)) == FILES | {".eval_results/mine.txt"}
+
+
+def test_a_discriminator_goes_beside_the_model_and_touches_nothing_else(hub, tiny_model, same):
+    tiny_model.push_to_hub(NAME)
+    before = hub.files(NAME)
+    discriminator = PatchDiscriminator(num_layers=1, base_channels=8).eval()
+    hub.put(NAME, {f"discriminator/{WEIGHTS}.index.json": b"{}", "discriminator/notes.txt": b"mine"})
+    discriminator.push_to_hub(NAME)
+    files = hub.files(NAME)
+    beside = {"config.json", WEIGHTS, HALF, "notes.txt"}
+    assert {name for name in files if name not in before} == {f"discriminator/{name}" for name in beside}
+    assert {name: files[name] for name in before} == before and same(SmokeVQVAE.from_pretrained(NAME))
+    loaded = PatchDiscriminator.from_pretrained(NAME, subfolder="discriminator").state_dict()
+    assert all(torch.equal(value, loaded[name]) for name, value in discriminator.state_dict().items())
+
+
+# Refusals before anything is sent
+
+
+@pytest.mark.parametrize(
+    ("name", "keywords", "said"),
+    [
+        ("smoke", {}, "The model repository is 'smoke': expected 'user/name'"),
+        ("a/b/c", {}, "The model repository is 'a/b/c': expected 'user/name'"),
+        ("user/a b", {}, "'user/a b' has no valid name"),
+        ("user/smoke", {"token": "hf_wrong"}, "Cannot push to 'user/smoke': the Hub does not know the token"),
+        ("user/smoke", {"token": "hf_test\n"}, "the token has a line break or another character"),
+        ("other/smoke", {}, "Cannot push to 'other/smoke': 403"),
+        ("other/hidden", {}, "Cannot push to 'other/hidden': 403"),
+        ("other/new", {}, "Cannot push to 'other/new': 403"),
+        ("other/new", {"create_pr": True}, "Cannot push to 'other/new': there is no such model, or the token's user"),
+        ("user/smoke", {"token": "hf_other"}, "Cannot push to 'user/smoke': 403"),
+        ("other/smoke", {"create_pr": True, "revision": "v2"}, "a branch of its own: expected no revision, found 'v2'"),
+    ],
+)
+def test_refused_before_anything_is_sent(hub, tiny_model, name, keywords, said):
+    hub.create("other/smoke")
+    hub.create("other/hidden", private=True)
+    refused(ValueError, said, tiny_model.push_to_hub, name, **keywords)
+    assert set(hub.repositories) == {("model", "other/smoke"), ("model", "other/hidden")}
+    assert not asked(hub, "preupload|commit|PUT") and len(hub.commits("other/smoke")) == 1
+
+
+def test_nobody_is_logged_in(hub, tiny_model, monkeypatch):
+    monkeypatch.delenv("HF_TOKEN")
+    for keywords in ({}, {"create_pr": True}):
+        refused(
+            ValueError, "Cannot push to 'user/smoke': nobody is logged in", tiny_model.push_to_hub, NAME, **keywords
+        )
+    assert not hub.requests
+    tiny_model.push_to_hub(NAME, token="hf_test")
+    assert set(hub.files(NAME)) == FILES
+
+
+@pytest.mark.parametrize("fault", [{"drop": True}, {"status": 503}])
+def test_a_hub_that_does_not_answer(hub, tiny_model, fault):
+    hub.fault(".", **fault)
+    refused(ValueError, "Cannot push to 'user/smoke': (Server disconnected|.*503)", tiny_model.push_to_hub, NAME)
+
+
+# Pushes that break off
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fault"),
+    [
+        ("PUT /lfs/", {"status": 403}),
+        ("PUT /lfs/", {"drop_after": 1000}),
+        ("POST .*/preupload/", {"status": 500}),
+        ("POST .*/commit/", {"status": 507}),
+        ("POST .*/commit/", {"drop": True}),
+        ("POST .*/commit/", {"drop_after": 1000}),
+    ],
+)
+def test_a_push_that_breaks_off_leaves_what_was_there(hub, tiny_model, other_model, same, pattern, fault):
+    tiny_model.push_to_hub(NAME)
+    before = hub.files(NAME)
+    broken = hub.fault(pattern, **fault)
+    sentence = refused(OSError, "The push to 'user/smoke' failed", other_model.push_to_hub, NAME, max_shard_size="20KB")
+    assert "); the repository is as it was, the same command pushes it." in sentence
+    assert broken.struck > 0 and hub.files(NAME) == before and same(SmokeVQVAE.from_pretrained(NAME))
+    broken.remove()
+    other_model.push_to_hub(NAME, max_shard_size="20KB")
+    assert len(hub.commits(NAME)) == 3 and not same(SmokeVQVAE.from_pretrained(NAME))
+
+
+def test_an_answer_that_is_lost_is_not_taken_for_a_failure(hub, tiny_model, same):
+    hub.fault("POST .*/commit/", lost=True, times=1)
+    refused(OSError, "the repository has changed meanwhile, perhaps by this push", tiny_model.push_to_hub, NAME)
+    tiny_model.push_to_hub(NAME)
+    assert len(hub.commits(NAME)) == 2 and same(SmokeVQVAE.from_pretrained(NAME))
+
+
+def test_nothing_is_promised_of_a_hub_that_is_gone(hub, tiny_model):
+    head = hub.fault(f"GET /api/models/{NAME}$", times=1)  # goes through; the answer to the next is lost too
+    hub.fault(f"(GET /api/models/{NAME}$|POST .*/commit/)", lost=True)
+    refused(OSError, "the repository is as it was or has the whole of it", tiny_model.push_to_hub, NAME)
+    assert head.struck == 1 and set(hub.files(NAME)) == FILES
+
+
+def test_two_pushes_at_once_are_not_mixed(hub, tiny_model, other_model, same):
+    """Each leaves out what has not changed: the second would put its weights beside the other's configuration."""
+    other_model.push_to_hub(NAME)
+    fault, said = hub.fault("POST .*/commit/", hold=True, times=1), []
+    thread = threading.Thread(
+        target=lambda: said.append(refused(OSError, "412", other_model.push_to_hub, NAME, max_shard_size="20KB"))
+    )
+    thread.start()
+    fault.wait()
+    tiny_model.push_to_hub(NAME)
+    fault.release()
+    thread.join(30)
+    assert "the repository has changed meanwhile" in said[0] and len(hub.commits(NAME)) == 3
+    assert same(SmokeVQVAE.from_pretrained(NAME))
+
+
+# Secrets and paths in texts
+
+
+@pytest.fixture
+def staged(tmp_path, tiny_model):
+    """A staged folder and a function that puts a text into one of its files."""
+    tiny_model.save_pretrained(tmp_path / "model")
+    with stage_model(tmp_path / "model", NAME) as folder:
+        yield folder, lambda name, text: (folder / name).write_text(text)
+
+
+@pytest.mark.parametrize("name", ["README.md", "training.json", "training_arguments.yaml"])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("token: hf_test", "holds an access token"),
+        ("of somebody else: hf_" + 34 * "x", "holds an access token"),
+        (f"runs in {Path.home()}/runs", f"names the local folder {Path.home()}"),
+        (f'"{Path.cwd()}"', f"names the local folder {Path.cwd()}"),
+        ("--data=/tmp/smoke", "names the local folder /tmp"),
+    ],
+)
+def test_a_token_or_a_local_path_is_not_published(hub, staged, name, text, said):
+    folder, put = staged
+    open_repo(NAME)
+    put(name, text)
+    refused(ValueError, f"^{name} {said}", push_model, folder, NAME)
+    assert not asked(hub, "preupload|commit|PUT")
+
+
+def test_a_token_that_is_given_is_looked_for_too(hub, staged):
+    folder, put = staged
+    put("training.json", "hf_other")
+    refused(ValueError, "holds an access token", push_model, folder, NAME, token="hf_other")
+
+
+@pytest.mark.parametrize("text", ["https://example.org/tmp/x", "runs/tmp", "/tmpfs", "half_" + 34 * "x", "hf_auth"])
+def test_what_only_looks_like_them_is_published(staged, text):
+    folder, put = staged
+    put("training.json", text)
+    check_texts(folder)
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match="holds no saved model"), stage_model(tmp_path, NAME):
+        raise AssertionError("not reached")
+    refused(ValueError, "holds no prepared dataset", push_dataset, tmp_path, NAME)

@@ -1,0 +1,214 @@
+"""Training with --push-to-hub, to a Hub on loopback: what arrives, and that the training waits for none of it."""
+
+import json
+import re
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from training_runs import FLAGS, history, run, signalled
+
+from smoke_vq import PatchDiscriminator, SmokeVQGAN, SmokeVQVAE
+from smoke_vq.hub.publisher import Publisher
+from smoke_vq.training import VQVAEArguments
+from smoke_vq.training.trainer import Result
+
+NAME = "user/smoke"
+PUSH = f"--push-to-hub true --hub-model-id {NAME}"
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+COMMIT = "POST .*/commit/"
+
+
+def read(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def pushes(hub) -> list[dict[str, bytes]]:
+    """The files of each commit behind the initial one, the oldest first."""
+    return [{path: blob.content for path, blob in commit.files.items()} for commit in hub.commits(NAME)[-2::-1]]
+
+
+def facts(files: dict[str, bytes]) -> dict:
+    return json.loads(files["training.json"])
+
+
+def left_over(run_folder: Path) -> list[str]:
+    return [path.name for path in run_folder.iterdir() if path.name.startswith(".push-") or "partial" in path.name]
+
+
+def assert_published(hub, run_folder: Path) -> None:
+    """The finished model is the head, as it lies in best/ but for the card, which names the repository."""
+    files, local = pushes(hub)[-1], read(run_folder / "best")
+    del files[".gitattributes"]
+    assert set(files) == set(local) and facts(files)["finished"]
+    assert all(files[name] == local[name] for name in local if name != "README.md")
+    card = files["README.md"].decode()
+    assert f'from_pretrained("{NAME}")' in card and "Training is under way" not in card
+    assert left_over(run_folder) == []
+
+
+def test_each_best_model_and_then_the_finished_one(hub, train, tmp_path):
+    ended = train(f"{PUSH} --hub-private true")
+    assert ended.code == 0 and hub.repository(NAME).private, ended.err
+    assert ended.out.splitlines()[-1] == f"Pushed: {hub.endpoint}/{NAME}/commit/{hub.commits(NAME)[0].sha}"
+    assert_published(hub, tmp_path / "run")
+    messages = [commit.message for commit in hub.commits(NAME)]
+    assert messages[0] == "Upload model" and set(messages[1:-1]) == {"Upload best model so far"}
+    first = pushes(hub)[0]
+    assert facts(first)["step"] == 5 and not facts(first)["finished"] and "metrics.json" not in first
+    assert json.loads(first["validation.json"])["step"] == 5 and first["samples.png"]
+    card = first["README.md"].decode()
+    assert "**Training is under way.** This is the best model so far, from step 5" in card and "so far |" in card
+    steps = [facts(files)["step"] for files in pushes(hub)]
+    assert steps == sorted(steps)
+    local = SmokeVQVAE.from_pretrained(tmp_path / "run/best").state_dict()
+    assert all(torch.equal(value, local[name]) for name, value in SmokeVQVAE.from_pretrained(NAME).state_dict().items())
+    for files in pushes(hub):
+        for name, content in files.items():
+            assert not re.search(rb"(?<![\w.])/(tmp|home|root|work)\b|hf_test", content), name
+
+
+def test_a_slow_push_does_not_stall_the_training(hub, train, finished_run, tmp_path):
+    held = hub.fault(COMMIT, hold=True, times=1)
+
+    def release() -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not (tmp_path / "run/last").exists():
+            time.sleep(0.01)
+        seen.append(max((step for step, *_ in history(tmp_path / "run")), default=0))
+        held.release()
+
+    seen = []
+    thread = threading.Thread(target=release)
+    thread.start()
+    ended = train(PUSH)
+    thread.join()
+    assert ended.code == 0 and seen == [15], "the last step was taken while the first push was under way"
+    assert held.struck == 1 and facts(pushes(hub)[0])["step"] == 5 and len(pushes(hub)) <= 3
+    assert_published(hub, tmp_path / "run")
+    assert history(tmp_path / "run") == history(finished_run), "pushing changes nothing that is learned"
+
+
+def test_of_those_that_wait_the_newest_is_pushed(hub, copied_run, data):
+    publisher = Publisher(VQVAEArguments(dataset=str(data), push_to_hub=True, hub_model_id=NAME))
+    held = hub.fault(COMMIT, hold=True, times=1)
+    original = (copied_run / "best" / WEIGHTS).read_bytes()
+    for name in ("README.md", "metrics.json", "training.json"):
+        (copied_run / "best" / name).unlink()
+    for step in (1, 2, 3, 4):
+        new = copied_run / "new"
+        new.write_bytes(original[:-1] + bytes([step]))
+        new.replace(copied_run / "best" / WEIGHTS)
+        publisher.push_best(Result(copied_run / "best", step, 1.0, "10-0"))
+        held.wait()
+    assert len(left_over(copied_run)) == 3, "of the push under way its files and their stage, of the waiting ones one"
+    thread = publisher.thread
+    held.release()
+    thread.join(30)
+    assert [facts(files)["step"] for files in pushes(hub)] == [1, 4]
+    assert [files[WEIGHTS][-1] for files in pushes(hub)] == [1, 4], "the bits of their own step"
+    assert left_over(copied_run) == []
+
+
+def test_a_push_that_fails_is_said_and_the_training_goes_on(hub, train, tmp_path):
+    fault = hub.fault(COMMIT, status=503, times=1)
+    ended = train(PUSH)
+    assert ended.code == 0 and fault.struck == 1
+    said = next(line for line in ended.err.splitlines() if line.startswith(f"The push to '{NAME}' failed"))
+    assert "503" in said and said.endswith("; the repository is as it was, the training goes on.")
+    assert "Traceback" not in ended.err
+    assert_published(hub, tmp_path / "run")
+
+
+def test_a_last_push_that_fails_names_the_command_that_makes_up_for_it(hub, train, tmp_path):
+    fault = hub.fault(COMMIT, status=507)
+    ended = train(PUSH)
+    assert ended.code == 2 and set(hub.files(NAME)) == {".gitattributes"}
+    last = ended.err.strip().splitlines()[-1]
+    command = re.fullmatch(r"error: .*; the repository is as it was, `python scripts/(\S+) (.*)` pushes it\.", last)
+    assert command[1] == "push_to_hub.py" and (tmp_path / "run/best/README.md").is_file()
+    assert left_over(tmp_path / "run") == []
+    fault.remove()
+    assert run(command[1], command[2]).code == 0
+    assert_published(hub, tmp_path / "run")
+
+
+def test_sigterm_waits_for_no_push_and_leaves_nothing(hub, train, data, tmp_path, monkeypatch):
+    for name, value in (hub.environment | {"HF_HOME": str(tmp_path / "home")}).items():
+        monkeypatch.setenv(name, value)
+    held = hub.fault(COMMIT, hold=True, times=1)
+    stopped = signalled("train_vqvae.py", f"--dataset {data} --output-dir {tmp_path} {FLAGS} {PUSH}", "SIGTERM", 8)
+    assert stopped.code == 130 and held.struck == 1 and "Go on with the same command" in stopped.out, stopped.err
+    assert left_over(tmp_path / "run") == []
+    assert train(f"{PUSH} --resume").code == 0
+    assert_published(hub, tmp_path / "run")
+
+
+def test_a_resumed_run_may_be_pushed(hub, train, copied_run):
+    assert train(f"{PUSH} --resume --epochs 4").code == 0
+    assert_published(hub, copied_run)
+    assert "--resume" in facts(pushes(hub)[-1])["command"]
+
+
+def test_a_finished_run_may_be_pushed(hub, train, copied_run):
+    before = read(copied_run / "best")
+    assert train(f"{PUSH} --resume").code == 0
+    assert_published(hub, copied_run)
+    assert read(copied_run / "best")[WEIGHTS] == before[WEIGHTS] and len(pushes(hub)) == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("--push-to-hub true", "push_to_hub and hub_model_id 'user/name' belong together"),
+        (f"--hub-model-id {NAME}", "push_to_hub and hub_model_id 'user/name' belong together"),
+        ("--push-to-hub true --hub-model-id smoke", "The model repository is 'smoke': expected 'user/name'"),
+        ("--push-to-hub true --hub-model-id other/smoke", "Cannot push to 'other/smoke': 403"),
+        ("--push-to-hub true --hub-model-id user/open --hub-private true", "'user/open' privately: it is public"),
+    ],
+)
+def test_refused_before_anything_is_written(hub, train, tmp_path, flags, said):
+    hub.create("other/smoke")
+    hub.create("user/open")
+    ended = train(flags)
+    assert ended.code == 2 and said in ended.err and len(ended.err.strip().splitlines()) == 1
+    assert not (tmp_path / "run").exists() and len(hub.repositories) == 2
+
+
+def test_nobody_is_logged_in(hub, train, tmp_path, monkeypatch):
+    monkeypatch.delenv("HF_TOKEN")
+    ended = train(PUSH)
+    assert ended.code == 2 and "Cannot push to 'user/smoke': nobody is logged in" in ended.err
+    assert not (tmp_path / "run").exists() and not hub.requests
+
+
+def test_without_the_flag_the_hub_is_not_asked(hub, train, tmp_path):
+    assert train("--epochs 1").code == 0 and not hub.requests and left_over(tmp_path / "run") == []
+
+
+def test_a_vqgan_goes_with_its_discriminator_and_training_goes_on_from_it(hub, data, vgg16_weights, tmp_path):
+    flags = (
+        f"--dataset {data} --output-dir {tmp_path} --perceptual-weights {vgg16_weights} {FLAGS} --epochs 1 "
+        "--disc-start 2 --disc-warmup-steps 1 --discriminator.num_layers 1 --discriminator.base_channels 8"
+    )
+    ended = run("train_vqgan.py", f"{flags} {PUSH}")
+    assert ended.code == 0, ended.err
+    assert_published(hub, tmp_path / "run")
+    assert [f"discriminator/{name}" in pushes(hub)[0] for name in ("config.json", WEIGHTS)] == [True, True]
+    loaded = PatchDiscriminator.from_pretrained(NAME, subfolder="discriminator").state_dict()
+    local = PatchDiscriminator.from_pretrained(tmp_path / "run/best", subfolder="discriminator").state_dict()
+    assert all(torch.equal(value, local[name]) for name, value in loaded.items())
+    shutil.rmtree(tmp_path / "run")
+    second = "--run-name second --train-only-decoder true --push-to-hub true --hub-model-id user/second"
+    ended = run("train_vqgan.py", f"{flags} {second} --init-from {NAME}")
+    assert ended.code == 0, ended.err
+    files = hub.files("user/second")
+    assert yaml.safe_load(files["README.md"].decode().split("---")[1])["base_model"] == NAME
+    assert json.loads(files["training.json"])["base_model"] == NAME
+    first, second = (SmokeVQGAN.from_pretrained(name).state_dict() for name in (NAME, "user/second"))
+    assert all(torch.equal(first[name], second[name]) for name in first if name.startswith("encoder."))
+    assert not all(torch.equal(first[name], second[name]) for name in first)
