@@ -19,6 +19,7 @@ from smoke_vq.hub.card import write_card
 from smoke_vq.hub.provenance import TRAINING
 from smoke_vq.hub.push import (
     check_dataset,
+    check_repo_id,
     check_texts,
     open_repo,
     published_files,
@@ -49,6 +50,7 @@ def main() -> None:
     arguments = parse_arguments()
     if arguments.energy_kwh is not None and not 0 < arguments.energy_kwh < float("inf"):
         raise ValueError(f"energy-kwh is {arguments.energy_kwh}: expected a number above 0.")
+    check_repo_id(arguments.repo_id, arguments.repo_type)
     if not arguments.folder.is_dir():
         raise ValueError(f"There is no folder {arguments.folder}.")
     if arguments.create_pr and arguments.revision is not None:

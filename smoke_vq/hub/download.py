@@ -11,7 +11,7 @@ from huggingface_hub import HfApi, constants, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, RemoteEntryNotFoundError
 
 from .checksums import verify_files
-from .errors import download_sentences, first_line
+from .errors import check_token, download_sentences, first_line
 
 CONFIG = "config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -49,6 +49,7 @@ def download_model(
             are expected.
         ValueError: a file is not what the Hub recorded.
     """
+    check_token(token)
     place = repo_id if subfolder is None else f"{repo_id}/{subfolder}"
     fetch = partial(
         hf_hub_download,

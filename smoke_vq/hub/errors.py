@@ -1,5 +1,6 @@
 """What huggingface_hub raises, as one sentence of ours."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,8 +19,22 @@ from huggingface_hub.errors import (
 HTTP_ERROR = HfHubHTTPError.__mro__[1]
 
 
+VISIBLE = re.compile(r"[!-~]+")
+
+
 def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def check_token(token: str | bool | None) -> None:
+    """Refuse a token that cannot be one, here: the message of the HTTP client would show it.
+
+    Raises:
+        ValueError: without the token.
+    """
+    known = token if isinstance(token, str) else get_token()
+    if known is not None and not VISIBLE.fullmatch(known):
+        raise ValueError("The access token has a line break or another character that none has.")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import platform
 import shlex
 import subprocess
@@ -82,7 +83,7 @@ def public_name(source: str) -> str:
     path = Path(source)
     if simulation_of(source) is not None or not (path.exists() or path.is_absolute() or source.startswith("~")):
         return source
-    name = path.resolve().name
+    name = Path(os.path.abspath(path)).name  # not resolved: a link is named by its own name
     return name if simulation_of(name) is None else f"./{name}"
 
 
@@ -95,8 +96,11 @@ def describe_data(source: str, split: str) -> dict[str, str | None]:
     path = Path(source)
     card = path / "README.md"
     if card.is_file():
-        data = DatasetCard.load(card).data.to_dict()
-        title = f"{path.resolve().name} ({data['pretty_name']})" if data.get("pretty_name") else path.resolve().name
+        try:
+            data = DatasetCard.load(card).data.to_dict()
+        except (ValueError, yaml.YAMLError):  # a text of the user's own, which is no card
+            data = {}
+        title = f"{facts['name']} ({data['pretty_name']})" if data.get("pretty_name") else facts["name"]
         return facts | {"title": title, "license": data.get("license_name") or data.get("license")}
     on_hub = not path.exists() and source.count("/") == 1
     return facts | {"title": public_name(source), "license": None, "on_hub": on_hub}

@@ -13,7 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, Repository
 from huggingface_hub.utils import filter_repo_objects, validate_repo_id
 
 from .card import CARD, EVAL_RESULTS, write_card
-from .errors import HTTP_ERROR, first_line
+from .errors import HTTP_ERROR, check_token, first_line
 
 # What a model's repository gets from its folder. Older files of these names that are not pushed again are removed: they
 # belong to the weights that go.
@@ -37,7 +37,6 @@ IGNORED = ("*.tmp", ".clips/*", ".git/*", ".cache/*")  # the first two are left 
 TEXTS = (".md", ".json", ".yaml")
 PREFIX = ".push-"
 TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}")
-VISIBLE = re.compile(r"[!-~]+")
 
 
 def open_repo(
@@ -49,17 +48,10 @@ def open_repo(
         ValueError: it is no name "user/name", nobody is logged in, the user may not write there, or it shall be private
             and exists as a public one.
     """
-    if repo_id.count("/") != 1:
-        raise ValueError(f"The {repo_type} repository is '{repo_id}': expected 'user/name'.")
-    try:
-        validate_repo_id(repo_id)
-    except HFValidationError as error:
-        raise ValueError(f"The {repo_type} repository '{repo_id}' has no valid name: {first_line(error)}") from error
-    known = token or get_token()
-    if known is None:
+    check_repo_id(repo_id, repo_type)
+    if (token or get_token()) is None:
         raise ValueError(f"Cannot push to '{repo_id}': nobody is logged in (`hf auth login`, or HF_TOKEN).")
-    if not VISIBLE.fullmatch(known):  # the client's own message would show it
-        raise ValueError(f"Cannot push to '{repo_id}': the token has a line break or another character that none has.")
+    check_token(token)
     api = HfApi(token=token)
     try:
         if create_pr:  # to anyone's repository
@@ -79,6 +71,20 @@ def open_repo(
         raise ValueError(f"Cannot push to '{repo_id}': {reason}") from error
     if is_private is False:
         raise ValueError(f"Cannot push to '{repo_id}' privately: it is public. Change that in its settings on the Hub.")
+
+
+def check_repo_id(repo_id: str, repo_type: str = "model") -> None:
+    """Refuse what is no name of a repository.
+
+    Raises:
+        ValueError: names it.
+    """
+    if repo_id.count("/") != 1:
+        raise ValueError(f"The {repo_type} repository is '{repo_id}': expected 'user/name'.")
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise ValueError(f"The {repo_type} repository '{repo_id}' has no valid name: {first_line(error)}") from error
 
 
 def push_model(

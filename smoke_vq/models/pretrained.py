@@ -168,8 +168,8 @@ class PretrainedModel(ModelMixin, ConfigMixin):
 
         Args:
             repo_id: "user/repository", made if need be.
-            private: a repository that is made is private.
-            create_pr: open a pull request instead.
+            private: make a private repository; refused if it exists as a public one.
+            create_pr: open a pull request instead, without `revision`.
             revision: branch, made if need be; the default is main.
             fp16: publish a half-precision variant beside a model in float32.
             subfolder: of the repository, for a model beside another one, without a card.

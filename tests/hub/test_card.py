@@ -129,6 +129,12 @@ def test_local_data_are_named_and_not_located(folder, tmp_path, dataset_folder):
     assert str(tmp_path) not in written and "/data/" not in written and "vgg16.st" in written
 
 
+def test_a_readme_that_is_no_card_is_no_obstacle(folder, dataset_folder):
+    (dataset_folder / "README.md").write_text("---\n{ not: yaml\n---\nMy frames.\n")
+    facts(folder, dataset=str(dataset_folder))
+    assert "trained on `smoke`, split train - measured on" in card(folder)[1]
+
+
 @pytest.mark.parametrize(
     ("source", "name"),
     [("user/plumes", "user/plumes"), ("simulated", "simulated"), ("simulated:small", "simulated:small")],

@@ -152,6 +152,12 @@ def test_a_private_repository_needs_the_right_token(hub, saved, same, monkeypatc
     assert not any("authorization" in request.headers for request in hub.requests if request.server == "cdn")
 
 
+def test_a_token_that_is_none_is_refused_and_not_shown(published):
+    with pytest.raises(ValueError, match="token has a line break or another character that none has") as raised:
+        SmokeVQVAE.from_pretrained(NAME, token="hf_test\n")
+    assert "hf_" not in str(raised.value) and published.requests == []
+
+
 def test_a_broken_download_goes_on_where_it_broke(published, same, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)
     fault = published.fault("GET /lfs/", drop_after=5000, times=2)

@@ -197,7 +197,7 @@ def test_a_discriminator_goes_beside_the_model_and_touches_nothing_else(hub, tin
         ("a/b/c", {}, "The model repository is 'a/b/c': expected 'user/name'"),
         ("user/a b", {}, "'user/a b' has no valid name"),
         ("user/smoke", {"token": "hf_wrong"}, "Cannot push to 'user/smoke': the Hub does not know the token"),
-        ("user/smoke", {"token": "hf_test\n"}, "the token has a line break or another character"),
+        ("user/smoke", {"token": "hf_test\n"}, "token has a line break or another character"),
         ("other/smoke", {}, "Cannot push to 'other/smoke': 403"),
         ("other/hidden", {}, "Cannot push to 'other/hidden': 403"),
         ("other/new", {}, "Cannot push to 'other/new': 403"),
