@@ -12,7 +12,7 @@ import numpy as np
 from smoke_vq.command import run
 from smoke_vq.data.frames import DatasetFrames
 from smoke_vq.data.loading import open_dataset
-from smoke_vq.hub.card import dataset_name
+from smoke_vq.hub.provenance import public_name
 from smoke_vq.metrics import markdown_table
 from smoke_vq.metrics.smoke_statistics import STATISTICS_TABLE, smoke_statistics
 from smoke_vq.pictures import picture
@@ -38,7 +38,7 @@ def main() -> None:
             )
         frames = DatasetFrames(dataset, arguments.size, name=name).pack()
         sequence = np.array(dataset[column])
-        label = dataset_name(name).removeprefix("./")
+        label = public_name(name).removeprefix("./")
         columns[label] = smoke_statistics(frames.images.numpy(), frames.alphas.numpy(), sequence)
         _, first, counts = np.unique(sequence, return_index=True, return_counts=True)
         chosen = np.linspace(0, len(first) - 1, arguments.num_images).round().astype(int)

@@ -15,18 +15,17 @@ from pathlib import Path
 
 from smoke_vq import PatchDiscriminator
 from smoke_vq.command import run
-from smoke_vq.hub.card import write_card
-from smoke_vq.hub.provenance import TRAINING
-from smoke_vq.hub.push import (
-    check_dataset,
-    check_repo_id,
+from smoke_vq.hub.card import LICENSE, write_card
+from smoke_vq.hub.model_folder import (
+    CARD,
+    DATASET_FILES,
+    MODEL_FILES,
+    TRAINING,
     check_texts,
-    open_repo,
     published_files,
-    push_dataset,
-    push_model,
     stage_model,
 )
+from smoke_vq.hub.push import check_dataset, check_target, open_repo, push_dataset, push_model
 from smoke_vq.models.auto import AutoAutoencoder
 from smoke_vq.training.export import add_variant
 
@@ -41,6 +40,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--create-pr", action="store_true", help="open a pull request instead of pushing")
     parser.add_argument("--no-fp16", action="store_true", help="publish float32 alone")
     parser.add_argument("--energy-kwh", type=float, help="what the training took, where you know it, for the card")
+    parser.add_argument("--license", default=LICENSE, help=f"of the weights, for the card (default: {LICENSE})")
     parser.add_argument("--commit-message", help="(default: Upload model, or dataset)")
     parser.add_argument("--dry-run", action="store_true", help="print what would go, and the card; ask the Hub nothing")
     return parser.parse_args()
@@ -50,65 +50,54 @@ def main() -> None:
     arguments = parse_arguments()
     if arguments.energy_kwh is not None and not 0 < arguments.energy_kwh < float("inf"):
         raise ValueError(f"energy-kwh is {arguments.energy_kwh}: expected a number above 0.")
-    check_repo_id(arguments.repo_id, arguments.repo_type)
     if not arguments.folder.is_dir():
         raise ValueError(f"There is no folder {arguments.folder}.")
-    if arguments.create_pr and arguments.revision is not None:
-        raise ValueError("A pull request makes a branch of its own: give one of --create-pr and --revision.")
+    target = (arguments.repo_id, arguments.repo_type, arguments.private, arguments.revision, arguments.create_pr)
+    check_target(*target)
     if arguments.repo_type == "dataset":
         if arguments.no_fp16 or arguments.energy_kwh is not None:
             raise ValueError("--no-fp16 and --energy-kwh are for models: found --repo-type dataset.")
-        publish_dataset(arguments)
+        publish_dataset(arguments, target)
     else:
-        publish_model(arguments)
+        publish_model(arguments, target)
 
 
-def publish_dataset(arguments: argparse.Namespace) -> None:
+def publish_dataset(arguments: argparse.Namespace, target: tuple) -> None:
     check_dataset(arguments.folder)
     if arguments.dry_run:
-        print_listing(arguments.folder, arguments)
+        print_listing(arguments.folder, DATASET_FILES, arguments)
         return
-    open_repo(arguments.repo_id, "dataset", arguments.private, arguments.create_pr)
+    open_repo(*target)
     message = arguments.commit_message or "Upload dataset"
     address = push_dataset(arguments.folder, arguments.repo_id, arguments.revision, arguments.create_pr, message)
     print(f"Pushed: {address}")
 
 
-def publish_model(arguments: argparse.Namespace) -> None:
-    model = AutoAutoencoder.from_pretrained(arguments.folder)
-    if any(arguments.folder.glob("*.fp16*.safetensors")) and not arguments.no_fp16:
-        AutoAutoencoder.from_pretrained(arguments.folder, variant="fp16")
-    if (arguments.folder / "discriminator").is_dir():
-        PatchDiscriminator.from_pretrained(arguments.folder, subfolder="discriminator")
-    if not arguments.dry_run:
-        open_repo(arguments.repo_id, "model", arguments.private, arguments.create_pr)
-    with stage_model(arguments.folder, arguments.repo_id) as stage:
-        complete(stage, model, arguments)
+def publish_model(arguments: argparse.Namespace, target: tuple) -> None:
+    with stage_model(arguments.folder) as stage:  # a training may go on and exchange what lies in the folder
+        complete(stage, arguments)
         if arguments.dry_run:
-            print((stage / "README.md").read_text())
-            print_listing(stage, arguments)
+            print_listing(stage, MODEL_FILES, arguments)
             return
-        address = push_model(
-            stage,
-            arguments.repo_id,
-            revision=arguments.revision,
-            create_pr=arguments.create_pr,
-            message=arguments.commit_message or "Upload model",
+        open_repo(*target)
+        message = arguments.commit_message or "Upload model"
+        revision, create_pr = arguments.revision, arguments.create_pr
+        print(
+            f"Pushed: {push_model(stage, arguments.repo_id, revision=revision, create_pr=create_pr, message=message)}"
         )
-        print(f"Pushed: {address}")
 
 
-def print_listing(folder: Path, arguments: argparse.Namespace) -> None:
-    check_texts(folder)
-    where = "a pull request" if arguments.create_pr else f"branch {arguments.revision or 'main'}"
-    print(f"Would push to {arguments.repo_type} {arguments.repo_id}, {where}, in one commit:")
-    for path in published_files(folder):
-        print(f"{path.stat().st_size:>14,}  {path.relative_to(folder)}")
-
-
-def complete(stage: Path, model, arguments: argparse.Namespace) -> None:
-    """Bring weights and facts of the staged folder to what was asked for, and the card with them."""
+def complete(stage: Path, arguments: argparse.Namespace) -> None:
+    """Load what is staged, bring weights and facts to what was asked for, and write the card."""
     half = sorted(stage.glob("diffusion_pytorch_model*.fp16*"))
+    try:
+        model = AutoAutoencoder.from_pretrained(stage)
+        if half and not arguments.no_fp16:
+            AutoAutoencoder.from_pretrained(stage, variant="fp16")
+        if (stage / "discriminator").is_dir():
+            PatchDiscriminator.from_pretrained(stage, subfolder="discriminator")
+    except (ValueError, OSError) as error:  # which knows the folder by the name of its stage
+        raise ValueError(str(error).replace(str(stage), str(arguments.folder))) from error
     if arguments.no_fp16:
         for path in half:
             path.unlink()
@@ -121,7 +110,17 @@ def complete(stage: Path, model, arguments: argparse.Namespace) -> None:
         text = json.dumps(json.loads(facts.read_text()) | {"energy_kwh": arguments.energy_kwh}, indent=2)
         facts.unlink()  # a link to the folder's own
         facts.write_text(text + "\n")
-    write_card(stage, arguments.repo_id)
+    write_card(stage, arguments.repo_id, arguments.license)
+
+
+def print_listing(folder: Path, patterns: tuple[str, ...], arguments: argparse.Namespace) -> None:
+    files = published_files(folder, patterns)
+    check_texts(files)
+    print((folder / CARD).read_text())
+    where = "a pull request" if arguments.create_pr else f"branch {arguments.revision or 'main'}"
+    print(f"Would push to {arguments.repo_type} {arguments.repo_id}, {where}, in one commit:")
+    for path in files:
+        print(f"{path.stat().st_size:>14,}  {path.relative_to(folder)}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ accelerate launch scripts/train_vqgan.py --config configs/config_vqgan.yaml --ru
 from smoke_vq import PatchDiscriminator, SmokeVQGAN
 from smoke_vq.command import run
 from smoke_vq.data.processor import SmokeImageProcessor
-from smoke_vq.hub.card import write_model_folder
 from smoke_vq.hub.publisher import Publisher
 from smoke_vq.losses.perceptual import PERCEPTUAL_LOSSES
 from smoke_vq.models.auto import continue_autoencoder, continue_discriminator
@@ -27,7 +26,6 @@ def main() -> None:
     check_arguments(SmokeVQGAN, arguments.model, "model")
     check_arguments(PatchDiscriminator, arguments.discriminator, "discriminator")
     accelerator = make_accelerator(arguments)
-    publisher = Publisher(arguments, accelerator.is_main_process)
     with accelerator.main_process_first():  # one process downloads, if need be
         perceptual = PERCEPTUAL_LOSSES[arguments.perceptual](arguments.perceptual_weights)
     model = discriminator = None
@@ -41,11 +39,11 @@ def main() -> None:
     processor = SmokeImageProcessor(size=model.config.sample_size)
     loader = make_train_loader(accelerator, arguments, processor)
     evaluator = make_evaluator(accelerator, arguments, processor, perceptual)
+    publisher = Publisher(accelerator, arguments)
     num_steps = Trainer.count_steps(arguments, loader)
     objective = VQGANObjective(accelerator, model, discriminator, perceptual, arguments, num_steps)
     result = Trainer(accelerator, objective, loader, evaluator, arguments, num_steps, publisher.push_best).train()
     if result is not None:
-        write_model_folder(result, arguments)
         publisher.finish(result)
 
 

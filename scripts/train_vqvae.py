@@ -6,7 +6,6 @@ accelerate launch scripts/train_vqvae.py --config configs/config_vqvae.yaml --ru
 from smoke_vq import SmokeVQVAE
 from smoke_vq.command import run
 from smoke_vq.data.processor import SmokeImageProcessor
-from smoke_vq.hub.card import write_model_folder
 from smoke_vq.hub.publisher import Publisher
 from smoke_vq.training import (
     Trainer,
@@ -24,16 +23,15 @@ def main() -> None:
     arguments = parse_arguments(VQVAEArguments)
     check_arguments(SmokeVQVAE, arguments.model, "model")
     accelerator = make_accelerator(arguments)
-    publisher = Publisher(arguments, accelerator.is_main_process)
     model = SmokeVQVAE(**arguments.model)
     processor = SmokeImageProcessor(size=model.config.sample_size)
     loader = make_train_loader(accelerator, arguments, processor)
     evaluator = make_evaluator(accelerator, arguments, processor)
+    publisher = Publisher(accelerator, arguments)
     num_steps = Trainer.count_steps(arguments, loader)
     objective = VQVAEObjective(accelerator, model, arguments, num_steps)
     result = Trainer(accelerator, objective, loader, evaluator, arguments, num_steps, publisher.push_best).train()
     if result is not None:
-        write_model_folder(result, arguments)
         publisher.finish(result)
 
 

@@ -1,1 +1,1 @@
-"""Publishing: model cards, and what belongs beside the weights."""
+"""The Hub: verified downloads, cards with their provenance, pushes in one commit."""

@@ -1,6 +1,7 @@
 """The model card: what lies in a model's folder, told to someone who knows nothing of it."""
 
 import json
+import math
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,73 +12,69 @@ from huggingface_hub import EvalResult, EvalResultEntry, ModelCard, ModelCardDat
 from ..metrics import markdown_table
 from ..shipped import CARD_TEMPLATE
 from .checksums import digest
-from .provenance import TRAINING, write_provenance
+from .model_folder import (
+    ARGUMENTS,
+    CARD,
+    DISCRIMINATOR,
+    EVAL_RESULTS,
+    METRICS,
+    PICTURE,
+    SAMPLES,
+    TRAINING,
+    WEIGHTS_FILES,
+    published_files,
+)
 
-CARD = "README.md"
-METRICS = "metrics.json"
-PICTURE = "reconstructions.png"
-SAMPLES = "samples.png"
-EVAL_RESULTS = ".eval_results"
+LICENSE = "apache-2.0"
 REPORTED = ("masked_mse", "background_mse", "psnr", "ssim", "perceptual", "num_codes_used", "perplexity")
 
 
-def write_model_folder(result, arguments) -> None:
-    """Complete the exported folder of a finished training: figures, pictures, provenance, card; print the summary.
-
-    Args:
-        result: what `Trainer.train` returned.
-        arguments: those of the training.
-    """
-    folder, evaluation = result.folder, result.evaluation
-    columns = {"this model": evaluation.metrics} | evaluation.baselines
-    (folder / METRICS).write_text(json.dumps(columns, indent=2) + "\n")
-    evaluation.picture.save(folder / PICTURE)
-    (folder / SAMPLES).write_bytes((folder.parent / SAMPLES).read_bytes())
-    write_provenance(
-        folder,
-        arguments,
-        step=result.step,
-        seconds=result.seconds,
-        validation_frames=result.validation_frames,
-    )
-    write_card(folder)
-    print(f"\n{markdown_table(columns)}\n\nBest model (step {result.step}), card and pictures: {folder}")
-
-
-def write_card(folder: Path, repo_id: str | None = None) -> None:
+def write_card(folder: Path, repo_id: str | None = None, license: str = LICENSE) -> None:
     """Write README.md, and `.eval_results/` where the Hub has the dataset, from what lies in the folder.
 
     Nothing but config.json and weights has to be there: a figure or fact that is not known is said not to be.
 
     Args:
         repo_id: where the card will be read, for its snippet.
+        license: of the weights, by its name on the Hub.
     """
     config = json.loads((folder / "config.json").read_text())
     columns, facts = read_figures(folder), _read_json(folder / TRAINING)
+    arguments = yaml.safe_load((folder / ARGUMENTS).read_text()) if (folder / ARGUMENTS).is_file() else {}
+    grid = config["sample_size"] // 2 ** (len(config["encoder_block_out_channels"]) - 1)
+    training, validation = facts.get("training_data", []), facts.get("validation_data", [])
     card = ModelCard.from_template(
-        card_data(config["_class_name"], columns.get("this model", {}), facts),
+        card_data(config["_class_name"], columns.get("this model", {}), facts, license),
         template_path=str(CARD_TEMPLATE),
         name=repo_id or _local_name(folder),
-        on_hub=repo_id is not None,
         class_name=config["_class_name"],
         config=config,
-        grid=config["sample_size"] // 2 ** (len(config["encoder_block_out_channels"]) - 1),
+        grid=grid,
+        bits=grid**2 * math.ceil(math.log2(config["num_vq_embeddings"])),
         figures=columns.get("this model", {}),
         baselines={name: column for name, column in columns.items() if name != "this model"},
         table=markdown_table(columns) if columns else None,
         facts=facts,
-        step=facts.get("step"),
-        validation_data=in_words(facts.get("validation_data", [])),
+        recipe=_recipe(arguments, facts),
+        averaged=arguments.get("ema_decay", 0) > 0,
+        unseen=all(
+            (one["name"], one["split"]) not in {(t["name"], t["split"]) for t in training} for one in validation
+        ),
+        validation_data=in_words(validation),
         duration=duration(facts["seconds"]) if facts else None,
         pictures=[name for name in (PICTURE, SAMPLES) if (folder / name).is_file()],
-        has_discriminator=(folder / "discriminator").is_dir(),
-        files=[(str(path.relative_to(folder)), path.stat().st_size, digest(path)) for path in weights(folder)],
+        has_discriminator=(folder / DISCRIMINATOR).is_dir(),
+        files=[
+            (path.relative_to(folder).as_posix(), path.stat().st_size, digest(path))
+            for path in published_files(folder, WEIGHTS_FILES)
+        ],
+        license=license,
     )
     card.save(folder / CARD)
     results = eval_results(columns.get("this model", {}), facts)
     if results:
-        (folder / EVAL_RESULTS).mkdir(exist_ok=True)
-        (folder / EVAL_RESULTS / "reconstruction.yaml").write_text(yaml.safe_dump(results, sort_keys=False))
+        (folder / EVAL_RESULTS).parent.mkdir(exist_ok=True)
+        (folder / EVAL_RESULTS).write_text(yaml.safe_dump(results, sort_keys=False))
 
 
 def read_figures(folder: Path) -> dict[str, dict[str, Any]]:
@@ -89,19 +86,14 @@ def read_figures(folder: Path) -> dict[str, dict[str, Any]]:
     return {"this model": figures} if "psnr" in figures else {}
 
 
-def weights(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*.safetensors"))
-
-
-def card_data(class_name: str, figures: dict[str, float], facts: dict) -> ModelCardData:
+def card_data(class_name: str, figures: dict[str, float], facts: dict, license: str = LICENSE) -> ModelCardData:
     """The card's metadata, with a `model-index` of the figures measured on the validation data together."""
     base_model = facts.get("base_model")
     used = facts.get("training_data", []) + facts.get("validation_data", [])
     on_hub = sorted({data["name"] for data in used if data["on_hub"]})
-    # Metric names as the Hub knows them.
-    measured = [hub for hub, ours in (("mse", "mse"), ("psnr", "psnr"), ("ssim", "ssim")) if ours in figures]
+    measured = [name for name in ("mse", "psnr", "ssim") if name in figures]  # those that the Hub knows by name
     return ModelCardData(
-        license="apache-2.0",
+        license=license,
         library_name="smoke-vq",
         pipeline_tag="image-to-image",
         tags=["smoke", "plumes", "vector-quantization", "vqgan" if "GAN" in class_name else "vq-vae", "autoencoder"],
@@ -117,13 +109,12 @@ def _model_index(figures: dict[str, float], facts: dict) -> list[EvalResult]:
     data = facts.get("validation_data")
     if not data:
         return []
-    name = " + ".join(one["title"] for one in data)
     return [
         EvalResult(
             task_type="image-to-image",
             task_name="Reconstruction",
             dataset_type=" + ".join(one["name"] for one in data),
-            dataset_name=name,
+            dataset_name=" + ".join(one["title"] for one in data),
             dataset_split=data[0]["split"],
             dataset_revision=revision(facts),
             metric_type=metric,
@@ -170,6 +161,14 @@ def in_words(data: list[dict]) -> str:
 def duration(seconds: float) -> str:
     minutes = seconds / 60
     return f"{minutes:.1f} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours"
+
+
+def _recipe(arguments: dict[str, Any], facts: dict) -> list[str]:
+    """The losses that the model learned from, beside the squared error."""
+    losses = ["a perceptual"] if arguments.get("perceptual_weight", 0) > 0 else []
+    if arguments.get("adversarial_weight", 0) > 0 and facts.get("step", 0) > arguments.get("disc_start", 0):
+        losses.append("an adversarial")
+    return losses
 
 
 def _local_name(folder: Path) -> str:

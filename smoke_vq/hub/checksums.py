@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import warnings
 from pathlib import Path
 
 from huggingface_hub import cached_assets_path
@@ -10,15 +11,15 @@ from huggingface_hub.utils.sha import git_hash, sha_fileobj
 VERIFY = "SMOKE_VQ_VERIFY"
 
 
-def verify_files(files: dict[Path, str], where: str, verify: bool | str = True) -> None:
+def verify_files(files: dict[Path, str | None], where: str, verify: bool | str = True) -> None:
     """Compare each file with its record.
 
     A comparison is remembered, in the assets' cache of huggingface_hub, by the file's size, times and inode, and is not
     made again until one of them changes. A disk that loses bits on its own changes none: "always" reads every time.
 
     Args:
-        files: by path, the digest that the Hub recorded: 64 hexadecimal digits are a sha256 (large files), 40 the sha1
-            of a git blob (small ones).
+        files: by path, the digest that the Hub recorded, or None where it is not known: 64 hexadecimal digits are a
+            sha256 (large files), 40 the sha1 of a git blob (small ones).
         where: the repository, for the sentence.
         verify: False compares nothing, "always" again what is remembered. The environment's SMOKE_VQ_VERIFY (0, 1 or
             always) says what True means.
@@ -26,12 +27,21 @@ def verify_files(files: dict[Path, str], where: str, verify: bool | str = True) 
     Raises:
         ValueError: a file is damaged.
     """
-    mode = os.environ.get(VERIFY, "1") if verify is True else {False: "0"}.get(verify, verify)
-    if mode not in ("0", "1", "always"):
-        raise ValueError(f"verify is {mode!r}: expected True, False or 'always' (in {VERIFY}: 1, 0 or always).")
+    mode = check_mode(verify)
     if mode == "0":
         return
+    unknown = [path.name for path, recorded in files.items() if recorded is None]
+    if unknown and mode == "always":
+        raise ValueError(
+            f"{unknown[0]} of {where} cannot be compared: this cache keeps no record, and nobody is asked."
+        )
+    if unknown:
+        warnings.warn(
+            f"{unknown[0]} of {where} is not compared with the Hub's record, which is not here.", stacklevel=2
+        )
     for path, recorded in files.items():
+        if recorded is None:
+            continue
         if mode == "1" and _is_remembered(path, recorded):
             continue
         found = digest(path, recorded)
@@ -42,6 +52,18 @@ def verify_files(files: dict[Path, str], where: str, verify: bool | str = True) 
                 f"force_download=True to download it again."
             )
         _remember(path, recorded)
+
+
+def check_mode(verify: bool | str) -> str:
+    """What `verify` means here: "0", "1" or "always".
+
+    Raises:
+        ValueError: nothing.
+    """
+    mode = os.environ.get(VERIFY, "1") if verify is True else {False: "0"}.get(verify, verify)
+    if mode not in ("0", "1", "always"):
+        raise ValueError(f"verify is {mode!r}: expected True, False or 'always' (in {VERIFY}: 1, 0 or always).")
+    return mode
 
 
 def digest(path: Path, like: str | None = None) -> str:

@@ -126,17 +126,16 @@ def _with_variant(name: str, variant: str | None) -> str:
     return name if variant is None else f"{stem}.{variant}{dot}{ending}"
 
 
-def _recorded(repo_id: str, files: list[Path], root: Path, api: HfApi | None) -> dict[Path, str]:
+def _recorded(repo_id: str, files: list[Path], root: Path, api: HfApi | None) -> dict[Path, str | None]:
     """The Hub's digest of each file: the cache keeps it as the name of what a snapshot's symbolic link points to.
 
-    Where the cache has no links (Windows), the Hub is asked, if it may be.
+    Where the cache has no links (Windows, or a copy without them), the Hub is asked, if it may be.
     """
     recorded = {}
     for path in files:
         target = os.path.basename(os.readlink(path)) if path.is_symlink() else ""
-        if DIGEST.fullmatch(target):
-            recorded[path] = target
-    unknown = {path.relative_to(root).as_posix(): path for path in files if path not in recorded}
+        recorded[path] = target if DIGEST.fullmatch(target) else None
+    unknown = {path.relative_to(root).as_posix(): path for path in files if recorded[path] is None}
     if unknown and api is not None and not constants.HF_HUB_OFFLINE:
         for entry in api.get_paths_info(repo_id, list(unknown), revision=root.name):
             recorded[unknown[entry.path]] = entry.blob_id if entry.lfs is None else entry.lfs.sha256

@@ -57,11 +57,10 @@ def _sentence(
 ) -> str | None:
     no_folder = f"There is no folder '{repo_id}'"
     if isinstance(error, GatedRepoError):
-        return (
-            f"'{repo_id}' is gated: ask for access on its page on the Hub, and log in (`hf auth login`, or HF_TOKEN)."
-        )
+        return f"'{repo_id}' is gated: ask for access on its page on the Hub, as the user whose token is used here."
     if isinstance(error, RepositoryNotFoundError):
-        known = "the token may not read it" if token or get_token() else "nobody is logged in (`hf auth login`)"
+        used = token is not False and (token or get_token())
+        known = "the token may not read it" if used else "no token is used (`hf auth login`, or HF_TOKEN)"
         return f"{no_folder}, and no model of that name on the Hub; or it is private, and {known}."
     if isinstance(error, RevisionNotFoundError):
         return f"'{repo_id}' has no revision {revision!r} on the Hub."

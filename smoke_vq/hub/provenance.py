@@ -1,9 +1,10 @@
-"""How a model came about: command, commit, hardware, time, data. Names only: no folder of this machine is published."""
+"""How a model came about: command, commit, hardware, data. Names only: no folder of this machine is published."""
 
 import dataclasses
 import json
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -17,49 +18,52 @@ from huggingface_hub import DatasetCard
 
 from ..data.loading import dataset_revision, simulation_of
 from ..version import __version__
+from .model_folder import ARGUMENTS, TRAINING
 
-TRAINING = "training.json"
-ARGUMENTS = "training_arguments.yaml"
 PATHS = ("init_from", "perceptual_weights")
+ELSEWHERE = re.compile(r"^(/|~|\.\.(/|$)|[A-Za-z]:\\|file:)|/\.\.(/|$)")
 
 
-def write_provenance(
-    folder: Path, arguments, *, step: int, seconds: float, validation_frames: str, finished: bool = True
-) -> None:
-    """Write training.json and training_arguments.yaml into a model's folder.
+def describe_training(arguments, num_processes: int) -> dict[str, Any]:
+    """What is known of a training when its data are loaded.
 
     Args:
         arguments: those of the training, a dataclass.
-        step: the model's optimizer step.
-        seconds: of training, up to now.
-        validation_frames: their fingerprint, number and CRC-32 of the pixels, which says which data they are where no
-            Hub commit does.
-        finished: whether the training has come to its end.
     """
     weights = arguments.dataset_weights or [None] * len(arguments.dataset)
-    training = [
-        describe_data(source, arguments.train_split) | {"weight": weight}
-        for source, weight in zip(arguments.dataset, weights, strict=True)
-    ]
-    validation = [
-        describe_data(source, arguments.validation_split)
-        for source in arguments.validation_dataset or arguments.dataset
-    ]
     init_from = getattr(arguments, "init_from", None)
-    facts = {
+    return {
         "command": command(),
         **commit(),
-        "step": step,
-        "finished": finished,
-        "seconds": round(seconds, 1),
-        "energy_kwh": None,
-        "hardware": hardware(),
+        "hardware": hardware(num_processes),
         "versions": {"smoke_vq": __version__, "torch": torch.__version__, "Python": platform.python_version()}
         | {name: version(name) for name in ("diffusers", "accelerate")},
-        "training_data": training,
-        "validation_data": validation,
-        "validation_frames": validation_frames,
+        "training_data": [
+            describe_data(source, arguments.train_split) | {"weight": weight}
+            for source, weight in zip(arguments.dataset, weights, strict=True)
+        ],
+        "validation_data": [
+            describe_data(source, arguments.validation_split)
+            for source in arguments.validation_dataset or arguments.dataset
+        ],
         "base_model": None if init_from is None else public_name(init_from),
+    }
+
+
+def write_provenance(folder: Path, training: dict[str, Any], arguments, result) -> None:
+    """Write training.json and training_arguments.yaml into a model's folder.
+
+    Args:
+        training: what `describe_training` returned.
+        result: the trainer's: the model's step, the seconds of training up to now, the fingerprint of the validation
+            frames (number and CRC-32 of the pixels), and the evaluation, if the training is finished.
+    """
+    facts = training | {
+        "step": result.step,
+        "finished": result.evaluation is not None,
+        "seconds": round(result.seconds, 1),
+        "energy_kwh": None,
+        "validation_frames": result.validation_frames,
     }
     (folder / TRAINING).write_text(json.dumps(facts, indent=2) + "\n")
     (folder / ARGUMENTS).write_text(yaml.safe_dump(public_arguments(arguments), sort_keys=False))
@@ -80,21 +84,24 @@ def public_arguments(arguments) -> dict[str, Any]:
 
 def public_name(source: str) -> str:
     """A Hub name or a simulation as it is, a local path by its last part."""
-    path = Path(source)
-    if simulation_of(source) is not None or not (path.exists() or path.is_absolute() or source.startswith("~")):
+    if simulation_of(source) is not None or not (Path(source).exists() or ELSEWHERE.search(source)):
         return source
-    name = Path(os.path.abspath(path)).name  # not resolved: a link is named by its own name
+    name = last_part(source)
     return name if simulation_of(name) is None else f"./{name}"
 
 
-def describe_data(source: str, split: str) -> dict[str, str | None]:
+def last_part(path: str) -> str:
+    """Of a path on any system; a link is named by its own name."""
+    return re.split(r"[/\\]", os.path.abspath(path).rstrip("/\\"))[-1]
+
+
+def describe_data(source: str, split: str) -> dict[str, Any]:
     """Name, title, split, revision and licence of a dataset, and whether the Hub has it."""
     configuration = simulation_of(source)
     facts = {"name": public_name(source), "split": split, "revision": dataset_revision(source), "on_hub": False}
     if configuration is not None:
         return facts | {"title": f"simulated plumes ({configuration})", "license": "cc0-1.0"}
-    path = Path(source)
-    card = path / "README.md"
+    card = Path(source) / "README.md"
     if card.is_file():
         try:
             data = DatasetCard.load(card).data.to_dict()
@@ -102,8 +109,8 @@ def describe_data(source: str, split: str) -> dict[str, str | None]:
             data = {}
         title = f"{facts['name']} ({data['pretty_name']})" if data.get("pretty_name") else facts["name"]
         return facts | {"title": title, "license": data.get("license_name") or data.get("license")}
-    on_hub = not path.exists() and source.count("/") == 1
-    return facts | {"title": public_name(source), "license": None, "on_hub": on_hub}
+    on_hub = not Path(source).exists() and source.count("/") == 1
+    return facts | {"title": facts["name"], "license": None, "on_hub": on_hub}
 
 
 def commit() -> dict[str, Any]:
@@ -120,17 +127,17 @@ def commit() -> dict[str, Any]:
         return {"commit": None, "modified": None}
 
 
-def hardware() -> str:
+def hardware(num_processes: int = 1) -> str:
     if torch.cuda.is_available():
-        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
-    threads = torch.get_num_threads()
-    return f"{threads} CPU core{'s' if threads > 1 else ''} ({platform.machine()})"
+        return f"{num_processes} x {torch.cuda.get_device_name()}"
+    cores = num_processes * torch.get_num_threads()
+    return f"{cores} CPU core{'s' if cores > 1 else ''} ({platform.machine()})"
 
 
 def command() -> str:
-    """The command line with paths reduced to their names."""
+    """The command line, with paths that leave the working folder reduced to their names."""
     words = []
     for word in sys.argv[1:]:
-        flag, equals, value = word.rpartition("=")
-        words.append(flag + equals + (Path(value).name if Path(value).is_absolute() else value))
+        flag, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        words.append(flag + equals + (last_part(value) if ELSEWHERE.search(value) else value))
     return shlex.join(["accelerate", "launch", f"scripts/{Path(sys.argv[0]).name}", *words])

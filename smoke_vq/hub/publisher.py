@@ -1,36 +1,50 @@
-"""Pushes while a training goes on: the newest best model, in the background, and the finished one at the end."""
+"""Pushes of a training: the newest best model while it goes on, in the background, and the finished one at the end."""
 
+import json
+import shlex
 import shutil
 import sys
 import tempfile
 import threading
 from pathlib import Path
 
-from .card import SAMPLES
-from .provenance import write_provenance
-from .push import PREFIX, link_model, open_repo, push_model, stage_model
+from accelerate import Accelerator
+
+from ..metrics import markdown_table
+from .card import write_card
+from .model_folder import METRICS, PICTURE, SAMPLES, check_text, link_model, stage_model
+from .provenance import describe_training, public_arguments, write_provenance
+from .push import open_repo, push_model
+
+PREFIX = ".best-"
 
 
 class Publisher:
-    """Pushes to the repository that the arguments name; does nothing without one, or on another process than the main.
+    """Completes the folder of a finished training and, if the arguments name a repository, pushes to it.
 
     A push of the best model so far works on hard links to its files, in a thread, so that the training goes on and may
     replace them. While one is under way only the newest of those that wait is kept. One that fails is said, and the
     training goes on.
 
+    Made when the data are loaded. Only the main process pushes.
+
     Args:
         arguments: of the training: push_to_hub, hub_model_id, hub_private, and the rest for the card.
 
     Raises:
-        ValueError: at once, if nobody is logged in or the user may not write there.
+        ValueError: nobody is logged in, the user may not write there, or the card would name a local path.
     """
 
-    def __init__(self, arguments, is_main_process: bool = True):
-        self.arguments = arguments
-        self.repo_id = arguments.hub_model_id if arguments.push_to_hub and is_main_process else None
+    def __init__(self, accelerator: Accelerator, arguments):
+        self.arguments, self.training = arguments, describe_training(arguments, accelerator.num_processes)
+        self.repo_id = arguments.hub_model_id if arguments.push_to_hub and accelerator.is_main_process else None
         self.lock, self.thread, self.waiting = threading.Lock(), None, None
         if self.repo_id is not None:
+            check_text(json.dumps([self.training, public_arguments(arguments)]), "The card")
             open_repo(self.repo_id, private=arguments.hub_private)
+            if arguments.resume:
+                for killed in arguments.run_folder.glob(f"{PREFIX}*"):
+                    shutil.rmtree(killed)
 
     def push_best(self, result) -> None:
         """Push the best model as it is now, soon.
@@ -40,20 +54,11 @@ class Publisher:
         """
         if self.repo_id is None:
             return
-        run = result.folder.parent
-        # Removed at the latest where the process ends.
-        snapshot = tempfile.TemporaryDirectory(dir=run, prefix=PREFIX, ignore_cleanup_errors=True)
-        folder = Path(snapshot.name)
-        link_model(result.folder, folder)
-        shutil.copyfile(run / SAMPLES, folder / SAMPLES)  # a copy: it is written over in its place
-        write_provenance(
-            folder,
-            self.arguments,
-            step=result.step,
-            seconds=result.seconds,
-            validation_frames=result.validation_frames,
-            finished=False,
-        )
+        try:
+            snapshot = self._take_snapshot(result)
+        except OSError as error:
+            print(f"\nThe best model is not pushed: {error}", file=sys.stderr)
+            return
         with self.lock:
             replaced, self.waiting = self.waiting, snapshot
             if self.thread is None:
@@ -64,13 +69,40 @@ class Publisher:
             replaced.cleanup()
 
     def finish(self, result) -> None:
-        """Push the finished model, behind the push that is under way.
+        """Complete the model's folder with figures, pictures, provenance and card, print the table, and push.
+
+        Args:
+            result: the trainer's, evaluated.
 
         Raises:
             OSError: it did not arrive; the folder is whole.
         """
-        if self.repo_id is None:
-            return
+        folder, evaluation = result.folder, result.evaluation
+        columns = {"this model": evaluation.metrics} | evaluation.baselines
+        (folder / METRICS).write_text(json.dumps(columns, indent=2) + "\n")
+        evaluation.picture.save(folder / PICTURE)
+        shutil.copyfile(folder.parent / SAMPLES, folder / SAMPLES)
+        write_provenance(folder, self.training, self.arguments, result)
+        write_card(folder)
+        print(f"\n{markdown_table(columns)}\n\nBest model (step {result.step}), card and pictures: {folder}")
+        if self.repo_id is not None:
+            self._await_pushes()
+            command = f"python scripts/push_to_hub.py --folder {shlex.quote(str(folder))} --repo-id {self.repo_id}"
+            print(f"Pushed: {self._push(folder, 'Upload model', f'{folder} is whole, and `{command}` pushes it')}")
+
+    def _take_snapshot(self, result) -> tempfile.TemporaryDirectory:
+        """The best model's folder, with what its card needs, in a folder that goes with the process at the latest."""
+        run = result.folder.parent
+        snapshot = tempfile.TemporaryDirectory(dir=run, prefix=PREFIX, ignore_cleanup_errors=True)
+        folder = Path(snapshot.name, "model")
+        folder.mkdir()
+        link_model(result.folder, folder)
+        shutil.copyfile(run / SAMPLES, folder / SAMPLES)  # a copy: it is written over in its place
+        write_provenance(folder, self.training, self.arguments, result)
+        return snapshot
+
+    def _await_pushes(self) -> None:
+        """Forget what waits, and wait for what is under way."""
         with self.lock:
             waiting, self.waiting = self.waiting, None
             thread = self.thread
@@ -78,9 +110,6 @@ class Publisher:
             waiting.cleanup()
         if thread is not None:
             thread.join()
-        again = f"`python scripts/push_to_hub.py --folder {result.folder} --repo-id {self.repo_id}` pushes it"
-        with stage_model(result.folder, self.repo_id) as stage:
-            print(f"Pushed: {push_model(stage, self.repo_id, again=again)}")
 
     def _push_waiting(self) -> None:
         while True:
@@ -90,9 +119,13 @@ class Publisher:
                     self.thread = None
                     return
             try:
-                with stage_model(snapshot.name, self.repo_id) as stage:
-                    push_model(stage, self.repo_id, message="Upload best model so far", again="the training goes on")
-            except (OSError, ValueError) as error:
+                self._push(Path(snapshot.name, "model"), "Upload best model so far", "the training goes on")
+            except Exception as error:  # whatever it is, it must not end the pushes that follow
                 print(f"\n{error}", file=sys.stderr)
             finally:
                 snapshot.cleanup()
+
+    def _push(self, folder: Path, message: str, again: str) -> str:
+        with stage_model(folder) as stage:
+            write_card(stage, self.repo_id)
+            return push_model(stage, self.repo_id, message=message, again=again)

@@ -5,13 +5,12 @@ another class; it opens pickle files where there are no safetensors; and it take
 """
 
 import copy
-import functools
 import inspect
 import json
 import os
 import tempfile
-from contextlib import nullcontext
-from pathlib import Path
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,8 +18,10 @@ from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
 from safetensors import SafetensorError
 
+from ..hub.card import LICENSE, write_card
+from ..hub.checksums import check_mode
 from ..hub.download import describe_weights, download_model, shards_of
-from ..hub.push import open_repo, push_model, stage_model
+from ..hub.push import open_repo, push_model
 from ..version import CONFIG_FORMAT, __version__
 
 if TYPE_CHECKING:
@@ -49,10 +50,14 @@ def find_model(where: str | os.PathLike, kwargs: dict[str, Any]) -> tuple[Path, 
             f"from_pretrained got unknown keyword {unknown[0]!r}: expected some of {sorted(LOADING_KEYWORDS)}."
         )
     kwargs = dict(kwargs)
-    subfolder, variant = kwargs.pop("subfolder", None) or None, kwargs.get("variant")
+    subfolder, variant = normal_subfolder(kwargs.pop("subfolder", None)), kwargs.get("variant")
+    check_dtype(kwargs)
     download = {key: kwargs.pop(key) for key in DOWNLOAD_KEYWORDS & set(kwargs)}
-    path = Path(where)
+    check_mode(download.get("verify", True))
+    path = Path(where).expanduser()
     if path.is_dir():
+        if download.get("revision") is not None:
+            raise ValueError(f"{where} is a folder here and has no revision {download['revision']!r}.")
         folder = path / (subfolder or "")
         if not folder.is_dir():
             raise OSError(f"The folder {where} has no subfolder {subfolder!r}.")
@@ -64,11 +69,48 @@ def find_model(where: str | os.PathLike, kwargs: dict[str, Any]) -> tuple[Path, 
     return download_model(str(where), subfolder=subfolder, variant=variant, **download), kwargs
 
 
+def normal_subfolder(subfolder: str | os.PathLike | None) -> str | None:
+    """Without "." and doubled or final slashes.
+
+    Raises:
+        ValueError: it leaves the repository.
+    """
+    if subfolder is None:
+        return None
+    path = PurePosixPath(os.fspath(subfolder))
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"subfolder expects a folder within the repository, found {str(subfolder)!r}.")
+    return str(path) if path.parts else None
+
+
+def check_dtype(kwargs: dict[str, Any]) -> None:
+    """Refuse what diffusers would take for float32.
+
+    Raises:
+        ValueError: names it.
+    """
+    given = [key for key in ("dtype", "torch_dtype") if kwargs.get(key) is not None]
+    if len(given) > 1:
+        raise ValueError("from_pretrained expects dtype or torch_dtype, found both.")
+    for key in given:
+        if not isinstance(kwargs[key], torch.dtype):
+            raise ValueError(f"{key} expects a torch.dtype such as torch.float16, found {kwargs[key]!r}.")
+
+
 def read_config(folder: Path, where: str | os.PathLike) -> dict[str, Any]:
-    """The config.json in `folder`, refused if a later library wrote what this one would misread."""
-    config = PretrainedModel.load_config(folder)
+    """The config.json in `folder`.
+
+    Raises:
+        ValueError: it is none of a model's, or a later library wrote what this one would misread.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:  # a UnicodeDecodeError is one
+        raise ValueError(f"The config.json of {where} is no valid JSON: {error}.") from error
+    if not isinstance(config, dict) or not isinstance(config.get("_class_name"), str):
+        raise ValueError(f"The config.json of {where} names no model class: it is no saved model.")
     found, writer = config.get("_smoke_vq_format", 1), config.get("_smoke_vq_version", "an unknown version")
-    if not isinstance(found, int) or found > CONFIG_FORMAT:
+    if found not in range(1, CONFIG_FORMAT + 1):
         raise ValueError(
             f"{where} was saved by smoke_vq {writer} in format {found}: this is smoke_vq {__version__}, which reads "
             f"formats up to {CONFIG_FORMAT}; upgrade smoke_vq to load it."
@@ -115,6 +157,8 @@ class PretrainedModel(ModelMixin, ConfigMixin):
                 raise ValueError(f"{index.name} of {where} names {foreign[0]}: expected safetensors alone.")
         try:
             model, info = super().from_pretrained(folder, use_safetensors=True, output_loading_info=True, **kwargs)
+        except TypeError as error:
+            raise ValueError(f"The config.json of {where} makes no {cls.__name__}: {_first_line(error)}.") from error
         except (SafetensorError, RuntimeError, ValueError) as error:
             if "size mismatch" in str(error) or "expected shape" in str(error):
                 found = _first_line(error).split(". If you want")[0]  # the way around that it offers is closed here
@@ -138,11 +182,26 @@ class PretrainedModel(ModelMixin, ConfigMixin):
                 )
         return model
 
-    @functools.wraps(ModelMixin.save_pretrained)
-    def save_pretrained(self, save_directory, *args, variant=None, **kwargs):
-        """As diffusers', but that `variant="fp16"` or "bf16" stores half precision, and not only the name of it."""
+    def save_pretrained(
+        self,
+        save_directory: str | os.PathLike,
+        is_main_process: bool = True,
+        save_function: Callable | None = None,
+        safe_serialization: bool = True,
+        variant: str | None = None,
+        max_shard_size: int | str = "10GB",
+    ) -> None:
+        """As diffusers', but that `variant="fp16"` or "bf16" stores half precision, and not only the name of it.
+
+        Raises:
+            ValueError: no safetensors asked for; weights too large for half precision.
+        """
+        if not safe_serialization:
+            raise ValueError("Models are saved as safetensors, found safe_serialization=False: a pickle can run code.")
         model = self if variant not in HALVES else self._half(HALVES[variant])
-        ModelMixin.save_pretrained(model, save_directory, *args, variant=variant, **kwargs)
+        ModelMixin.save_pretrained(
+            model, save_directory, is_main_process, save_function, variant=variant, max_shard_size=max_shard_size
+        )
         umask = os.umask(0)
         os.umask(umask)
         for path in Path(save_directory).glob("*.safetensors"):
@@ -160,6 +219,7 @@ class PretrainedModel(ModelMixin, ConfigMixin):
         fp16: bool = True,
         max_shard_size: int | str = "10GB",
         subfolder: str | None = None,
+        license: str = LICENSE,
     ) -> str:
         """Publish the model in one commit: weights, configuration, image processor, card.
 
@@ -173,32 +233,34 @@ class PretrainedModel(ModelMixin, ConfigMixin):
             revision: branch, made if need be; the default is main.
             fp16: publish a half-precision variant beside a model in float32.
             subfolder: of the repository, for a model beside another one, without a card.
+            license: of the weights, for the card.
 
         Returns:
             The commit's address, or the pull request's.
 
         Raises:
-            ValueError: not logged in, or no right to write there.
+            ValueError: not logged in, or no right to write there; a weight too large for fp16 (then `fp16=False`).
             OSError: it did not arrive; the repository is as it was.
         """
-        subfolder = subfolder or self.published_subfolder
-        open_repo(repo_id, private=private, create_pr=create_pr, token=token)
+        subfolder = normal_subfolder(subfolder or self.published_subfolder)
+        open_repo(repo_id, private=private, revision=revision, create_pr=create_pr, token=token)
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name) / "model"
             self.save_pretrained(folder, max_shard_size=max_shard_size)
             if fp16 and self.dtype == torch.float32:
                 self.save_pretrained(folder, variant="fp16", max_shard_size=max_shard_size)
             self.save_companions(folder)
-            with nullcontext(folder) if subfolder else stage_model(folder, repo_id) as stage:
-                return push_model(
-                    stage,
-                    repo_id,
-                    revision=revision,
-                    create_pr=create_pr,
-                    message=commit_message,
-                    subfolder=subfolder,
-                    token=token,
-                )
+            if subfolder is None:
+                write_card(folder, repo_id, license)
+            return push_model(
+                folder,
+                repo_id,
+                revision=revision,
+                create_pr=create_pr,
+                message=commit_message,
+                subfolder=subfolder,
+                token=token,
+            )
 
     def save_companions(self, folder: Path) -> None:
         """Save what `push_to_hub` publishes beside the weights."""

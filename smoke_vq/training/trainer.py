@@ -246,7 +246,10 @@ class Trainer:
             self.accelerator.wait_for_everyone()
             best = type(model).from_pretrained(self.folder / "best")
         if self.accelerator.is_main_process:
-            add_variant(best, self.folder / "best", "fp16")
+            try:
+                add_variant(best, self.folder / "best", "fp16")
+            except ValueError as error:
+                self._say(f"No fp16 variant is saved: {error}")
         evaluation = self.evaluator.evaluate(best.to(self.accelerator.device).eval())
         self.accelerator.end_training()
         return self._result(evaluation) if self.accelerator.is_main_process else None

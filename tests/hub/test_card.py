@@ -10,8 +10,9 @@ from huggingface_hub import ModelCard
 
 from smoke_vq import PatchDiscriminator, SmokeVQGAN
 from smoke_vq.hub.card import write_card
-from smoke_vq.hub.provenance import describe_data, public_name, write_provenance
+from smoke_vq.hub.provenance import describe_data, describe_training, public_name, write_provenance
 from smoke_vq.training import VQGANArguments
+from smoke_vq.training.trainer import Result
 
 FIGURES = {
     "masked_mse": 0.02, "background_mse": 0.001, "mse": 0.004, "psnr": 33.21, "ssim": 0.95, "perceptual": 0.12,
@@ -30,7 +31,12 @@ def folder(tmp_path, tiny_kwargs):
 
 def facts(folder, **changes) -> None:
     arguments = VQGANArguments(**{"dataset": "simulated:tiny", **changes})
-    write_provenance(folder, arguments, step=12, seconds=90.0, validation_frames="10-0123abcd")
+    training(folder, arguments, step=12, seconds=90.0, evaluation="whatever it is")
+
+
+def training(folder, arguments, step: int, seconds: float, evaluation) -> None:
+    result = Result(folder, step, seconds, "10-0123abcd", evaluation)
+    write_provenance(folder, describe_training(arguments, 1), arguments, result)
 
 
 def figures(folder) -> None:
@@ -85,6 +91,26 @@ def test_the_sha256_of_each_weights_file(folder):
     assert "`discriminator/diffusion_pytorch_model.safetensors`" in text and "--init-from runs/smooth/best" in text
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"disc_start": 4}, "It learned from a perceptual and an adversarial loss beside the squared error"),
+        ({"disc_start": 12}, "It learned from a perceptual loss beside the squared error"),
+        ({"disc_start": 4, "perceptual_weight": 0}, "It learned from an adversarial loss beside the squared error"),
+        ({"adversarial_weight": 0, "perceptual_weight": 0}, "It learned from the squared error alone"),
+        ({"ema_decay": 0}, "of `simulated plumes (tiny)`, with weights from step 12."),
+        ({"ema_decay": 0.9}, "of `simulated plumes (tiny)`, with averaged weights from step 12."),
+        ({"validation_split": "train"}, "*Top row: frames that the model learned from."),
+        ({}, "*Top row: frames that the model never saw."),
+    ],
+)
+def test_the_recipe_is_told_as_it_was(folder, changes, words):
+    facts(folder, **changes)
+    figures(folder)
+    (folder / "reconstructions.png").write_bytes(b"")
+    assert words in card(folder)[1]
+
+
 def test_what_is_not_known_is_said_not_to_be(folder):
     data, text = card(folder)
     assert "**Nothing is known of this model's quality:**" in text and "## Data Not known." in text
@@ -93,7 +119,7 @@ def test_what_is_not_known_is_said_not_to_be(folder):
 
 def test_a_training_under_way(folder):
     arguments = VQGANArguments(dataset="simulated:tiny")
-    write_provenance(folder, arguments, step=8, seconds=30, validation_frames="10-0123abcd", finished=False)
+    training(folder, arguments, step=8, seconds=30, evaluation=None)
     (folder / "validation.json").write_text(json.dumps({"step": 8, **FIGURES}))
     _, text = card(folder)
     assert "**Training is under way.** This is the best model so far, from step 8: 33.2 dB PSNR" in text
@@ -171,6 +197,18 @@ def test_outside_its_repository_the_commit_is_unknown(folder, tmp_path, monkeypa
 def test_the_command_names_no_folder(monkeypatch):
     from smoke_vq.hub.provenance import command
 
-    words = ["/home/me/scripts/train.py", "--dataset", "/data/smoke", "--output-dir=/home/me/runs", "--lr", "1e-3"]
+    words = [
+        "/home/me/scripts/train.py",
+        "--dataset",
+        "/data/smoke",
+        "../../home/alice/plumes",
+        "~/wisps",
+        "data/rise64",
+    ]
+    words += ["--output-dir=/home/me/runs", "--init-from", "/scratch/alice/lr=1e-4/best", "--lr", "1e-3"]
+    words += ["file:///home/alice/a", "C:\\Users\\alice\\b"]
     monkeypatch.setattr("sys.argv", words)
-    assert command() == "accelerate launch scripts/train.py --dataset smoke --output-dir=runs --lr 1e-3"
+    assert command() == (
+        "accelerate launch scripts/train.py --dataset smoke plumes wisps data/rise64 --output-dir=runs "
+        "--init-from best --lr 1e-3 a b"
+    )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import tempfile
 import threading
 from pathlib import Path
@@ -143,7 +144,7 @@ def test_the_discriminator_beside_the_model(published, saved, tmp_path):
 def test_a_private_repository_needs_the_right_token(hub, saved, same, monkeypatch):
     hub.put(NAME, saved, private=True)
     assert same(SmokeVQVAE.from_pretrained(NAME))  # HF_TOKEN is its owner's
-    for token, said in (("hf_other", "the token may not read it"), (None, "nobody is logged in")):
+    for token, said in (("hf_other", "the token may not read it"), (None, "no token is used")):
         monkeypatch.delenv("HF_TOKEN", raising=False)
         with pytest.raises(OSError, match=f"no model of that name on the Hub; or it is private, and {said}") as raised:
             SmokeVQVAE.from_pretrained(NAME, token=token, force_download=True)
@@ -249,6 +250,17 @@ def test_a_cache_without_symbolic_links_asks_the_hub_for_the_record(published, m
     flip(path)
     with pytest.raises(ValueError, match=f"{WEIGHTS} of 'user/smoke' is damaged"):
         SmokeVQVAE.from_pretrained(NAME)
+
+
+def test_a_copied_cache_without_links_and_without_network(published, offline, tmp_path):
+    """There is no record to compare with: that is said, and asked for comparison it is refused."""
+    SmokeVQVAE.from_pretrained(NAME)
+    shutil.copytree(constants.HF_HUB_CACHE, tmp_path / "copy")
+    offline()
+    with pytest.warns(UserWarning, match="is not compared with the Hub's record, which is not here"):
+        SmokeVQVAE.from_pretrained(NAME, cache_dir=tmp_path / "copy")
+    with pytest.raises(ValueError, match="cannot be compared: this cache keeps no record"):
+        SmokeVQVAE.from_pretrained(NAME, cache_dir=tmp_path / "copy", verify="always")
 
 
 # Without network

@@ -11,7 +11,9 @@ import yaml
 from safetensors.torch import load_file
 
 from smoke_vq import PatchDiscriminator, SmokeImageProcessor, SmokeVQVAE
-from smoke_vq.hub.push import check_texts, open_repo, push_dataset, push_model, stage_model
+from smoke_vq.hub.card import write_card
+from smoke_vq.hub.model_folder import MODEL_FILES, check_texts, matches, stage_model
+from smoke_vq.hub.push import open_repo, push_dataset, push_model
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 HALF = "diffusion_pytorch_model.fp16.safetensors"
@@ -294,7 +296,8 @@ def test_two_pushes_at_once_are_not_mixed(hub, tiny_model, other_model, same):
 def staged(tmp_path, tiny_model):
     """A staged folder and a function that puts a text into one of its files."""
     tiny_model.save_pretrained(tmp_path / "model")
-    with stage_model(tmp_path / "model", NAME) as folder:
+    with stage_model(tmp_path / "model") as folder:
+        write_card(folder, NAME)
         yield folder, lambda name, text: (folder / name).write_text(text)
 
 
@@ -304,9 +307,12 @@ def staged(tmp_path, tiny_model):
     [
         ("token: hf_test", "holds an access token"),
         ("of somebody else: hf_" + 34 * "x", "holds an access token"),
-        (f"runs in {Path.home()}/runs", f"names the local folder {Path.home()}"),
-        (f'"{Path.cwd()}"', f"names the local folder {Path.cwd()}"),
-        ("--data=/tmp/smoke", "names the local folder /tmp"),
+        (f"runs in {Path.home()}/runs", f"names the local path {Path.home()}/runs"),
+        ("--data=/tmp/smoke", "names the local path /tmp/smoke"),
+        ("data: /scratch/alice/lr=1e-4/plumes", "names the local path /scratch/alice/lr=1e-4/plumes"),
+        ('"dataset": "~alice/plumes"', "names the local path ~alice/plumes"),
+        ('"C:\\\\Users\\\\alice"', "names the local path C:"),
+        ("file:///home/alice", "names the local path file:"),
     ],
 )
 def test_a_token_or_a_local_path_is_not_published(hub, staged, name, text, said):
@@ -327,11 +333,54 @@ def test_a_token_that_is_given_is_looked_for_too(hub, staged):
 def test_what_only_looks_like_them_is_published(staged, text):
     folder, put = staged
     put("training.json", text)
-    check_texts(folder)
+    check_texts(folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "is_ours"),
+    [
+        ("diffusion_pytorch_model-00001-of-00002.safetensors", True),
+        ("discriminator/diffusion_pytorch_model.safetensors.index.json", True),
+        (".eval_results/reconstruction.yaml", True),
+        (".eval_results/gsm8k.yaml", False),
+        ("diffusion_pytorch_model_old/other.safetensors", False),
+        ("sub/config.json", False),
+    ],
+)
+def test_only_files_of_ours_are_removed(name, is_ours):
+    assert matches(name, MODEL_FILES) is is_ours
+
+
+def test_what_lies_in_a_dataset_folder_by_chance_is_not_published(hub, tmp_path):
+    for name in ("README.md", "data/train.parquet", "contact_sheet.png", ".env", "notes.txt", "run.log", "data/x.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("text")
+    open_repo(NAME, "dataset")
+    push_dataset(tmp_path, NAME)
+    pushed = set(hub.files(NAME, repo_type="dataset"))
+    assert pushed == {".gitattributes", "README.md", "data/train.parquet", "contact_sheet.png"}
+
+
+def test_a_folder_of_links_is_staged(tmp_path, tiny_model):
+    """Such as a snapshot in the cache; a link to a link led nowhere."""
+    tiny_model.save_pretrained(tmp_path / "blobs")
+    (tmp_path / "snapshot").mkdir()
+    for path in (tmp_path / "blobs").iterdir():
+        (tmp_path / "snapshot" / path.name).symlink_to(Path("..", "blobs", path.name))
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/model").symlink_to(tmp_path / "snapshot")
+    for folder in (tmp_path / "snapshot", tmp_path / "elsewhere/model"):
+        with stage_model(folder) as stage:
+            assert len(list(stage.iterdir())) == 2
+            assert same_bytes(stage / "config.json", tmp_path / "blobs/config.json")
+
+
+def same_bytes(one: Path, other: Path) -> bool:
+    return one.read_bytes() == other.read_bytes()
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(ValueError, match="holds no saved model"), stage_model(tmp_path, NAME):
+    with pytest.raises(ValueError, match="holds no saved model"), stage_model(tmp_path):
         raise AssertionError("not reached")
     refused(ValueError, "holds no prepared dataset", push_dataset, tmp_path, NAME)

@@ -1,6 +1,7 @@
 """Saving and loading: the same bits, or one sentence that says why not."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -166,6 +167,22 @@ def no_json(folder):
     (folder / "config.json").write_text("{")
 
 
+def no_object(folder):
+    (folder / "config.json").write_text("[1]")
+
+
+def no_class(folder):
+    edit_config(folder, lambda config: config.update(_class_name=["SmokeVQVAE"]))
+
+
+def wrong_type(folder):
+    edit_config(folder, lambda config: config.update(latent_channels="8"))
+
+
+def no_format(folder):
+    edit_config(folder, lambda config: config.update(_smoke_vq_format=0))
+
+
 @pytest.mark.parametrize(
     ("damage", "error", "sentence"),
     [
@@ -181,7 +198,11 @@ def no_json(folder):
         (pickle_only, OSError, "only the pickle file diffusion_pytorch_model.bin, which can run code when opened"),
         (no_weights, OSError, "holds no weights: expected diffusion_pytorch_model.safetensors"),
         (no_config, OSError, "holds no config.json: it is no saved model"),
-        (no_json, OSError, "config.json' is not a valid JSON file"),
+        (no_json, ValueError, "The config.json of .* is no valid JSON"),
+        (no_object, ValueError, "The config.json of .* names no model class"),
+        (no_class, ValueError, "The config.json of .* names no model class"),
+        (wrong_type, ValueError, "The config.json of .* makes no SmokeVQVAE"),
+        (no_format, ValueError, "in format 0: this is smoke_vq"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -203,6 +224,41 @@ def test_refuses_the_checkpoint_of_another_class(tmp_path, tiny_kwargs, saved, a
 def test_refuses_keywords_that_it_does_not_know(folder, keyword):
     with pytest.raises(ValueError, match=f"unknown keyword '{keyword}': expected some of .*'dtype'"):
         SmokeVQVAE.from_pretrained(folder, **{keyword: torch.float16})
+
+
+@pytest.mark.parametrize(
+    ("keywords", "sentence"),
+    [
+        ({"dtype": "float16"}, "dtype expects a torch.dtype such as torch.float16, found 'float16'"),
+        ({"dtype": torch.float16, "torch_dtype": torch.float16}, "expects dtype or torch_dtype, found both"),
+        ({"revision": "v1"}, "is a folder here and has no revision 'v1'"),
+        ({"verify": "sometimes"}, "verify is 'sometimes': expected True, False or 'always'"),
+        ({"subfolder": "../other"}, "subfolder expects a folder within the repository, found '../other'"),
+        ({"subfolder": "/tmp"}, "subfolder expects a folder within the repository, found '/tmp'"),
+    ],
+)
+def test_refuses_values_that_it_would_ignore(folder, keywords, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        SmokeVQVAE.from_pretrained(folder, **keywords)
+
+
+@pytest.mark.parametrize("subfolder", [None, "", ".", "./", "model/", "./model", Path("model")])
+def test_a_subfolder_by_any_name(folder, subfolder):
+    where = folder.parent if subfolder and "model" in str(subfolder) else folder
+    assert isinstance(SmokeVQVAE.from_pretrained(where, subfolder=subfolder), SmokeVQVAE)
+
+
+def test_a_home_is_a_folder(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder.parent))
+    assert isinstance(SmokeVQVAE.from_pretrained("~/model"), SmokeVQVAE)
+
+
+def test_nothing_else_than_safetensors_is_saved(tmp_path, tiny_model):
+    with pytest.raises(ValueError, match="Models are saved as safetensors"):
+        tiny_model.save_pretrained(tmp_path, safe_serialization=False)
+    with pytest.raises(TypeError, match="push_to_hub"):
+        tiny_model.save_pretrained(tmp_path, push_to_hub=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("where", ["no_such_folder", "./no/such/folder", "/no/such/folder"])

@@ -186,11 +186,13 @@ def truncate(path: Path) -> None:
     [
         (lambda best: truncate(best / WEIGHTS), "", "The weights in .* are damaged"),
         (lambda best: truncate(best / HALF), "", "The weights in .* are damaged"),
-        (lambda best: (best / "config.json").unlink(), "", "holds no config.json"),
+        (lambda best: (best / "config.json").unlink(), "", "holds no saved model: expected config.json"),
         (lambda best: (best / WEIGHTS).unlink(), "", r"(holds only|no file named|expected) .*safetensors"),
         (lambda best: (best / "training.json").unlink(), "--energy-kwh 1 --dry-run", "has no training.json"),
         (lambda best: None, "--energy-kwh -1", "energy-kwh is -1.0: expected a number above 0"),
-        (lambda best: None, "--create-pr --revision v2", "give one of --create-pr and --revision"),
+        (lambda best: None, "--create-pr --revision v2", "A pull request makes a branch of its own"),
+        (lambda best: None, "--create-pr --private", "A pull request is as public as"),
+        (lambda best: None, f"--revision {40 * 'a'}", "A push goes to a branch: expected its name, found the commit"),
         (lambda best: None, "--repo-type dataset", "holds no prepared dataset"),
         (lambda best: None, "--repo-type dataset --dry-run", "holds no prepared dataset"),
         (lambda best: None, "--repo-type dataset --energy-kwh 1", "are for models"),
@@ -238,7 +240,7 @@ def test_a_local_path_in_the_facts_is_not_published(hub, push, best):
     (best / "training.json").write_text(json.dumps(facts))
     for flags in ("--dry-run", ""):
         ended = push(flags)
-        assert ended.code == 2 and "names the local folder" in ended.err
+        assert ended.code == 2 and "names the local path" in ended.err
     assert not any("preupload" in request or "commit" in request for request in sent(hub))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from accelerate import Accelerator
 from training_runs import FLAGS, history, run, signalled
 
 from smoke_vq import PatchDiscriminator, SmokeVQGAN, SmokeVQVAE
@@ -37,7 +38,11 @@ def facts(files: dict[str, bytes]) -> dict:
 
 
 def left_over(run_folder: Path) -> list[str]:
-    return [path.name for path in run_folder.iterdir() if path.name.startswith(".push-") or "partial" in path.name]
+    return [
+        path.name
+        for path in run_folder.iterdir()
+        if path.name.startswith((".push-", ".best-")) or "partial" in path.name
+    ]
 
 
 def assert_published(hub, run_folder: Path) -> None:
@@ -94,7 +99,7 @@ def test_a_slow_push_does_not_stall_the_training(hub, train, finished_run, tmp_p
 
 
 def test_of_those_that_wait_the_newest_is_pushed(hub, copied_run, data):
-    publisher = Publisher(VQVAEArguments(dataset=str(data), push_to_hub=True, hub_model_id=NAME))
+    publisher = Publisher(Accelerator(cpu=True), VQVAEArguments(dataset=str(data), push_to_hub=True, hub_model_id=NAME))
     held = hub.fault(COMMIT, hold=True, times=1)
     original = (copied_run / "best" / WEIGHTS).read_bytes()
     for name in ("README.md", "metrics.json", "training.json"):
@@ -105,12 +110,44 @@ def test_of_those_that_wait_the_newest_is_pushed(hub, copied_run, data):
         new.replace(copied_run / "best" / WEIGHTS)
         publisher.push_best(Result(copied_run / "best", step, 1.0, "10-0"))
         held.wait()
-    assert len(left_over(copied_run)) == 3, "of the push under way its files and their stage, of the waiting ones one"
+    assert len(left_over(copied_run)) == 2, "of the push under way and of the newest that waits"
     thread = publisher.thread
     held.release()
     thread.join(30)
     assert [facts(files)["step"] for files in pushes(hub)] == [1, 4]
     assert [files[WEIGHTS][-1] for files in pushes(hub)] == [1, 4], "the bits of their own step"
+    assert left_over(copied_run) == []
+
+
+def test_whatever_ends_a_push_ends_no_other(hub, copied_run, data, monkeypatch, capsys):
+    def fail(*arguments):
+        raise ZeroDivisionError("in a card")
+
+    publisher = Publisher(Accelerator(cpu=True), VQVAEArguments(dataset=str(data), push_to_hub=True, hub_model_id=NAME))
+    for step, broken in ((1, True), (2, False)):
+        with monkeypatch.context() as patch:
+            if broken:
+                patch.setattr("smoke_vq.hub.publisher.write_card", fail)
+            publisher.push_best(Result(copied_run / "best", step, 1.0, "10-0"))
+            publisher.thread.join(30)
+    assert "in a card" in capsys.readouterr().err and left_over(copied_run) == []
+    assert [facts(files)["step"] for files in pushes(hub)] == [2]
+
+
+def test_a_full_disk_ends_no_training(hub, copied_run, data, monkeypatch, capsys):
+    def fail(*arguments):
+        raise OSError(28, "No space left on device")
+
+    publisher = Publisher(Accelerator(cpu=True), VQVAEArguments(dataset=str(data), push_to_hub=True, hub_model_id=NAME))
+    monkeypatch.setattr("smoke_vq.hub.publisher.link_model", fail)
+    publisher.push_best(Result(copied_run / "best", 1, 1.0, "10-0"))
+    assert "The best model is not pushed: [Errno 28] No space left" in capsys.readouterr().err
+
+
+def test_what_a_killed_run_left_goes_with_its_resumption(hub, copied_run, data):
+    (copied_run / ".best-killed/model").mkdir(parents=True)
+    flags = {"push_to_hub": True, "hub_model_id": NAME, "output_dir": str(copied_run.parent), "run_name": "run"}
+    Publisher(Accelerator(cpu=True), VQVAEArguments(dataset=str(data), resume=True, **flags))
     assert left_over(copied_run) == []
 
 
@@ -129,7 +166,9 @@ def test_a_last_push_that_fails_names_the_command_that_makes_up_for_it(hub, trai
     ended = train(PUSH)
     assert ended.code == 2 and set(hub.files(NAME)) == {".gitattributes"}
     last = ended.err.strip().splitlines()[-1]
-    command = re.fullmatch(r"error: .*; the repository is as it was, `python scripts/(\S+) (.*)` pushes it\.", last)
+    command = re.fullmatch(
+        r"error: .*; the repository is as it was, .*/best is whole, and `python scripts/(\S+) (.*)` pushes it\.", last
+    )
     assert command[1] == "push_to_hub.py" and (tmp_path / "run/best/README.md").is_file()
     assert left_over(tmp_path / "run") == []
     fault.remove()
