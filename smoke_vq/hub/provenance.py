@@ -70,7 +70,7 @@ def write_provenance(folder: Path, training: dict[str, Any], arguments, result) 
 
 
 def public_arguments(arguments) -> dict[str, Any]:
-    """The arguments with names in place of local paths."""
+    """The arguments with names in place of local paths, to train again with, which neither resumes nor pushes."""
     values = dataclasses.asdict(arguments)
     for key in ("dataset", "validation_dataset"):
         if values[key] is not None:
@@ -78,7 +78,7 @@ def public_arguments(arguments) -> dict[str, Any]:
     for key in PATHS:
         if values.get(key) is not None:
             values[key] = public_name(values[key])
-    values["output_dir"] = "runs"
+    values |= {"output_dir": "runs", "resume": False, "push_to_hub": False, "hub_model_id": None, "hub_private": False}
     return values
 
 

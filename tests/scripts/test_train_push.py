@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 from accelerate import Accelerator
+from huggingface_hub import hf_hub_download
 from training_runs import FLAGS, history, run, signalled
 
 from smoke_vq import PatchDiscriminator, SmokeVQGAN, SmokeVQVAE
@@ -243,7 +244,12 @@ def test_a_vqgan_goes_with_its_discriminator_and_training_goes_on_from_it(hub, d
     assert all(torch.equal(value, local[name]) for name, value in loaded.items())
     shutil.rmtree(tmp_path / "run")
     second = "--run-name second --train-only-decoder true --push-to-hub true --hub-model-id user/second"
-    ended = run("train_vqgan.py", f"{flags} {second} --init-from {NAME}")
+    # With the arguments that were published, as the card says; they push nowhere by themselves.
+    published = yaml.safe_load(hub.files(NAME)["training_arguments.yaml"])
+    assert (published["push_to_hub"], published["hub_model_id"], published["resume"]) == (False, None, False)
+    config = hf_hub_download(NAME, "training_arguments.yaml")
+    where = f"--dataset {data} --output-dir {tmp_path} --perceptual-weights {vgg16_weights}"
+    ended = run("train_vqgan.py", f"--config {config} {where} {second} --init-from {NAME}")
     assert ended.code == 0, ended.err
     files = hub.files("user/second")
     assert yaml.safe_load(files["README.md"].decode().split("---")[1])["base_model"] == NAME
