@@ -54,7 +54,7 @@ def words(value) -> list[str]:
     return [str(one) for one in (value if isinstance(value, list) else [value])]
 
 
-NEEDED = {"dataset": ["data"], "frames_per_epoch": 5}
+NEEDED = {"dataset": ["data"], "frames_per_epoch": 5, "push_to_hub": True, "hub_model_id": "user/name"}
 
 
 @pytest.mark.parametrize("name", SCALARS)
@@ -168,6 +168,8 @@ def test_a_switch_needs_no_value(parse, flag):
         ("dataset: d\n", ["--max-steps", "0"], "max_steps expects 1 or more, found 0"),
         ("dataset: d\nema_decay: 1\n", [], r"ema_decay expects a number in \[0, 1\), found 1.0"),
         ("dataset: d\nstreaming: true\n", [], "streaming needs frames_per_epoch"),
+        ("dataset: d\npush_to_hub: true\n", [], "push_to_hub and hub_model_id 'user/name' belong together"),
+        ("dataset: d\n", ["--hub-model-id", "user/name"], "push_to_hub and hub_model_id 'user/name' belong together"),
         ("dataset: d\nrun_name: a/b\n", [], "run_name expects the name of one folder, found 'a/b'"),
         ("epochs: 3\n", [], "No data"),
         (None, [], "No data"),
