@@ -6,7 +6,8 @@ from typing import Any
 
 from ..registry import choose
 from .discriminator import PatchDiscriminator
-from .pretrained import PretrainedModel, find_model, read_config
+from .pretrained import PretrainedModel
+from .saved_model import find_model, read_config
 from .vqvae import SmokeVQGAN, SmokeVQVAE
 
 AUTOENCODERS = {"SmokeVQVAE": SmokeVQVAE, "SmokeVQGAN": SmokeVQGAN}

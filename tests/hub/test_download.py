@@ -39,17 +39,6 @@ def published(hub, saved):
 
 
 @pytest.fixture
-def same(tiny_model, pixel_values):
-    """Whether a model reconstructs as the one that was saved, to the last bit."""
-
-    @torch.no_grad()
-    def same(model) -> bool:
-        return torch.equal(model(pixel_values).sample, tiny_model(pixel_values).sample)
-
-    return same
-
-
-@pytest.fixture
 def offline(monkeypatch):
     """A function that switches the client's network off."""
     return lambda: monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)

@@ -33,17 +33,6 @@ def hub(hub):
 
 
 @pytest.fixture
-def same(tiny_model, pixel_values):
-    """Whether a model reconstructs as the one that was pushed, to the last bit."""
-
-    @torch.no_grad()
-    def same(model) -> bool:
-        return torch.equal(model(pixel_values).sample, tiny_model(pixel_values).sample)
-
-    return same
-
-
-@pytest.fixture
 def other_model(tiny_kwargs):
     torch.manual_seed(7)
     return SmokeVQVAE(**tiny_kwargs).eval()
