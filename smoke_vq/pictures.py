@@ -18,7 +18,7 @@ def picture(rows: list[np.ndarray], labels: list[str] | None = None, scale: int 
         scale: each pixel becomes scale x scale (nearest neighbour: no smoothing flatters the frames).
     """
     height, width = rows[0].shape[1:3]
-    font = ImageFont.load_default(size=14)
+    font = ImageFont.load_default(size=max(14, 7 * scale))
     margin = 0 if labels is None else 10 + max(math.ceil(font.getlength(label)) for label in labels)
     columns = max(len(row) for row in rows)
     canvas = Image.new(
