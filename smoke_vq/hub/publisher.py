@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 from accelerate import Accelerator
+from huggingface_hub.utils import disable_progress_bars
 
 from ..metrics import markdown_table
 from .card import write_card
@@ -42,6 +43,7 @@ class Publisher:
         if self.repo_id is not None:
             check_text(json.dumps([self.training, public_arguments(arguments)]), "The card")
             open_repo(self.repo_id, private=arguments.hub_private)
+            disable_progress_bars()  # those of uploads, which would tear the training's own
             if arguments.resume:
                 for killed in arguments.run_folder.glob(f"{PREFIX}*"):
                     shutil.rmtree(killed)
