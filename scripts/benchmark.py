@@ -25,7 +25,7 @@ from smoke_vq.data.frames import DatasetFrames, PackedFrames
 from smoke_vq.data.loader import FrameLoader
 from smoke_vq.data.processes import num_cores, start_pool
 from smoke_vq.data.processor import SmokeImageProcessor
-from smoke_vq.hub.checksums import digest
+from smoke_vq.downloads.checksums import digest
 from smoke_vq.losses import masked_mse
 from smoke_vq.losses.adversarial import adaptive_weight, generator_loss, hinge_discriminator_loss
 from smoke_vq.losses.perceptual import PerceptualLoss

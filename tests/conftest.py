@@ -71,6 +71,17 @@ def pixel_values() -> torch.Tensor:
 
 
 @pytest.fixture
+def same(tiny_model, pixel_values):
+    """Whether a model reconstructs as the one that was saved, to the last bit."""
+
+    @torch.no_grad()
+    def same(model) -> bool:
+        return torch.equal(model(pixel_values).sample, tiny_model(pixel_values).sample)
+
+    return same
+
+
+@pytest.fixture
 def tiny_frames():
     """24 packed frames with alpha, 16x16."""
     from smoke_vq.data.frames import PackedFrames

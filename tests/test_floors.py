@@ -9,7 +9,7 @@ import smoke_vq
 
 PACKAGE = Path(smoke_vq.__file__).parent
 FLOORS = {
-    0: {"registry", "command", "pictures", "shipped", "version", "simulation"},
+    0: {"registry", "command", "downloads", "pictures", "shipped", "version", "simulation"},
     1: {"quantizers", "losses", "metrics", "data"},
     2: {"hub"},
     3: {"models"},

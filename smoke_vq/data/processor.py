@@ -1,6 +1,8 @@
 """The one place that knows the pixel range: frames in [0, 255] outside the library, [-1, 1] inside, black = -1."""
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -8,6 +10,9 @@ import torch.nn.functional as F
 from PIL import Image
 from transformers.image_processing_utils import BaseImageProcessor, BatchFeature
 
+from ..downloads.download import download_file
+
+CONFIG = "preprocessor_config.json"
 SMOKE_THRESHOLD = -0.99  # a pixel is smoke where any channel of the target is above this, if there is no alpha
 
 
@@ -29,6 +34,43 @@ class SmokeImageProcessor(BaseImageProcessor):
             raise ValueError(f"size expects a positive whole number, found {size!r}.")
         self.size = size
         self.do_resize = do_resize
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | os.PathLike,
+        cache_dir: str | os.PathLike | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        revision: str | None = None,
+        verify: bool | str = True,
+        **kwargs,
+    ) -> "SmokeImageProcessor":
+        """Load from a model's folder or its Hub repository; `kwargs` take the place of saved values.
+
+        A download is compared with what the Hub recorded, as a model's is; with the model's `revision` it is of the
+        same commit.
+
+        Raises:
+            OSError: no such folder, repository, revision or file.
+            ValueError: the file is damaged.
+        """
+        folder = Path(pretrained_model_name_or_path).expanduser()
+        if not folder.is_dir():
+            folder = download_file(
+                str(pretrained_model_name_or_path),
+                CONFIG,
+                revision=revision,
+                token=token,
+                cache_dir=cache_dir,
+                force_download=force_download,
+                local_files_only=local_files_only,
+                verify=verify,
+            ).parent
+        elif not (folder / CONFIG).is_file():
+            raise OSError(f"The folder {pretrained_model_name_or_path} holds no {CONFIG}.")
+        return super().from_pretrained(folder, **kwargs)
 
     def preprocess(self, images, alpha=None, return_tensors: str = "pt", **kwargs) -> BatchFeature:
         """Turn pictures into what a model takes.

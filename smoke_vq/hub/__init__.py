@@ -1,1 +1,1 @@
-"""The Hub: verified downloads, cards with their provenance, pushes in one commit."""
+"""Publishing: cards with their provenance, and pushes in one commit."""

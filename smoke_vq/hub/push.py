@@ -8,7 +8,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ge
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 from huggingface_hub.utils import validate_repo_id
 
-from .errors import HTTP_ERROR, check_token, first_line
+from ..downloads.errors import HTTP_ERROR, check_token, first_line
 from .model_folder import CARD, DATASET_FILES, MODEL_FILES, check_texts, matches, published_files
 
 COMMIT = re.compile(r"[0-9a-f]{40}")

@@ -18,8 +18,8 @@ from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
 from safetensors import SafetensorError
 
+from ..downloads.download import describe_weights, shards_of
 from ..hub.card import LICENSE, write_card
-from ..hub.download import describe_weights, shards_of
 from ..hub.push import open_repo, push_model
 from ..version import CONFIG_FORMAT, __version__
 from .saved_model import find_model, normal_subfolder, read_config

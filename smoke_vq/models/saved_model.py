@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from ..hub.checksums import check_mode
-from ..hub.download import download_model
+from ..downloads.checksums import check_mode
+from ..downloads.download import download_model
 from ..version import CONFIG_FORMAT, __version__
 
 # What says where the model lies, and what ModelMixin.from_pretrained reads beside it (diffusers 0.40 to 0.42), without

@@ -152,7 +152,7 @@ def test_local_data_are_named_and_not_located(folder, tmp_path, dataset_folder):
     assert result["dataset"]["type"] == "smoke" and result["dataset"]["revision"] == "10-0123abcd"
     assert not (folder / ".eval_results").exists() and "base_model" not in data
     written = "".join((folder / name).read_text() for name in ("README.md", "training.json", "training_arguments.yaml"))
-    assert str(tmp_path) not in written and "/data/" not in written and "vgg16.st" in written
+    assert str(tmp_path) not in written and "/data/vgg16" not in written and "vgg16.st" in written
 
 
 def test_a_readme_that_is_no_card_is_no_obstacle(folder, dataset_folder):

@@ -12,7 +12,7 @@ from huggingface_hub import ModelCard
 from training_runs import ROOT, run
 
 from smoke_vq import PatchDiscriminator, SmokeImageProcessor, SmokeVQVAE
-from smoke_vq.hub.checksums import digest
+from smoke_vq.downloads.checksums import digest
 
 NAME = "user/smoke"
 WEIGHTS = "diffusion_pytorch_model.safetensors"

@@ -1,4 +1,4 @@
-"""A model from the Hub to a folder of the cache: one commit, whole, and compared with what the Hub recorded."""
+"""From the Hub to a folder of the cache: a model, of one commit and whole, or a file."""
 
 import json
 import os
@@ -77,6 +77,31 @@ def download_model(
         recorded = _recorded(repo_id, [config, *weights], root, None if local_files_only else HfApi(token=token))
     verify_files(recorded, f"'{place}'", verify)
     return config.parent
+
+
+def download_file(
+    repo_id: str,
+    filename: str,
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | os.PathLike | None = None,
+    force_download: bool = False,
+    local_files_only: bool = False,
+    verify: bool | str = True,
+) -> Path:
+    """Return a small file of a model's repository in the cache; arguments and errors as of `download_model`."""
+    check_token(token)
+    keywords = {"cache_dir": cache_dir, "force_download": force_download, "local_files_only": local_files_only}
+    with download_sentences(repo_id, revision, cache_dir, local_files_only, token):
+        try:
+            path = Path(hf_hub_download(repo_id, filename, revision=revision, token=token, **keywords))
+        except RemoteEntryNotFoundError as error:
+            raise OSError(f"'{repo_id}' on the Hub holds no {filename}.") from error
+        root = path.parents[filename.count("/")]
+        recorded = _recorded(repo_id, [path], root, None if local_files_only else HfApi(token=token))
+    verify_files(recorded, f"'{repo_id}'", verify)
+    return path
 
 
 def _fetch_weights(fetch, place: str, variant: str | None) -> list[Path]:

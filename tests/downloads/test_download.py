@@ -191,7 +191,7 @@ def test_a_byte_flipped_on_the_disk_is_found(published, offline, name, kind):
 
 
 def test_what_was_compared_is_remembered_until_the_file_changes(published, monkeypatch):
-    from smoke_vq.hub import checksums
+    from smoke_vq.downloads import checksums
 
     read, digest = [], checksums.digest
     monkeypatch.setattr(checksums, "digest", lambda path, like: read.append(path.name) or digest(path, like))
@@ -224,7 +224,7 @@ def test_a_cache_that_cannot_be_written_to_is_compared_each_time(published, monk
     def refuse(*arguments, **keywords):
         raise PermissionError("read-only")
 
-    monkeypatch.setattr("smoke_vq.hub.checksums.cached_assets_path", refuse)
+    monkeypatch.setattr("smoke_vq.downloads.checksums.cached_assets_path", refuse)
     assert same(SmokeVQVAE.from_pretrained(NAME)) and same(SmokeVQVAE.from_pretrained(NAME))
     flip(blob(WEIGHTS))
     with pytest.raises(ValueError, match="is damaged"):
@@ -250,6 +250,28 @@ def test_a_copied_cache_without_links_and_without_network(published, offline, tm
         SmokeVQVAE.from_pretrained(NAME, cache_dir=tmp_path / "copy")
     with pytest.raises(ValueError, match="cannot be compared: this cache keeps no record"):
         SmokeVQVAE.from_pretrained(NAME, cache_dir=tmp_path / "copy", verify="always")
+
+
+def test_the_processor_is_compared_too(published, saved):
+    name = "preprocessor_config.json"
+    first = published.commits(NAME)[0].sha
+    assert SmokeImageProcessor.from_pretrained(NAME, do_resize=False).do_resize is False
+    published.put(NAME, {name: saved[name].replace(b"16", b"32")})
+    assert SmokeImageProcessor.from_pretrained(NAME).size == 32
+    assert SmokeImageProcessor.from_pretrained(NAME, revision=first).size == 16
+    (path,) = Path(constants.HF_HUB_CACHE).glob(f"models--user--smoke/snapshots/{first}/{name}")
+    flip(path.resolve(), 20)
+    with pytest.raises(ValueError, match=f"{name} of 'user/smoke' is damaged: its git sha1 is"):
+        SmokeImageProcessor.from_pretrained(NAME, revision=first)
+    assert SmokeImageProcessor.from_pretrained(NAME, revision=first, force_download=True).size == 16
+
+
+def test_a_processor_that_is_not_there(hub, saved, tmp_path):
+    put(hub, saved, {}, "preprocessor_config.json")
+    with pytest.raises(OSError, match=r"'user/smoke' on the Hub holds no preprocessor_config.json"):
+        SmokeImageProcessor.from_pretrained(NAME)
+    with pytest.raises(OSError, match=r"The folder .* holds no preprocessor_config.json"):
+        SmokeImageProcessor.from_pretrained(tmp_path)
 
 
 # Without network
