@@ -13,6 +13,9 @@ import argparse
 import json
 from pathlib import Path
 
+import torch
+from safetensors.torch import load_file
+
 from smoke_vq import PatchDiscriminator
 from smoke_vq.command import run
 from smoke_vq.hub.card import LICENSE, write_card
@@ -40,7 +43,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--create-pr", action="store_true", help="open a pull request instead of pushing")
     parser.add_argument("--no-fp16", action="store_true", help="publish float32 alone")
     parser.add_argument("--energy-kwh", type=float, help="what the training took, where you know it, for the card")
-    parser.add_argument("--license", default=LICENSE, help=f"of the weights, for the card (default: {LICENSE})")
+    parser.add_argument("--license", help=f"of the weights, for the card (default: {LICENSE})")
     parser.add_argument("--commit-message", help="(default: Upload model, or dataset)")
     parser.add_argument("--dry-run", action="store_true", help="print what would go, and the card; ask the Hub nothing")
     return parser.parse_args()
@@ -55,8 +58,8 @@ def main() -> None:
     target = (arguments.repo_id, arguments.repo_type, arguments.private, arguments.revision, arguments.create_pr)
     check_target(*target)
     if arguments.repo_type == "dataset":
-        if arguments.no_fp16 or arguments.energy_kwh is not None:
-            raise ValueError("--no-fp16 and --energy-kwh are for models: found --repo-type dataset.")
+        if arguments.no_fp16 or arguments.energy_kwh is not None or arguments.license is not None:
+            raise ValueError("--no-fp16, --energy-kwh and --license are for models: found --repo-type dataset.")
         publish_dataset(arguments, target)
     else:
         publish_model(arguments, target)
@@ -101,7 +104,7 @@ def complete(stage: Path, arguments: argparse.Namespace) -> None:
     if arguments.no_fp16:
         for path in half:
             path.unlink()
-    elif not half:
+    elif not half and not stored_in_half(stage):
         add_variant(model, stage, "fp16")
     facts = stage / TRAINING
     if arguments.energy_kwh is not None:
@@ -110,7 +113,12 @@ def complete(stage: Path, arguments: argparse.Namespace) -> None:
         text = json.dumps(json.loads(facts.read_text()) | {"energy_kwh": arguments.energy_kwh}, indent=2)
         facts.unlink()  # a link to the folder's own
         facts.write_text(text + "\n")
-    write_card(stage, arguments.repo_id, arguments.license)
+    write_card(stage, arguments.repo_id, arguments.license or LICENSE)
+
+
+def stored_in_half(folder: Path) -> bool:
+    weights = load_file(next(folder.glob("diffusion_pytorch_model*.safetensors")))
+    return any(tensor.dtype in (torch.float16, torch.bfloat16) for tensor in weights.values())
 
 
 def print_listing(folder: Path, patterns: tuple[str, ...], arguments: argparse.Namespace) -> None:

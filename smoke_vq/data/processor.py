@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import PurePosixPath
 
 import numpy as np
 import torch
@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from PIL import Image
 from transformers.image_processing_utils import BaseImageProcessor, BatchFeature
 
-from ..downloads.download import download_file
+from ..downloads.checksums import check_mode
+from ..downloads.download import download_file, find_folder
 
 CONFIG = "preprocessor_config.json"
 SMOKE_THRESHOLD = -0.99  # a pixel is smoke where any channel of the target is above this, if there is no alpha
@@ -44,6 +45,7 @@ class SmokeImageProcessor(BaseImageProcessor):
         local_files_only: bool = False,
         token: str | bool | None = None,
         revision: str | None = None,
+        subfolder: str | None = None,
         verify: bool | str = True,
         **kwargs,
     ) -> "SmokeImageProcessor":
@@ -54,13 +56,15 @@ class SmokeImageProcessor(BaseImageProcessor):
 
         Raises:
             OSError: no such folder, repository, revision or file.
-            ValueError: the file is damaged.
+            ValueError: the file is damaged; a revision of a folder.
         """
-        folder = Path(pretrained_model_name_or_path).expanduser()
-        if not folder.is_dir():
+        name = CONFIG if not subfolder else str(PurePosixPath(subfolder, CONFIG))
+        check_mode(verify)
+        folder = find_folder(pretrained_model_name_or_path, revision)
+        if folder is None:
             folder = download_file(
                 str(pretrained_model_name_or_path),
-                CONFIG,
+                name,
                 revision=revision,
                 token=token,
                 cache_dir=cache_dir,
@@ -68,8 +72,10 @@ class SmokeImageProcessor(BaseImageProcessor):
                 local_files_only=local_files_only,
                 verify=verify,
             ).parent
-        elif not (folder / CONFIG).is_file():
-            raise OSError(f"The folder {pretrained_model_name_or_path} holds no {CONFIG}.")
+        elif not (folder / name).is_file():
+            raise OSError(f"The folder {pretrained_model_name_or_path} holds no {name}.")
+        else:
+            folder = (folder / name).parent
         return super().from_pretrained(folder, **kwargs)
 
     def preprocess(self, images, alpha=None, return_tensors: str = "pt", **kwargs) -> BatchFeature:

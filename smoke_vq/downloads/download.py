@@ -20,6 +20,23 @@ PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
+def find_folder(where: str | os.PathLike, revision: str | None = None) -> Path | None:
+    """The local folder that `where` names; None where it names a repository of the Hub.
+
+    Raises:
+        ValueError: a revision of a folder.
+        OSError: neither a folder nor the name of a repository.
+    """
+    path = Path(where).expanduser()
+    if path.is_dir():
+        if revision is not None:
+            raise ValueError(f"{where} is a folder here and has no revision {revision!r}.")
+        return path
+    if path.is_absolute() or str(where).startswith(".") or str(where).count("/") != 1:
+        raise OSError(f"There is no folder {str(where)!r} (a Hub repository would be named 'user/name').")
+    return None
+
+
 def download_model(
     repo_id: str,
     *,

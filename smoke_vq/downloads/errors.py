@@ -22,8 +22,18 @@ HTTP_ERROR = HfHubHTTPError.__mro__[1]
 VISIBLE = re.compile(r"[!-~]+")
 
 
+# What huggingface_hub writes around the reason, which it has from the server's answer.
+AROUND = re.compile(r"\(Request ID.*\)|Bad request.*endpoint:|For more information.*|\d{3} (Client|Server) Error\.?")
+
+
 def first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """The reason in one line: the server's, behind its status, if it gave one."""
+    told = getattr(error, "server_message", None)
+    lines = [line.strip() for line in f"{told or ''}\n{error}".splitlines()]
+    telling = [line for line in lines if line and not AROUND.fullmatch(line)]
+    reason = (telling or [line for line in lines if line] or [type(error).__name__])[0]
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return reason if status is None or str(status) in reason else f"{status}: {reason}"
 
 
 def check_token(token: str | bool | None) -> None:

@@ -35,9 +35,11 @@ DATASET_FILES = (
 
 TEXTS = (".md", ".json", ".yaml")
 TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}")
-# Absolute, of a home, by a drive or by a scheme, behind what stands before a path in a command, JSON, YAML or Markdown.
+# Below what machines call the roots of people's files, or on a drive; links such as [docs](/docs/hub) are none.
+ROOTS = "home root Users Volumes mnt media scratch data work tmp var export storage cluster projects gpfs lustre"
 LOCAL_PATH = re.compile(
-    r"""(?:^|[\s"'=`(\[,])((?:~[\w.-]*|/[\w.@+~-]+)/[\w./@+~=-]+|[A-Za-z]:\\+\w[^\s"']*|file:/[^\s"']*)""", re.MULTILINE
+    rf"(?<![\w./~-])/(?:{'|'.join(ROOTS.split())})/[^\s\"'`<>|)\]]+"
+    r"|file:/[^\s\"'`<>|)\]]+|\b[A-Za-z]:[\\/]+Users\b[^\s\"'`<>|)\]]*|(?<!\S)\\\\+\w+\\+\w[^\s\"'`]*"
 )
 
 
@@ -106,6 +108,7 @@ def check_text(text: str, where: str, token: str | None = None) -> None:
     known = [one for one in (token, get_token()) if isinstance(one, str)]
     if TOKEN.search(text) or any(one in text for one in known):
         raise ValueError(f"{where} holds an access token: take it out before it is published.")
-    found = LOCAL_PATH.search(text)
+    here = [str(path) for path in (Path.home(), Path.cwd()) if len(path.parts) > 2 and str(path) in text]
+    found = [match[0] for match in LOCAL_PATH.finditer(text)] + here
     if found:
-        raise ValueError(f"{where} names the local path {found[1]}: take it out before it is published.")
+        raise ValueError(f"{where} names the local path {found[0]}: take it out before it is published.")

@@ -18,10 +18,10 @@ from huggingface_hub import DatasetCard
 
 from ..data.loading import dataset_revision, simulation_of
 from ..version import __version__
-from .model_folder import ARGUMENTS, TRAINING
+from .model_folder import ARGUMENTS, LOCAL_PATH, TRAINING
 
 PATHS = ("init_from", "perceptual_weights")
-ELSEWHERE = re.compile(r"^(/|~|\.\.(/|$)|[A-Za-z]:\\|file:)|/\.\.(/|$)")
+ELSEWHERE = re.compile(r"^(/|~|\.\.(/|$)|[A-Za-z]:[\\/]|\\\\|file:)|/\.\.(/|$)")
 
 
 def describe_training(arguments, num_processes: int) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def write_provenance(folder: Path, training: dict[str, Any], arguments, result) 
 
 
 def public_arguments(arguments) -> dict[str, Any]:
-    """The arguments with names in place of local paths, to train again with, which neither resumes nor pushes."""
+    """The arguments to train again with, which neither resumes nor pushes; local data are named and not located."""
     values = dataclasses.asdict(arguments)
     for key in ("dataset", "validation_dataset"):
         if values[key] is not None:
@@ -92,7 +92,7 @@ def public_name(source: str) -> str:
 
 def last_part(path: str) -> str:
     """Of a path on any system; a link is named by its own name."""
-    return re.split(r"[/\\]", os.path.abspath(path).rstrip("/\\"))[-1]
+    return re.split(r"[/\\]", os.path.abspath(os.path.expanduser(path)).rstrip("/\\"))[-1] or "data"
 
 
 def describe_data(source: str, split: str) -> dict[str, Any]:
@@ -139,5 +139,6 @@ def command() -> str:
     words = []
     for word in sys.argv[1:]:
         flag, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
-        words.append(flag + equals + (last_part(value) if ELSEWHERE.search(value) else value))
+        value = last_part(value) if ELSEWHERE.search(value) else value
+        words.append(flag + equals + LOCAL_PATH.sub(lambda found: last_part(found[0]), value))
     return shlex.join(["accelerate", "launch", f"scripts/{Path(sys.argv[0]).name}", *words])

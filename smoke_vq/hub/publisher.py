@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 from accelerate import Accelerator
-from huggingface_hub.utils import disable_progress_bars
+from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 
 from ..metrics import markdown_table
 from .card import write_card
@@ -89,6 +89,7 @@ class Publisher:
         print(f"\n{markdown_table(columns)}\n\nBest model (step {result.step}), card and pictures: {folder}")
         if self.repo_id is not None:
             self._await_pushes()
+            enable_progress_bars()
             command = f"python scripts/push_to_hub.py --folder {shlex.quote(str(folder))} --repo-id {self.repo_id}"
             print(f"Pushed: {self._push(folder, 'Upload model', f'{folder} is whole, and `{command}` pushes it')}")
 

@@ -102,18 +102,24 @@ class PretrainedModel(ModelMixin, ConfigMixin):
         safe_serialization: bool = True,
         variant: str | None = None,
         max_shard_size: int | str = "10GB",
+        **kwargs: Any,
     ) -> None:
         """As diffusers', but that `variant="fp16"` or "bf16" stores half precision, and not only the name of it.
 
         Raises:
-            ValueError: no safetensors asked for; weights too large for half precision.
+            ValueError: another form than safetensors, or a push, asked for; weights too large for half precision.
         """
         if not safe_serialization:
             raise ValueError("Models are saved as safetensors, found safe_serialization=False: a pickle can run code.")
+        refused = [key for key, value in kwargs.items() if value or key not in ("push_to_hub", "use_flashpack")]
+        if refused:
+            raise ValueError(f"save_pretrained does not take {refused[0]}: to publish, call push_to_hub afterwards.")
         model = self if variant not in HALVES else self._half(HALVES[variant])
         ModelMixin.save_pretrained(
             model, save_directory, is_main_process, save_function, variant=variant, max_shard_size=max_shard_size
         )
+        if not is_main_process:
+            return
         umask = os.umask(0)
         os.umask(umask)
         for path in Path(save_directory).glob("*.safetensors"):
@@ -136,7 +142,8 @@ class PretrainedModel(ModelMixin, ConfigMixin):
         """Publish the model in one commit: weights, configuration, image processor, card.
 
         A trained model's folder, with its figures, pictures and provenance, is published by scripts/push_to_hub.py; the
-        card of a model from memory says that nothing of them is known.
+        card of a model from memory says that nothing of them is known. Older files of a model's there go with the
+        weights that they belonged to, a discriminator's among them: push the model first.
 
         Args:
             repo_id: "user/repository", made if need be.
@@ -209,8 +216,8 @@ class PretrainedModel(ModelMixin, ConfigMixin):
         if unknown:
             writer = config.get("_smoke_vq_version", "an unknown version")
             raise ValueError(
-                f"The config.json of {where} has the key {unknown[0]!r}, which smoke_vq {__version__} does not know; "
-                f"smoke_vq {writer} wrote it."
+                f"The config.json of {where}, saved by smoke_vq {writer}, has the key {unknown[0]!r}, which smoke_vq "
+                f"{__version__}, this one, does not know."
             )
 
 

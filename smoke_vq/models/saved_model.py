@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ..downloads.checksums import check_mode
-from ..downloads.download import download_model
+from ..downloads.download import download_model, find_folder
 from ..version import CONFIG_FORMAT, __version__
 
 # What says where the model lies, and what ModelMixin.from_pretrained reads beside it (diffusers 0.40 to 0.42), without
@@ -37,18 +37,14 @@ def find_model(where: str | os.PathLike, kwargs: dict[str, Any]) -> tuple[Path, 
     check_dtype(kwargs)
     download = {key: kwargs.pop(key) for key in DOWNLOAD_KEYWORDS & set(kwargs)}
     check_mode(download.get("verify", True))
-    path = Path(where).expanduser()
-    if path.is_dir():
-        if download.get("revision") is not None:
-            raise ValueError(f"{where} is a folder here and has no revision {download['revision']!r}.")
+    path = find_folder(where, download.get("revision"))
+    if path is not None:
         folder = path / (subfolder or "")
         if not folder.is_dir():
             raise OSError(f"The folder {where} has no subfolder {subfolder!r}.")
         if not (folder / "config.json").is_file():
             raise OSError(f"The folder {folder} holds no config.json: it is no saved model.")
         return folder, kwargs
-    if path.is_absolute() or str(where).startswith(".") or str(where).count("/") != 1:
-        raise OSError(f"There is no folder {str(where)!r} (a Hub repository would be named 'user/name').")
     return download_model(str(where), subfolder=subfolder, variant=variant, **download), kwargs
 
 

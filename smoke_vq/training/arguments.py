@@ -82,7 +82,7 @@ class TrainingArguments:
     resume: bool = option(False, "Go on from the run's last checkpoint.")
     report_to: Literal["none", "wandb", "tensorboard", "trackio"] = option("none", "Tracker.")
     project_name: str = option("smoke-vq", "Name of the project in the tracker.")
-    push_to_hub: bool = option(False, "Push each best model, in the background, and the finished one.")
+    push_to_hub: bool = option(False, "Push the newest best model, in the background, and the finished one.")
     hub_model_id: str | None = option(None, "Repository 'user/name' for push_to_hub.")
     hub_private: bool = option(False, "A repository that push_to_hub makes is private.")
     model: dict = option({}, "Keys of the model's config.json.")

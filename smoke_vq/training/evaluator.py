@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -57,6 +58,11 @@ class ReconstructionEvaluator:
         amount = frames.brightness()
         rows = [int(stretch[amount[stretch].argmax()]) for stretch in stretches]
         self.images = self.all.process(frames.__getitems__(rows), epoch=0)["pixel_values"]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of all frames: their number and the CRC-32 of their pixels."""
+        return self.all.fingerprint()
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Metrics of `model` on the validation frames that the training looks at."""

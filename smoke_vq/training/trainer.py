@@ -255,8 +255,8 @@ class Trainer:
         return self._result(evaluation) if self.accelerator.is_main_process else None
 
     def _result(self, evaluation: Evaluation | None = None) -> Result:
-        frames = self.evaluator.all.fingerprint()
-        return Result(self.folder / "best", self.best["step"], self.seconds, frames, evaluation)
+        fingerprint = self.evaluator.fingerprint
+        return Result(self.folder / "best", self.best["step"], self.seconds, fingerprint, evaluation)
 
     # Checkpoints, resuming, stopping
 

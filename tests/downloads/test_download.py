@@ -266,6 +266,31 @@ def test_the_processor_is_compared_too(published, saved):
     assert SmokeImageProcessor.from_pretrained(NAME, revision=first, force_download=True).size == 16
 
 
+def test_the_processor_of_a_subfolder(hub, saved, tmp_path):
+    hub.put(NAME, {f"vq/{name}": content for name, content in saved.items()})
+    assert SmokeImageProcessor.from_pretrained(NAME, subfolder="vq").size == 16
+    SmokeImageProcessor(size=24).save_pretrained(tmp_path / "vq")
+    assert SmokeImageProcessor.from_pretrained(tmp_path, subfolder="vq").size == 24
+    with pytest.raises(ValueError, match="is a folder here and has no revision 'v1'"):
+        SmokeImageProcessor.from_pretrained(tmp_path, subfolder="vq", revision="v1")
+    with pytest.raises(OSError, match="There is no folder 'runs/no/best'"):
+        SmokeImageProcessor.from_pretrained("runs/no/best")
+
+
+def test_the_server_s_reason_is_told(published):
+    """Behind the request's number that the real Hub sends, and that stood alone in the sentence."""
+    from huggingface_hub.errors import BadRequestError, HfHubHTTPError
+
+    from smoke_vq.downloads.errors import first_line
+
+    response = type("Response", (), {"headers": {}, "request": None})()
+    text = "(Request ID: Root=1)\n\nBad request for commit endpoint:\nlicense must be one of mit"
+    assert first_line(BadRequestError(text, response=response)) == "license must be one of mit"
+    told = HfHubHTTPError("Client error '413' for url", response=response, server_message="Too large for the plan")
+    assert first_line(told) == "Too large for the plan"
+    assert first_line(ValueError()) == "ValueError"
+
+
 def test_a_processor_that_is_not_there(hub, saved, tmp_path):
     put(hub, saved, {}, "preprocessor_config.json")
     with pytest.raises(OSError, match=r"'user/smoke' on the Hub holds no preprocessor_config.json"):

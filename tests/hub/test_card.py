@@ -206,9 +206,9 @@ def test_the_command_names_no_folder(monkeypatch):
         "data/rise64",
     ]
     words += ["--output-dir=/home/me/runs", "--init-from", "/scratch/alice/lr=1e-4/best", "--lr", "1e-3"]
-    words += ["file:///home/alice/a", "C:\\Users\\alice\\b"]
+    words += ["file:///home/alice/a", "C:\\Users\\alice\\b", "C:/Users/alice/c", "x=/home/alice/d"]
     monkeypatch.setattr("sys.argv", words)
     assert command() == (
         "accelerate launch scripts/train.py --dataset smoke plumes wisps data/rise64 --output-dir=runs "
-        "--init-from best --lr 1e-3 a b"
+        "--init-from best --lr 1e-3 a b c x=d"
     )

@@ -299,7 +299,9 @@ def staged(tmp_path, tiny_model):
         (f"runs in {Path.home()}/runs", f"names the local path {Path.home()}/runs"),
         ("--data=/tmp/smoke", "names the local path /tmp/smoke"),
         ("data: /scratch/alice/lr=1e-4/plumes", "names the local path /scratch/alice/lr=1e-4/plumes"),
-        ('"dataset": "~alice/plumes"', "names the local path ~alice/plumes"),
+        ("**/home/alice/x**", "names the local path /home/alice/x"),
+        ("path:/mnt/data/x", "names the local path /mnt/data/x"),
+        ("C:/Users/alice/x", "names the local path C:/Users/alice/x"),
         ('"C:\\\\Users\\\\alice"', "names the local path C:"),
         ("file:///home/alice", "names the local path file:"),
     ],
@@ -318,7 +320,14 @@ def test_a_token_that_is_given_is_looked_for_too(hub, staged):
     refused(ValueError, "holds an access token", push_model, folder, NAME, token="hf_other")
 
 
-@pytest.mark.parametrize("text", ["https://example.org/tmp/x", "runs/tmp", "/tmpfs", "half_" + 34 * "x", "hf_auth"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("https://example.org/tmp/x", "runs/tmp", "/tmpfs", "half_" + 34 * "x", "hf_auth", "[docs](/docs/hub/index)"),
+        *("split ~80/20", "~/.cache/huggingface", "> /dev/null", "https://x.org/login?next=/a/b", "Option A:\\nfoo"),
+        *("user/home/x", "/usr/bin/ffmpeg", "and/or", "data/rise64", "n:\\alpha"),
+    ],
+)
 def test_what_only_looks_like_them_is_published(staged, text):
     folder, put = staged
     put("training.json", text)

@@ -190,7 +190,11 @@ def no_format(folder):
         (missing_codebook, ValueError, "is no whole SmokeVQVAE: it lacks 1 weight.*'quantizer.codebook'"),
         (foreign_key, ValueError, "is no whole SmokeVQVAE: it holds foreign 1 weight.*'discriminator'"),
         (wrong_shape, ValueError, r"does not fit its own config.json: .*quantizer.codebook.*\[32, 8\].*\[16, 8\]\)\.$"),
-        (unknown_config_key, ValueError, "has the key 'colour', which smoke_vq .* does not know; smoke_vq .* wrote it"),
+        (
+            unknown_config_key,
+            ValueError,
+            "has the key 'colour', which smoke_vq .*, this one, does not know",
+        ),
         (unknown_quantizer, ValueError, "Unknown quantizer 'fqs': expected one of"),
         (other_class, ValueError, "holds a SmokeVQGAN: expected a SmokeVQVAE"),
         (truncated, ValueError, "The weights in .* are damaged"),
@@ -256,8 +260,10 @@ def test_a_home_is_a_folder(folder, monkeypatch):
 def test_nothing_else_than_safetensors_is_saved(tmp_path, tiny_model):
     with pytest.raises(ValueError, match="Models are saved as safetensors"):
         tiny_model.save_pretrained(tmp_path, safe_serialization=False)
-    with pytest.raises(TypeError, match="push_to_hub"):
+    with pytest.raises(ValueError, match="does not take push_to_hub: to publish, call push_to_hub afterwards"):
         tiny_model.save_pretrained(tmp_path, push_to_hub=True)
+    with pytest.raises(ValueError, match="does not take varaint"):
+        tiny_model.save_pretrained(tmp_path, varaint="fp16")
     assert list(tmp_path.iterdir()) == []
 
 
