@@ -7,28 +7,39 @@ from .clip_quality import CRITERIA
 from .dataset_folder import write_card
 
 
-def write_rise_card(output: Path, report: dict[str, dict], settings: dict, features) -> None:
+def write_rise_card(output: Path, report: dict[str, dict], settings: dict, features, is_rise: bool) -> None:
     """README.md of the dataset folder `output`.
 
     Args:
         report: by split, what `rise_preparation.summarize` counts.
         settings: the fields of `Preparation`.
         features: `datasets.Features`.
+        is_rise: whether the clips are RISE's, and not somebody's own.
     """
+    license = {
+        "license": "other",
+        "license_name": "cc0-1.0-and-cc-by-4.0",
+        "license_link": "https://creativecommons.org/licenses/by/4.0/",
+    }
     write_card(
         output,
-        card_text(report, settings),
+        card_text(report, settings, is_rise),
         features,
         {split: entry["frames"] for split, entry in report.items()},
-        license="other",
-        license_name="cc0-1.0-and-cc-by-4.0",
-        license_link="https://creativecommons.org/licenses/by/4.0/",
-        pretty_name="Industrial smoke on black",
+        **(license if is_rise else {"license": "unknown"}),
+        pretty_name="Industrial smoke on black" if is_rise else "Smoke on black",
         tags=["smoke", "matting", "video"],
     )
 
 
-def card_text(report: dict[str, dict], settings: dict) -> str:
+RISE = """[RISE](https://smoke.createlab.org) (Hsu et al., *Project RISE: Recognizing Industrial Smoke Emissions*, AAAI
+2021, [arXiv:2005.06111](https://arxiv.org/abs/2005.06111)), CC0 1.0. 7-10 % of the clips were recorded by IJmond and
+are CC BY 4.0. `label` is RISE's label state (47 and 23: smoke), `time` the start of the clip."""
+OWN = """Videos of static cameras. Who recorded them, and under which licence they are, is not known here: whoever
+publishes this dataset knows, and writes it here."""
+
+
+def card_text(report: dict[str, dict], settings: dict, is_rise: bool) -> str:
     options = "\n".join(f"- {name}: {value}" for name, value in settings.items())
     counts = "\n".join(
         f"| {split} | {entry['clips']} | {len(entry['kept'])} | {entry['frames']} |" for split, entry in report.items()
@@ -41,16 +52,14 @@ def card_text(report: dict[str, dict], settings: dict) -> str:
     criteria = "\n".join(f"| {reason} | {detail} | {limit} |" for reason, (_, limit, detail) in CRITERIA.items())
     size = settings["size"]
     return f"""
-# Industrial smoke on black, {size}x{size}
+# {"Industrial smoke" if is_rise else "Smoke"} on black, {size}x{size}
 
-Industrial smoke, cut out of clips of a static camera: `image` is premultiplied colour on black (exactly 0
+Smoke, cut out of clips of a static camera: `image` is premultiplied colour on black (exactly 0
 where there is no smoke), `alpha` the soft matte. Frames of a clip are in order of time; `frame_index` counts in a clip.
 
 ## Source
 
-[RISE](https://smoke.createlab.org) (Hsu et al., *Project RISE: Recognizing Industrial Smoke Emissions*, AAAI 2021,
-[arXiv:2005.06111](https://arxiv.org/abs/2005.06111)), CC0 1.0. 7-10 % of the clips were recorded by IJmond and are
-CC BY 4.0. `label` is RISE's label state (47 and 23: smoke), `time` the start of the clip.
+{RISE if is_rise else OWN}
 
 ## Preparation
 

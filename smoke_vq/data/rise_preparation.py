@@ -96,7 +96,8 @@ def prepare(
     write_contact_sheet(output / "contact_sheet.png", sheet)
     dropped = [{"split": split, **entry} for split, entries in report.items() for entry in entries["dropped"]]
     write_atomically(output / "dropped.json", (json.dumps(dropped, indent=1) + "\n").encode())
-    write_rise_card(output, report, asdict(preparation), features)
+    is_rise = all(clip.label is not None for clips in splits.values() for clip in clips)  # its metadata were read
+    write_rise_card(output, report, asdict(preparation), features, is_rise)
     if not keep_clips:
         remove_work_folder(output)
     return report

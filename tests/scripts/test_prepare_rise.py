@@ -126,6 +126,8 @@ def test_the_result_does_not_depend_on_processes_or_on_a_stop(videos, tmp_path, 
     assert call(capsys, monkeypatch, *stopped)[0] == 0
     assert all(path.stat().st_mtime_ns == then for path, then in finished.items())
     assert shards(tmp_path / "stopped") == shards(tmp_path / "whole")
+    card = (tmp_path / "whole/README.md").read_text()
+    assert "license: unknown" in card and "RISE" not in card.partition("## Preparation")[0], "somebody's own videos"
 
 
 def test_a_truncated_clip_is_listed_and_the_rest_goes_on(rise, tmp_path, capsys, monkeypatch):
