@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from ..downloads.errors import first_line
 from ..simulation import SIMULATION_VERSION
 from .frames import DatasetFrames, PackedFrames, check_columns
 
@@ -86,15 +87,15 @@ def open_dataset(source: str, split: str, streaming: bool = False):
         if "corresponds to no data" in str(error):
             raise ValueError(f"Split {split!r} of {source} has no frames.") from error
         if "Unknown split" in str(error) or "Bad split" in str(error):
-            raise ValueError(f"{source} has no split {split!r}: {_first_line(error)}") from error
-        raise ValueError(f"{source} cannot be read as a dataset: {_first_line(error)}") from error
+            raise ValueError(f"{source} has no split {split!r}: {first_line(error)}") from error
+        raise ValueError(f"{source} cannot be read as a dataset: {first_line(error)}") from error
     except datasets.exceptions.DatasetGenerationError as error:
-        raise ValueError(f"{source} cannot be read as a dataset: {_first_line(error.__cause__ or error)}") from error
+        raise ValueError(f"{source} cannot be read as a dataset: {first_line(error.__cause__ or error)}") from error
     except FileNotFoundError as error:  # DatasetNotFoundError and DataFilesNotFoundError among them
-        raise FileNotFoundError(f"There is no dataset at {source}: {_first_line(error)}") from error
+        raise FileNotFoundError(f"There is no dataset at {source}: {first_line(error)}") from error
     except ConnectionError as error:
         raise FileNotFoundError(
-            f"The dataset {source} is neither a folder here nor to be had from the Hub: {_first_line(error)}"
+            f"The dataset {source} is neither a folder here nor to be had from the Hub: {first_line(error)}"
         ) from error
 
 
@@ -125,7 +126,3 @@ def _packed_file(source: str, split: str) -> Path | None:
     if packed_splits:
         raise ValueError(f"{source} has no split {split!r}: found {packed_splits}.")
     return None
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -17,11 +17,7 @@ from huggingface_hub.errors import (
 
 # The parent of huggingface_hub's own errors, and of those for a network that does not answer.
 HTTP_ERROR = HfHubHTTPError.__mro__[1]
-
-
 VISIBLE = re.compile(r"[!-~]+")
-
-
 # What huggingface_hub writes around the reason, which it has from the server's answer.
 AROUND = re.compile(r"\(Request ID.*\)|Bad request.*endpoint:|For more information.*|\d{3} (Client|Server) Error\.?")
 

@@ -19,6 +19,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from safetensors import SafetensorError
 
 from ..downloads.download import describe_weights, shards_of
+from ..downloads.errors import first_line
 from ..hub.card import LICENSE, write_card
 from ..hub.push import open_repo, push_model
 from ..version import CONFIG_FORMAT, __version__
@@ -70,17 +71,17 @@ class PretrainedModel(ModelMixin, ConfigMixin):
         try:
             model, info = super().from_pretrained(folder, use_safetensors=True, output_loading_info=True, **kwargs)
         except TypeError as error:
-            raise ValueError(f"The config.json of {where} makes no {cls.__name__}: {_first_line(error)}.") from error
+            raise ValueError(f"The config.json of {where} makes no {cls.__name__}: {first_line(error)}.") from error
         except (SafetensorError, RuntimeError, ValueError) as error:
             if "size mismatch" in str(error) or "expected shape" in str(error):
-                found = _first_line(error).split(". If you want")[0]  # the way around that it offers is closed here
+                found = first_line(error).split(". If you want")[0]  # the way around that it offers is closed here
                 raise ValueError(f"{where} does not fit its own config.json: {found}.") from error
             if isinstance(error, SafetensorError) or "safetensors" in str(error).lower():
-                raise ValueError(f"The weights in {where} are damaged: {_first_line(error)}") from error
+                raise ValueError(f"The weights in {where} are damaged: {first_line(error)}") from error
             raise
         except OSError as error:
             if "Unable to load weights" in str(error):
-                raise ValueError(f"The weights in {where} are damaged: {_first_line(error)}") from error
+                raise ValueError(f"The weights in {where} are damaged: {first_line(error)}") from error
             raise
         for kind, keys in (
             ("lacks", info["missing_keys"]),
@@ -219,7 +220,3 @@ class PretrainedModel(ModelMixin, ConfigMixin):
                 f"The config.json of {where}, saved by smoke_vq {writer}, has the key {unknown[0]!r}, which smoke_vq "
                 f"{__version__}, this one, does not know."
             )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]

@@ -1,12 +1,13 @@
 """Checkpoints that are whole or absent: written aside, checksummed, renamed; only then does the old one go."""
 
-import hashlib
 import json
 import os
 import shutil
 from pathlib import Path
 
 from accelerate import Accelerator
+
+from ..downloads.checksums import digest
 
 STATE_FILE = "trainer_state.json"
 MANIFEST_FILE = "manifest.json"
@@ -39,7 +40,7 @@ def save_checkpoint(accelerator: Accelerator, folder: Path, step: int, state: di
     if accelerator.is_main_process:
         (partial / STATE_FILE).write_text(json.dumps(state, indent=1))
         files = sorted(path for path in partial.rglob("*") if path.is_file())
-        manifest = {str(path.relative_to(partial)): _digest(path) for path in files}
+        manifest = {str(path.relative_to(partial)): digest(path) for path in files}
         (partial / MANIFEST_FILE).write_text(json.dumps(manifest, indent=1))
         for path in [*files, partial / MANIFEST_FILE]:
             _sync(path)
@@ -67,11 +68,11 @@ def read_state(folder: Path) -> dict:
         raise ValueError(
             f"The checkpoint {folder} has no readable {MANIFEST_FILE}; delete it to use an older one."
         ) from error
-    for name, digest in manifest.items():
+    for name, recorded in manifest.items():
         path = folder / name
         if not path.is_file():
             raise ValueError(f"The checkpoint {folder} lacks {name}; delete it to use an older one.")
-        if _digest(path) != digest:
+        if digest(path) != recorded:
             raise ValueError(f"The checkpoint {folder} is damaged: {name} has changed; delete it to use an older one.")
     return json.loads((folder / STATE_FILE).read_text())
 
@@ -79,18 +80,6 @@ def read_state(folder: Path) -> dict:
 def load_checkpoint(accelerator: Accelerator, folder: Path) -> None:
     """Put networks, optimizers, schedules, averages and random states back."""
     accelerator.load_state(str(folder))
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _sha256(file)
-
-
-def _sha256(file) -> str:
-    digest = hashlib.sha256()
-    while chunk := file.read(1 << 20):
-        digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _sync(path: Path) -> None:
