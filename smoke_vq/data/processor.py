@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from PIL import Image
 from transformers.image_processing_utils import BaseImageProcessor, BatchFeature
 
 from ..downloads.checksums import check_mode
-from ..downloads.download import download_file, find_folder
+from ..downloads.download import download_file, find_folder, normal_subfolder
 
 CONFIG = "preprocessor_config.json"
 SMOKE_THRESHOLD = -0.99  # a pixel is smoke where any channel of the target is above this, if there is no alpha
@@ -58,24 +57,23 @@ class SmokeImageProcessor(BaseImageProcessor):
             OSError: no such folder, repository, revision or file.
             ValueError: the file is damaged; a revision of a folder.
         """
-        name = CONFIG if not subfolder else str(PurePosixPath(subfolder, CONFIG))
         check_mode(verify)
-        folder = find_folder(pretrained_model_name_or_path, revision)
+        subfolder = normal_subfolder(subfolder)
+        folder = find_folder(pretrained_model_name_or_path, subfolder, revision)
         if folder is None:
             folder = download_file(
                 str(pretrained_model_name_or_path),
-                name,
+                CONFIG,
                 revision=revision,
+                subfolder=subfolder,
                 token=token,
                 cache_dir=cache_dir,
                 force_download=force_download,
                 local_files_only=local_files_only,
                 verify=verify,
             ).parent
-        elif not (folder / name).is_file():
-            raise OSError(f"The folder {pretrained_model_name_or_path} holds no {name}.")
-        else:
-            folder = (folder / name).parent
+        elif not (folder / CONFIG).is_file():
+            raise FileNotFoundError(f"The folder {folder} holds no {CONFIG}.")
         return super().from_pretrained(folder, **kwargs)
 
     def preprocess(self, images, alpha=None, return_tensors: str = "pt", **kwargs) -> BatchFeature:

@@ -3,9 +3,11 @@
 import json
 import os
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from huggingface_hub import HfApi, constants, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, RemoteEntryNotFoundError
@@ -17,57 +19,90 @@ CONFIG = "config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 INDEX = "diffusion_pytorch_model.safetensors.index.json"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")
+Fetch = Callable[[str], str]
 DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
-def find_folder(where: str | os.PathLike, revision: str | None = None) -> Path | None:
-    """The local folder that `where` names; None where it names a repository of the Hub.
+def find_folder(where: str | os.PathLike, subfolder: str | None = None, revision: str | None = None) -> Path | None:
+    """The local folder that `where` names, or its subfolder; None where it names a repository of the Hub.
 
     Raises:
         ValueError: a revision of a folder.
-        OSError: neither a folder nor the name of a repository.
+        OSError: neither a folder nor the name of a repository; FileNotFoundError where it has no such subfolder.
     """
     path = Path(where).expanduser()
     if path.is_dir():
         if revision is not None:
             raise ValueError(f"{where} is a folder here and has no revision {revision!r}.")
-        return path
+        if not (path / (subfolder or "")).is_dir():
+            raise FileNotFoundError(f"The folder {where} has no subfolder {subfolder!r}.")
+        return path / (subfolder or "")
     if path.is_absolute() or str(where).startswith(".") or str(where).count("/") != 1:
         raise OSError(f"There is no folder {str(where)!r} (a Hub repository would be named 'user/name').")
     return None
 
 
-def download_model(
+def normal_subfolder(subfolder: str | os.PathLike | None) -> str | None:
+    """Without "." and doubled or final slashes.
+
+    Raises:
+        ValueError: it leaves the repository.
+    """
+    if subfolder is None:
+        return None
+    path = PurePosixPath(os.fspath(subfolder))
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"subfolder expects a folder within the repository, found {str(subfolder)!r}.")
+    return str(path) if path.parts else None
+
+
+def download_model(repo_id: str, variant: str | None = None, **keywords: Any) -> Path:
+    """Return the folder in the cache that holds config.json and the weights, which are downloaded if need be.
+
+    Args:
+        variant: "fp16" for `diffusion_pytorch_model.fp16.safetensors`.
+        keywords: as of `download_file`.
+
+    Raises:
+        OSError: as `download_file`; only a pickle file where safetensors are expected.
+        ValueError: as `download_file`.
+    """
+    return download_file(repo_id, CONFIG, partial(_fetch_weights, variant=variant), **keywords).parent
+
+
+def download_file(
     repo_id: str,
+    filename: str,
+    fetch_more: Callable[[Fetch, str, Callable[[], list[str]]], list[Path]] | None = None,
     *,
     revision: str | None = None,
     subfolder: str | None = None,
-    variant: str | None = None,
     token: str | bool | None = None,
     cache_dir: str | os.PathLike | None = None,
     force_download: bool = False,
     local_files_only: bool = False,
     verify: bool | str = True,
 ) -> Path:
-    """Return the folder in the cache that holds config.json and the weights, which are downloaded if need be.
+    """Return a file of a model's repository in the cache, downloaded if need be and compared with the Hub's record.
 
-    All files are of the commit that config.json came from, though the branch may move meanwhile. With everything in the
-    cache a load asks the Hub once, for the branch's commit, and not at all if `revision` is a commit or the network is
-    switched off.
+    With everything in the cache a load asks the Hub once, for the branch's commit, and not at all if `revision` is a
+    commit or the network is switched off.
 
     Args:
+        fetch_more: a function (fetch, place, names) -> more files, which are of the commit that the first one came
+            from, though the branch may move meanwhile: `fetch(name)` downloads one from the same folder, `place` is
+            that folder for sentences, `names()` lists it.
         revision: branch, tag, commit or "refs/pr/N"; the default is main.
         subfolder: of the repository, such as "discriminator".
-        variant: "fp16" for `diffusion_pytorch_model.fp16.safetensors`.
         verify: as in `checksums.verify_files`.
 
     Raises:
-        OSError: no such repository, revision or file, or the Hub does not answer; only a pickle file where safetensors
-            are expected.
+        OSError: no such repository or revision, or the Hub does not answer; FileNotFoundError where the repository has
+            no such file.
         ValueError: a file is not what the Hub recorded.
     """
     check_token(token)
-    place = repo_id if subfolder is None else f"{repo_id}/{subfolder}"
+    place = f"'{repo_id if subfolder is None else f'{repo_id}/{subfolder}'}'"
     fetch = partial(
         hf_hub_download,
         repo_id,
@@ -79,49 +114,24 @@ def download_model(
     )
     with download_sentences(repo_id, revision, cache_dir, local_files_only, token):
         try:
-            config = Path(fetch(CONFIG, revision=revision))
+            path = Path(fetch(filename, revision=revision))
         except RemoteEntryNotFoundError as error:
-            raise OSError(f"'{place}' on the Hub holds no {CONFIG}: it is no saved model.") from error
-        depth = 0 if subfolder is None else subfolder.count("/") + 1
-        root = config.parents[depth]  # snapshots/<commit>
-        try:
-            weights = _fetch_weights(partial(fetch, revision=root.name), f"'{place}'", variant)
-        except RemoteEntryNotFoundError as error:
-            names = HfApi(token=token).list_repo_files(repo_id, revision=root.name)
-            here = [Path(name).name for name in names if Path(name).parent == Path(subfolder or "")]
-            expected = _with_variant(WEIGHTS, variant)
-            raise OSError(f"'{place}' on the Hub holds {describe_weights(here)}: expected {expected}.") from error
-        recorded = _recorded(repo_id, [config, *weights], root, None if local_files_only else HfApi(token=token))
-    verify_files(recorded, f"'{place}'", verify)
-    return config.parent
+            hint = ": it is no saved model" if filename == CONFIG else ""
+            raise FileNotFoundError(f"{place} on the Hub holds no {filename}{hint}.") from error
+        root = path.parents[0 if subfolder is None else subfolder.count("/") + 1]  # snapshots/<commit>
+        commit, api = root.name, HfApi(token=token)
 
+        def names() -> list[str]:
+            there = map(PurePosixPath, api.list_repo_files(repo_id, revision=commit))
+            return [name.name for name in there if name.parent == PurePosixPath(subfolder or "")]
 
-def download_file(
-    repo_id: str,
-    filename: str,
-    *,
-    revision: str | None = None,
-    token: str | bool | None = None,
-    cache_dir: str | os.PathLike | None = None,
-    force_download: bool = False,
-    local_files_only: bool = False,
-    verify: bool | str = True,
-) -> Path:
-    """Return a small file of a model's repository in the cache; arguments and errors as of `download_model`."""
-    check_token(token)
-    keywords = {"cache_dir": cache_dir, "force_download": force_download, "local_files_only": local_files_only}
-    with download_sentences(repo_id, revision, cache_dir, local_files_only, token):
-        try:
-            path = Path(hf_hub_download(repo_id, filename, revision=revision, token=token, **keywords))
-        except RemoteEntryNotFoundError as error:
-            raise OSError(f"'{repo_id}' on the Hub holds no {filename}.") from error
-        root = path.parents[filename.count("/")]
-        recorded = _recorded(repo_id, [path], root, None if local_files_only else HfApi(token=token))
-    verify_files(recorded, f"'{repo_id}'", verify)
+        files = [path] if fetch_more is None else [path, *fetch_more(partial(fetch, revision=commit), place, names)]
+        recorded = _recorded(repo_id, files, root, None if local_files_only else api)
+    verify_files(recorded, place, verify)
     return path
 
 
-def _fetch_weights(fetch, place: str, variant: str | None) -> list[Path]:
+def _fetch_weights(fetch: Fetch, place: str, names: Callable[[], list[str]], variant: str | None) -> list[Path]:
     """The file of the weights, or their index and its shards."""
     try:
         return [Path(fetch(_with_variant(WEIGHTS, variant)))]
@@ -130,6 +140,9 @@ def _fetch_weights(fetch, place: str, variant: str | None) -> list[Path]:
     index = None
     with suppress(EntryNotFoundError):
         index = Path(fetch(_with_variant(INDEX, variant)))
+    if index is None and isinstance(no_single_file, RemoteEntryNotFoundError):
+        expected = _with_variant(WEIGHTS, variant)
+        raise OSError(f"{place} on the Hub holds {describe_weights(names())}: expected {expected}.")
     if index is None:
         raise no_single_file
     shards = []

@@ -65,7 +65,7 @@ def continue_discriminator(where: str, config: dict) -> PatchDiscriminator | Non
         return None
     try:
         discriminator = PatchDiscriminator.from_pretrained(where, subfolder="discriminator")
-    except OSError as error:
+    except FileNotFoundError as error:  # not a Hub that does not answer, which says so itself
         raise ValueError(
             f"{where} holds a SmokeVQGAN without its discriminator/ folder, so that its training cannot go on: add "
             f"--fresh-discriminator true to start with a new one."

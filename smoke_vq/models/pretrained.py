@@ -18,12 +18,12 @@ from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
 from safetensors import SafetensorError
 
-from ..downloads.download import describe_weights, shards_of
+from ..downloads.download import describe_weights, normal_subfolder, shards_of
 from ..downloads.errors import first_line
 from ..hub.card import LICENSE, write_card
 from ..hub.push import open_repo, push_model
 from ..version import CONFIG_FORMAT, __version__
-from .saved_model import find_model, normal_subfolder, read_config
+from .saved_model import find_model, read_config
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -2,13 +2,13 @@
 
 import json
 import os
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..downloads.checksums import check_mode
-from ..downloads.download import download_model, find_folder
+from ..downloads.download import download_model, find_folder, normal_subfolder
 from ..version import CONFIG_FORMAT, __version__
 
 # What says where the model lies, and what ModelMixin.from_pretrained reads beside it (diffusers 0.40 to 0.42), without
@@ -37,29 +37,12 @@ def find_model(where: str | os.PathLike, kwargs: dict[str, Any]) -> tuple[Path, 
     check_dtype(kwargs)
     download = {key: kwargs.pop(key) for key in DOWNLOAD_KEYWORDS & set(kwargs)}
     check_mode(download.get("verify", True))
-    path = find_folder(where, download.get("revision"))
-    if path is not None:
-        folder = path / (subfolder or "")
-        if not folder.is_dir():
-            raise OSError(f"The folder {where} has no subfolder {subfolder!r}.")
+    folder = find_folder(where, subfolder, download.get("revision"))
+    if folder is not None:
         if not (folder / "config.json").is_file():
-            raise OSError(f"The folder {folder} holds no config.json: it is no saved model.")
+            raise FileNotFoundError(f"The folder {folder} holds no config.json: it is no saved model.")
         return folder, kwargs
-    return download_model(str(where), subfolder=subfolder, variant=variant, **download), kwargs
-
-
-def normal_subfolder(subfolder: str | os.PathLike | None) -> str | None:
-    """Without "." and doubled or final slashes.
-
-    Raises:
-        ValueError: it leaves the repository.
-    """
-    if subfolder is None:
-        return None
-    path = PurePosixPath(os.fspath(subfolder))
-    if path.is_absolute() or ".." in path.parts:
-        raise ValueError(f"subfolder expects a folder within the repository, found {str(subfolder)!r}.")
-    return str(path) if path.parts else None
+    return download_model(str(where), variant, subfolder=subfolder, **download), kwargs
 
 
 def check_dtype(kwargs: dict[str, Any]) -> None:

@@ -239,6 +239,11 @@ def test_a_vqgan_goes_with_its_discriminator_and_training_goes_on_from_it(hub, d
     assert ended.code == 0, ended.err
     assert_published(hub, tmp_path / "run")
     assert [f"discriminator/{name}" in pushes(hub)[0] for name in ("config.json", WEIGHTS)] == [True, True]
+    # A Hub that does not answer is no repository without a discriminator.
+    silent = hub.fault("HEAD .*discriminator", status=503)
+    refused = run("train_vqgan.py", f"{flags} --run-name silent --init-from {NAME}")
+    silent.remove()
+    assert refused.code == 2 and "does not answer" in refused.err and "--fresh-discriminator" not in refused.err
     loaded = PatchDiscriminator.from_pretrained(NAME, subfolder="discriminator").state_dict()
     local = PatchDiscriminator.from_pretrained(tmp_path / "run/best", subfolder="discriminator").state_dict()
     assert all(torch.equal(value, local[name]) for name, value in loaded.items())
