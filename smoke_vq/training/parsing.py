@@ -1,0 +1,168 @@
+"""Arguments from a YAML file and from the command line, the command line winning.
+
+The file's entries become flags that are parsed before the user's own, so one parser checks the types of both.
+"""
+
+import dataclasses
+import difflib
+import inspect
+import sys
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from transformers import HfArgumentParser
+
+from .arguments import TrainingArguments
+
+Arguments = TypeVar("Arguments", bound=TrainingArguments)
+
+
+class _Parser(HfArgumentParser):
+    """Reports what is wrong as ValueError, without the page of usage."""
+
+    def error(self, message: str):
+        raise ValueError(message[0].upper() + message[1:] + ("" if message.endswith(".") else "."))
+
+
+def parse_arguments(cls: type[Arguments], argv: list[str] | None = None) -> Arguments:
+    """Build `cls` from `--config FILE` and the flags behind it.
+
+    Keys of a mapping such as `model` are flags too: `--model.latent_channels 64`.
+
+    Raises:
+        ValueError: unknown keys or flags, wrong types, a file that is no YAML mapping.
+        FileNotFoundError: no such file.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    argv = [part for token in argv for part in (token.split("=", 1) if token.startswith("--") else [token])]
+    parser = _Parser(cls, allow_abbrev=False, description=cls.__doc__)
+    parser.add_argument("--config", help="YAML file with any of these keys.")
+    mappings = {item.name: {} for item in dataclasses.fields(cls) if _is_mapping(item)}
+    known, argv = _take_nested(argv, mappings)
+    file = _option_value(argv, "--config")
+    flags: list[str] = []
+    nested = {name: {} for name in mappings}
+    if file is not None:
+        flags, nested = _file_flags(Path(file), cls, parser, mappings)
+    # One after the other: behind a list from the file, a stray word of the command line would become its last entry.
+    namespace, _ = parser.parse_known_args(flags)
+    namespace, rest = parser.parse_known_args(argv, namespace)
+    if rest:
+        names = [option for option in parser._option_string_actions if option.startswith("--")]
+        raise ValueError(f"Unknown flag {rest[0]!r}{_did_you_mean(rest[0], names)}.")
+    values = {item.name: getattr(namespace, item.name) for item in dataclasses.fields(cls) if item.name not in mappings}
+    values |= {name: nested[name] | known[name] for name in mappings}
+    return cls(**values)
+
+
+def check_arguments(factory: type, values: dict[str, Any], where: str) -> None:
+    """Refuse keys that `factory` does not take and values that are not of the type of its default.
+
+    Raises:
+        ValueError: names the key, what was found and what was expected.
+    """
+    parameters = {name: p for name, p in inspect.signature(factory.__init__).parameters.items() if name != "self"}
+    for key, value in values.items():
+        if key not in parameters:
+            raise ValueError(
+                f"Unknown key {where}.{key}{_did_you_mean(key, parameters)}: {factory.__name__} takes "
+                f"{sorted(parameters)}."
+            )
+        default = parameters[key].default
+        if isinstance(default, bool) or isinstance(value, bool):
+            fits = isinstance(value, bool) and isinstance(default, bool)
+        elif isinstance(default, (tuple, list)):
+            fits = isinstance(value, (tuple, list)) and all(isinstance(v, type(default[0])) for v in value)
+        elif isinstance(default, float):
+            fits = isinstance(value, (int, float))
+        elif isinstance(default, (int, str)):
+            fits = isinstance(value, type(default))
+        else:
+            fits = True
+        if not fits:
+            raise ValueError(f"{where}.{key} expects a value like {default!r}, found {value!r}.")
+        if isinstance(default, int) and not isinstance(default, bool) and value < 1:
+            raise ValueError(f"{where}.{key} expects 1 or more, found {value}.")
+
+
+def _take_nested(argv: list[str], mappings: dict) -> tuple[dict[str, dict], list[str]]:
+    """Take `--model.key value` out of `argv`."""
+    taken, rest = {name: {} for name in mappings}, []
+    tokens = iter(argv)
+    for token in tokens:
+        name, dot, key = token[2:].partition(".")
+        if not (token.startswith("--") and dot and name in mappings):
+            rest.append(token)
+            continue
+        value = next(tokens, None)
+        if value is None:
+            raise ValueError(f"The flag {token} expects a value.")
+        taken[name][key.replace("-", "_")] = yaml.safe_load(value)
+    return taken, rest
+
+
+def _option_value(argv: list[str], name: str) -> str | None:
+    if name not in argv:
+        return None
+    position = len(argv) - 1 - argv[::-1].index(name)
+    if position + 1 >= len(argv):
+        raise ValueError(f"The flag {name} expects a value.")
+    return argv[position + 1]
+
+
+def _file_flags(path: Path, cls: type, parser: HfArgumentParser, mappings: dict) -> tuple[list[str], dict[str, dict]]:
+    """The entries of a YAML file as flags, and its mappings."""
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no configuration file {path}.")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is no valid YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} expects a mapping of keys to values, found {type(content).__name__}.")
+    defaults = {item.name: item.default for item in dataclasses.fields(cls)}
+    flags, nested = [], {name: {} for name in mappings}
+    for key, value in content.items():
+        if key not in defaults:
+            raise ValueError(f"{path} has the unknown key {key!r}{_did_you_mean(str(key), defaults)}.")
+        several = parser._option_string_actions[f"--{key}"].nargs == "+"
+        if key in mappings:
+            if not isinstance(value, dict):
+                raise ValueError(f"{path}: {key} expects a mapping, found {value!r}.")
+            nested[key] = value
+        elif value is None:
+            if defaults[key] is not None:
+                raise ValueError(f"{path}: {key} expects a value, found null.")
+        elif not _fits(value, several):
+            expected = "a value or a list of values" if several else "a single value"
+            raise ValueError(f"{path}: {key} expects {expected}, found {value!r}.")
+        else:
+            if value is False and "no" in (parser._option_string_actions[f"--{key}"].choices or ()):
+                value = "no"  # which YAML reads as false
+            entry = [f"--{key}", *map(str, value if isinstance(value, list) else [value])]
+            try:
+                parser.parse_known_args(entry)
+            except ValueError as error:
+                raise ValueError(f"{path}: {error}") from error
+            flags += entry
+    return flags, nested
+
+
+def _is_mapping(item: dataclasses.Field) -> bool:
+    return item.default_factory is not dataclasses.MISSING and isinstance(item.default_factory(), dict)
+
+
+def _fits(value: Any, several: bool) -> bool:
+    """Whether a YAML value is a single one or, where `several` may be given, a list of such (and none like a flag)."""
+    if not (several and isinstance(value, list)):
+        return not isinstance(value, (dict, list))
+    flags = [one for one in value if isinstance(one, str) and one.startswith("-")]
+    return len(value) > 0 and not flags and not any(isinstance(one, (dict, list, type(None))) for one in value)
+
+
+def _did_you_mean(name: str, known) -> str:
+    close = difflib.get_close_matches(
+        name.replace("-", "_").lstrip("_"), [k.replace("-", "_").lstrip("_") for k in known], 1
+    )
+    return f" (did you mean {close[0]!r}?)" if close else ""
