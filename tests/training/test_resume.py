@@ -228,13 +228,13 @@ def test_the_same_data_may_move(train, copied_run, data, tmp_path):
 
 
 def test_another_number_of_processes_is_refused(train, copied_run):
-    from smoke_vq.training.checkpoint import _digest
+    from smoke_vq.downloads.checksums import digest
 
     newest = list_checkpoints(copied_run / "checkpoints")[-1]
     state = json.loads((newest / "trainer_state.json").read_text())
     (newest / "trainer_state.json").write_text(json.dumps(state | {"num_processes": 4}))
     manifest = json.loads((newest / "manifest.json").read_text())
-    manifest["trainer_state.json"] = _digest(newest / "trainer_state.json")
+    manifest["trainer_state.json"] = digest(newest / "trainer_state.json")
     (newest / "manifest.json").write_text(json.dumps(manifest))
     ended = train("--resume")
     assert ended.code == 2 and "was written by 4 process(es) and cannot go on with 1" in ended.err
