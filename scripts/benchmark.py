@@ -20,16 +20,16 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch.utils.flop_counter import FlopCounterMode
 
 from smoke_vq import PatchDiscriminator, SmokeVQGAN, SmokeVQVAE
-from smoke_vq.command import run
 from smoke_vq.data.frames import DatasetFrames, PackedFrames
 from smoke_vq.data.loader import FrameLoader
-from smoke_vq.data.processes import num_cores, start_pool
 from smoke_vq.data.processor import SmokeImageProcessor
 from smoke_vq.downloads.checksums import digest
 from smoke_vq.losses import masked_mse
 from smoke_vq.losses.adversarial import adaptive_weight, generator_loss, hinge_discriminator_loss
 from smoke_vq.losses.perceptual import PerceptualLoss
+from smoke_vq.preparation.processes import num_cores, start_pool
 from smoke_vq.quantizers.vector_quantizer import VectorQuantizer, nearest_codes
+from smoke_vq.script import run
 from smoke_vq.simulation import PlumeSettings, PlumeSolver, draw_parameters, render, simulate_plumes
 from smoke_vq.simulation.interpolation import Table, Trilinear
 from smoke_vq.simulation.recording import one_thread

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from smoke_vq.command import run
 from smoke_vq.data.frames import DatasetFrames
-from smoke_vq.data.loading import open_dataset
+from smoke_vq.data.sources import open_dataset
 from smoke_vq.hub.provenance import public_name
 from smoke_vq.metrics import markdown_table
 from smoke_vq.metrics.smoke_statistics import STATISTICS_TABLE, smoke_statistics
 from smoke_vq.pictures import picture
+from smoke_vq.script import run
 
 SEQUENCE_COLUMNS = ("sequence_id", "clip_id")
 

@@ -12,14 +12,15 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from smoke_vq.command import run
-from smoke_vq.data.loading import load_frames
 from smoke_vq.data.processor import SmokeImageProcessor
-from smoke_vq.metrics import BASELINES, markdown_table
+from smoke_vq.data.sources import load_frames
+from smoke_vq.evaluation.baselines import BASELINES
+from smoke_vq.evaluation.comparison import METRICS, Column, Comparison
+from smoke_vq.metrics import markdown_table
 from smoke_vq.metrics.distribution import InceptionFeatures
 from smoke_vq.models.auto import AutoAutoencoder
+from smoke_vq.script import run
 from smoke_vq.training import ReconstructionEvaluator, use_all_cores
-from smoke_vq.training.comparison import METRICS, Column, Comparison
 
 
 def main() -> None:

@@ -6,8 +6,8 @@ python scripts/pack_dataset.py --dataset data/rise64 --output-dir data/rise64_pa
 import argparse
 from pathlib import Path
 
-from smoke_vq.command import run
-from smoke_vq.data.loading import load_frames
+from smoke_vq.data.sources import load_frames
+from smoke_vq.script import run
 
 
 def main() -> None:

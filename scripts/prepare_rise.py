@@ -9,11 +9,11 @@ An interrupted run goes on where it stopped when it is started again with the sa
 
 import argparse
 
-from smoke_vq.command import run
-from smoke_vq.data.matting import MATTINGS
-from smoke_vq.data.rise import POSITIVE_LABELS, list_clips, split_clips
-from smoke_vq.data.rise_preparation import Preparation, prepare
 from smoke_vq.hub.push import open_repo, push_dataset
+from smoke_vq.preparation.matting.alpha import MATTINGS
+from smoke_vq.preparation.rise.clips import POSITIVE_LABELS, list_clips, split_clips
+from smoke_vq.preparation.rise.prepare import Preparation, prepare
+from smoke_vq.script import run
 
 
 def parse_arguments() -> argparse.Namespace:

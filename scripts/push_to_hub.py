@@ -17,7 +17,6 @@ import torch
 from safetensors.torch import load_file
 
 from smoke_vq import PatchDiscriminator
-from smoke_vq.command import run
 from smoke_vq.hub.card import LICENSE, write_card
 from smoke_vq.hub.model_folder import (
     CARD,
@@ -30,6 +29,7 @@ from smoke_vq.hub.model_folder import (
 )
 from smoke_vq.hub.push import check_dataset, check_target, open_repo, push_dataset, push_model
 from smoke_vq.models.auto import AutoAutoencoder
+from smoke_vq.script import run
 from smoke_vq.training.export import add_variant
 
 

@@ -14,12 +14,12 @@ import signal
 import torch
 from accelerate import PartialState
 
-from smoke_vq.command import run
-from smoke_vq.data.plume_rows import TRAIN_SEED, VALIDATION_SEED
-from smoke_vq.data.plumes_plan import PlumesPlan
-from smoke_vq.data.processes import num_cores
-from smoke_vq.data.simulated_preparation import prepare_plumes
 from smoke_vq.hub.push import open_repo, push_dataset
+from smoke_vq.preparation.plumes.plan import PlumesPlan
+from smoke_vq.preparation.plumes.prepare import prepare_plumes
+from smoke_vq.preparation.plumes.rows import TRAIN_SEED, VALIDATION_SEED
+from smoke_vq.preparation.processes import num_cores
+from smoke_vq.script import run
 from smoke_vq.simulation import PlumeSettings
 
 

@@ -4,11 +4,10 @@ accelerate launch scripts/train_vqgan.py --config configs/config_vqgan.yaml --ru
 """
 
 from smoke_vq import PatchDiscriminator, SmokeVQGAN
-from smoke_vq.command import run
 from smoke_vq.data.processor import SmokeImageProcessor
-from smoke_vq.hub.publisher import Publisher
 from smoke_vq.losses.perceptual import PERCEPTUAL_LOSSES
 from smoke_vq.models.auto import continue_autoencoder, continue_discriminator
+from smoke_vq.script import run
 from smoke_vq.training import (
     Trainer,
     VQGANArguments,
@@ -19,6 +18,7 @@ from smoke_vq.training import (
     make_train_loader,
     parse_arguments,
 )
+from smoke_vq.training.publisher import Publisher
 
 
 def main() -> None:

@@ -4,9 +4,8 @@ accelerate launch scripts/train_vqvae.py --config configs/config_vqvae.yaml --ru
 """
 
 from smoke_vq import SmokeVQVAE
-from smoke_vq.command import run
 from smoke_vq.data.processor import SmokeImageProcessor
-from smoke_vq.hub.publisher import Publisher
+from smoke_vq.script import run
 from smoke_vq.training import (
     Trainer,
     VQVAEArguments,
@@ -17,6 +16,7 @@ from smoke_vq.training import (
     make_train_loader,
     parse_arguments,
 )
+from smoke_vq.training.publisher import Publisher
 
 
 def main() -> None:

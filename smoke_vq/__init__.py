@@ -7,12 +7,12 @@ datasets pyarrow; a process that only decodes videos brings none of them.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .shipped import NANO_MODEL
+from .assets import NANO_MODEL
 from .version import __version__
 
 if TYPE_CHECKING:
-    from .data.loading import load_frames
     from .data.processor import SmokeImageProcessor
+    from .data.sources import load_frames
     from .models import AutoModel, PatchDiscriminator, SmokeVQGAN, SmokeVQVAE
 
 _HOMES = {
@@ -21,7 +21,7 @@ _HOMES = {
     "SmokeImageProcessor": ".data.processor",
     "SmokeVQGAN": ".models",
     "SmokeVQVAE": ".models",
-    "load_frames": ".data.loading",
+    "load_frames": ".data.sources",
 }
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from smoke_vq.data.filters import box
+from smoke_vq.preparation.matting.image_filters import box
 
 SIDE = 180
 

@@ -9,11 +9,12 @@ import smoke_vq
 
 PACKAGE = Path(smoke_vq.__file__).parent
 FLOORS = {
-    0: {"registry", "command", "downloads", "pictures", "shipped", "version", "simulation"},
-    1: {"quantizers", "losses", "metrics", "data"},
-    2: {"hub"},
-    3: {"models"},
-    4: {"training", "pipelines"},
+    0: {"registry", "script", "downloads", "pictures", "assets", "version", "simulation"},
+    1: {"quantizers", "losses", "metrics", "preparation"},
+    2: {"data"},
+    3: {"hub", "evaluation"},
+    4: {"models"},
+    5: {"training", "pipelines"},
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
 MODULES = sorted(PACKAGE.rglob("*.py"))

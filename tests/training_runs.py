@@ -18,7 +18,8 @@ import torch
 from accelerate.state import AcceleratorState, GradientState, PartialState
 
 from smoke_vq.data.frames import PackedFrames
-from smoke_vq.training import codebook_keeper, records
+from smoke_vq.training import run_log
+from smoke_vq.training.recipes import codebook_health
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZE = 16
@@ -39,18 +40,19 @@ FLAGS = (
 # Runs a script that sends itself a signal once the history has the losses of a step.
 DRIVER = """
 import os, runpy, signal, sys
-from smoke_vq.training import codebook_keeper, records
+from smoke_vq.training import run_log
+from smoke_vq.training.recipes import codebook_health
 
-codebook_keeper.USAGE_DECAY = 0.2  # codes die within the few steps of a test
+codebook_health.USAGE_DECAY = 0.2  # codes die within the few steps of a test
 number, step, sys.argv = signal.Signals[sys.argv[1]], int(sys.argv[2]), sys.argv[3:]
-add = records.History.add
+add = run_log.History.add
 
 def add_and_signal(self, at, figures):
     add(self, at, figures)
     if at == step and "train/total" in figures and os.environ.get("RANK", "0") == "0":
         os.kill(os.getpid(), number)
 
-records.History.add = add_and_signal
+run_log.History.add = add_and_signal
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
@@ -175,7 +177,7 @@ def train(data, tmp_path):
 @pytest.fixture
 def quick_revival(monkeypatch):
     """Codes die within the few steps of a test."""
-    monkeypatch.setattr(codebook_keeper, "USAGE_DECAY", 0.2)
+    monkeypatch.setattr(codebook_health, "USAGE_DECAY", 0.2)
 
 
 @pytest.fixture
@@ -188,9 +190,9 @@ def kill_after(monkeypatch):
             if at == step and "train/total" in figures:
                 raise Killed
 
-        monkeypatch.setattr(records.History, "add", add_and_die)
+        monkeypatch.setattr(run_log.History, "add", add_and_die)
 
-    add = records.History.add
+    add = run_log.History.add
     return arm
 
 

@@ -6,9 +6,9 @@ from itertools import accumulate
 import torch
 
 from .frames import DatasetFrames, PackedFrames
-from .loading import load_frames, stream_frames
 from .order import shares
 from .processor import alpha_of
+from .sources import load_frames, stream_frames
 
 
 class MixedFrames:

@@ -9,9 +9,9 @@ from typing import Any
 import yaml
 from huggingface_hub import EvalResult, EvalResultEntry, ModelCard, ModelCardData, eval_result_entries_to_yaml
 
+from ..assets import CARD_TEMPLATE
 from ..downloads.checksums import digest
 from ..metrics import markdown_table
-from ..shipped import CARD_TEMPLATE
 from .model_folder import (
     ARGUMENTS,
     CARD,

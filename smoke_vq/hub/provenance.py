@@ -16,7 +16,7 @@ import torch
 import yaml
 from huggingface_hub import DatasetCard
 
-from ..data.loading import dataset_revision, simulation_of
+from ..data.sources import dataset_revision, simulation_of
 from ..version import __version__
 from .model_folder import ARGUMENTS, LOCAL_PATH, TRAINING
 

@@ -1,6 +1,5 @@
 """Metrics: sums that add up over batches and processes, turned into figures at the end."""
 
-from .baselines import BASELINES, Reconstruction
 from .codebook import CodebookUsage, expected_usage
 from .distances import MeanDistances
 from .image_quality import ImageQuality
@@ -8,12 +7,10 @@ from .plume import PlumeQuality, flicker
 from .table import markdown_table
 
 __all__ = [
-    "BASELINES",
     "CodebookUsage",
     "ImageQuality",
     "MeanDistances",
     "PlumeQuality",
-    "Reconstruction",
     "expected_usage",
     "flicker",
     "markdown_table",

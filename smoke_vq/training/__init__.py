@@ -1,12 +1,12 @@
 """Training in three ideas: players, an objective that makes them play, a trainer that knows no loss."""
 
-from .adversarial import VQGANArguments, VQGANObjective
+from ..evaluation.evaluator import ReconstructionEvaluator
 from .arguments import TrainingArguments
-from .assemble import make_accelerator, make_evaluator, make_train_loader, use_all_cores
-from .autoencoder import VQVAEArguments, VQVAEObjective
-from .evaluator import ReconstructionEvaluator
+from .builders import make_accelerator, make_evaluator, make_train_loader, use_all_cores
 from .parsing import check_arguments, parse_arguments
 from .player import Player
+from .recipes.vqgan import VQGANArguments, VQGANObjective
+from .recipes.vqvae import VQVAEArguments, VQVAEObjective
 from .trainer import Trainer
 
 __all__ = [

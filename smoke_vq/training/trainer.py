@@ -13,12 +13,12 @@ from accelerate import Accelerator
 from tqdm import tqdm
 
 from ..data.loader import FrameLoader
+from ..evaluation.evaluator import Evaluation, ReconstructionEvaluator
 from .alarms import alarms
 from .arguments import TrainingArguments
 from .checkpoint import list_checkpoints, load_checkpoint, read_state, save_checkpoint
-from .evaluator import Evaluation, ReconstructionEvaluator
 from .export import VALIDATION_FILE, add_variant, export_model
-from .records import History, SampleSheet, log_picture
+from .run_log import History, SampleSheet, log_picture
 from .same_run import check_same_run
 from .stop_signals import StopSignals
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from smoke_vq.data.frames import DatasetFrames, PackedFrames
-from smoke_vq.data.loading import load_frames
+from smoke_vq.data.sources import load_frames
 
 
 def test_packed_and_decoded_are_the_same_bit_for_bit(dataset_folder, tiny_frames):

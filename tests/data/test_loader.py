@@ -10,9 +10,9 @@ from PIL import Image
 
 from smoke_vq.data.frames import PackedFrames
 from smoke_vq.data.loader import FrameLoader, StreamLoader, coin_flips
-from smoke_vq.data.loading import load_frames, stream_frames
 from smoke_vq.data.mixed_frames import MixedFrames, stream_mixed_frames
 from smoke_vq.data.processor import SmokeImageProcessor
+from smoke_vq.data.sources import load_frames, stream_frames
 
 PROCESSOR = SmokeImageProcessor(size=16)
 

@@ -8,10 +8,10 @@ from training_runs import smoke
 
 from smoke_vq.data.frames import PackedFrames
 from smoke_vq.data.loader import FrameLoader
-from smoke_vq.data.loading import load_frames
 from smoke_vq.data.mixed_frames import MixedFrames, load_mixed_frames
 from smoke_vq.data.order import mixed_order, permutation, shares
 from smoke_vq.data.processor import SmokeImageProcessor
+from smoke_vq.data.sources import load_frames
 
 PROCESSOR = SmokeImageProcessor(size=16)
 

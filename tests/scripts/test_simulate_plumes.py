@@ -17,7 +17,7 @@ from loopback_hub import LoopbackHub
 from PIL import Image
 from training_runs import reset_accelerate
 
-from smoke_vq.data.loading import load_frames
+from smoke_vq.data.sources import load_frames
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "simulate_plumes.py"

@@ -15,8 +15,8 @@ from huggingface_hub import hf_hub_download
 from training_runs import FLAGS, history, run, signalled
 
 from smoke_vq import PatchDiscriminator, SmokeVQGAN, SmokeVQVAE
-from smoke_vq.hub.publisher import Publisher
 from smoke_vq.training import VQVAEArguments
+from smoke_vq.training.publisher import Publisher
 from smoke_vq.training.trainer import Result
 
 NAME = "user/smoke"
@@ -128,7 +128,7 @@ def test_whatever_ends_a_push_ends_no_other(hub, copied_run, data, monkeypatch, 
     for step, broken in ((1, True), (2, False)):
         with monkeypatch.context() as patch:
             if broken:
-                patch.setattr("smoke_vq.hub.publisher.write_card", fail)
+                patch.setattr("smoke_vq.training.publisher.write_card", fail)
             publisher.push_best(Result(copied_run / "best", step, 1.0, "10-0"))
             publisher.thread.join(30)
     assert "in a card" in capsys.readouterr().err and left_over(copied_run) == []
@@ -140,7 +140,7 @@ def test_a_full_disk_ends_no_training(hub, copied_run, data, monkeypatch, capsys
         raise OSError(28, "No space left on device")
 
     publisher = Publisher(Accelerator(cpu=True), VQVAEArguments(dataset=str(data), push_to_hub=True, hub_model_id=NAME))
-    monkeypatch.setattr("smoke_vq.hub.publisher.link_model", fail)
+    monkeypatch.setattr("smoke_vq.training.publisher.link_model", fail)
     publisher.push_best(Result(copied_run / "best", 1, 1.0, "10-0"))
     assert "The best model is not pushed: [Errno 28] No space left" in capsys.readouterr().err
 

@@ -20,8 +20,8 @@ from training_runs import (
 )
 
 from smoke_vq import PatchDiscriminator, SmokeVQGAN
-from smoke_vq.data.loading import load_frames
 from smoke_vq.data.processor import SmokeImageProcessor
+from smoke_vq.data.sources import load_frames
 
 GAN_FLAGS = (
     FLAGS + " --disc-start 6 --disc-warmup-steps 3 --disc-ramp-steps 4 --lr-disc 1e-3 --lecam-weight 0.1 "

@@ -25,7 +25,7 @@ def alone() -> dict:
     spec.loader.exec_module(worker)
     reset_accelerate()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("smoke_vq.training.codebook_keeper.USAGE_DECAY", 0.2)
+        patch.setattr("smoke_vq.training.recipes.codebook_health.USAGE_DECAY", 0.2)
         report = worker.learn(worker.halves())
     reset_accelerate()
     first, second = (half["mask"].sum() for half in worker.halves())

@@ -77,7 +77,7 @@ def test_broken_off_and_resumed_with(train, tmp_path, quick_revival, kill_after,
 
 def test_revival_happens_in_these_runs(train, tmp_path, quick_revival, monkeypatch):
     """Or their equality would say nothing about it."""
-    from smoke_vq.training.codebook_keeper import CodebookKeeper
+    from smoke_vq.training.recipes.codebook_health import CodebookKeeper
 
     def end_step(self, step):
         real(self, step)

@@ -8,7 +8,7 @@ import pytest
 from training_runs import reset_accelerate
 
 from smoke_vq.training import Trainer, VQVAEArguments
-from smoke_vq.training.records import History
+from smoke_vq.training.run_log import History
 from smoke_vq.training.stop_signals import StopSignals
 
 

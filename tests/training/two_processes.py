@@ -24,9 +24,10 @@ def learn(parts: list[dict[str, torch.Tensor]]) -> dict:
     from training_runs import MODEL
 
     from smoke_vq import SmokeVQVAE
-    from smoke_vq.training import VQVAEArguments, VQVAEObjective, codebook_keeper
+    from smoke_vq.training import VQVAEArguments, VQVAEObjective
+    from smoke_vq.training.recipes import codebook_health
 
-    codebook_keeper.USAGE_DECAY = 0.2
+    codebook_health.USAGE_DECAY = 0.2
     accelerator = Accelerator(cpu=True)
     rank = accelerator.process_index
     half = parts[rank] if accelerator.num_processes > 1 else {n: torch.cat([p[n] for p in parts]) for n in parts[0]}

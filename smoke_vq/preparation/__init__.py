@@ -1,0 +1,1 @@
+"""Making dataset folders: from videos or from a simulation to Parquet files with a card."""

@@ -1,0 +1,1 @@
+"""Cutting smoke out of the videos of a static camera."""

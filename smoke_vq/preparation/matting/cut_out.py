@@ -1,0 +1,91 @@
+"""From a clip to its smoke on black: background, region, matte, colour, gain."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .alpha import VISIBLE_ALPHA, difference_matte, premultiplied, refine, smoke_colour
+from .background import estimate_background, match_light, noise_level
+from .occluders import fill_occluders, find_occluders
+from .quality import measure
+from .region import smoke_region
+
+MAX_GAIN = 4.0
+
+
+@dataclass
+class CutOut:
+    """Smoke of one clip on black.
+
+    image: (T, size, size, 3) uint8, premultiplied colour, 0 where alpha is 0.
+    alpha: (T, size, size) uint8.
+    measures: numbers of the clip by name: what the criteria of `clip_quality` look at, and its gain.
+    """
+
+    image: np.ndarray
+    alpha: np.ndarray
+    measures: dict[str, float]
+
+    @property
+    def coverage(self) -> np.ndarray:
+        """(T,) share of the pixels with visible smoke."""
+        return (self.alpha >= 255 * VISIBLE_ALPHA).mean((1, 2))
+
+
+def cut_out(frames: np.ndarray, size: int = 64, matting: str = "guided", gain: float | None = None) -> CutOut:
+    """Smoke of a clip, (T, H, W, 3) uint8, on black at size x size.
+
+    Args:
+        matting: "guided" or "closed-form" (matting.py).
+        gain: brightness factor, or None for the clip's own.
+    """
+    import cv2
+
+    frames = working_size(centre_square(frames), size)
+    frames, ratios = match_light(frames, estimate_background(frames)[0])
+    background, width = estimate_background(frames)
+    difference = frames - background
+    noise = noise_level(difference, background)
+    region, fade = map(np.stack, zip(*(smoke_region(frame, background, noise) for frame in difference), strict=True))
+    bright, dark = (smoke_colour(frames, difference, region, sign) for sign in (1, -1))
+    target = difference_matte(difference, background, bright, dark)
+    alpha = np.stack([refine(*parts, matting) for parts in zip(difference, target, region, fade, strict=True)])
+    colour = np.stack([premultiplied(d, background, a, t) for d, a, t in zip(difference, alpha, target, strict=True)])
+    occluders = find_occluders(alpha)
+    alpha, colour = fill_occluders(alpha, occluders), fill_occluders(colour, occluders)
+    factor = own_gain(colour) if gain is None else gain
+
+    def shrink(stack: np.ndarray) -> np.ndarray:
+        small = np.stack([cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA) for frame in stack])
+        return np.rint(255 * np.clip(factor * small, 0, 1)).astype(np.uint8)
+
+    image, alpha_small = shrink(colour), shrink(alpha)
+    image[alpha_small == 0] = 0
+    alpha_small[image.max(-1) == 0] = 0
+    measures = measure(frames, background, width, noise, region)
+    measures |= {"light": float(np.abs(ratios - 1).max()), "gain": factor}
+    return CutOut(image, alpha_small, measures)
+
+
+def centre_square(frames: np.ndarray) -> np.ndarray:
+    """(T, H, W, 3) -> (T, S, S, 3), S the shorter side."""
+    side = min(frames.shape[1:3])
+    top, left = (frames.shape[1] - side) // 2, (frames.shape[2] - side) // 2
+    return frames[:, top : top + side, left : left + side]
+
+
+def working_size(frames: np.ndarray, size: int) -> np.ndarray:
+    """Square frames, uint8, area-averaged to a side of at least 180 and `size`, as float32 in [0, 1]."""
+    import cv2
+
+    target = max(180, size)
+    if target < frames.shape[1]:
+        frames = np.stack([cv2.resize(frame, (target, target), interpolation=cv2.INTER_AREA) for frame in frames])
+    return frames.astype(np.float32) / 255
+
+
+def own_gain(colour: np.ndarray) -> float:
+    """The factor that brings the brightest 1 % of a clip's smoke, (T, H, W, 3), to 0.85, between 1 and MAX_GAIN."""
+    brightness = colour.max(-1)
+    brightness = brightness[brightness > 2 / 255]
+    return float(np.clip(0.85 / np.quantile(brightness, 0.99), 1, MAX_GAIN)) if brightness.size > 100 else 1.0

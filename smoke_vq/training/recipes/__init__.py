@@ -1,0 +1,1 @@
+"""Recipes: which networks learn together, and from which losses."""

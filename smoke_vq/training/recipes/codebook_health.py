@@ -1,0 +1,126 @@
+"""Codebook health in training: a start where the latents are, and new places for codes that nobody uses."""
+
+from collections.abc import Iterable
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast
+
+from ...quantizers import Quantizer
+from ...quantizers.kmeans import kmeans
+from ...quantizers.vector_quantizer import nearest_codes
+from ..player import Player
+
+DEAD_SHARE = 1 / 32  # of the use that a code would have if all were used alike
+USAGE_DECAY = 0.99  # of the running count of each code's use
+
+
+class CodebookKeeper:
+    """Starts a learned codebook by k-means and revives its dead codes (Zeghidour et al., 2021, arXiv:2107.03312, 3.3).
+
+    A code is dead when its running use falls below (N / K) / 32, N the tokens of a whole step over all processes: a
+    fixed threshold would kill every code at small batches. It moves to a latent drawn with a probability proportional
+    to its squared distance from its code, so that new codes go where the error is and not onto the black background.
+    All statistics are summed over processes, what is drawn is broadcast, and the state is part of the checkpoint.
+
+    Args:
+        init_vectors: latents to gather over all processes for k-means; 0 keeps the codebook as it is.
+        revive_every: optimizer steps between revivals; 0 for none.
+        last_revival: no revival after this step, so that the codebook can settle.
+    """
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        player: Player,
+        quantizer: Quantizer,
+        init_vectors: int,
+        revive_every: int,
+        last_revival: int,
+        seed: int,
+    ):
+        self.accelerator, self.player, self.quantizer = accelerator, player, quantizer
+        self.init_vectors, self.revive_every, self.last_revival, self.seed = (
+            init_vectors,
+            revive_every,
+            last_revival,
+            seed,
+        )
+        self.counts = torch.zeros(quantizer.num_codes, device=accelerator.device)
+        self.usage = torch.zeros_like(self.counts)
+        self.certainty = 0.0  # usage / certainty is the mean use, as in Adam's bias correction
+        self.pool: torch.Tensor | None = None
+        self.num_revived = 0
+        accelerator.register_for_checkpointing(self)
+
+    def initialise(self, batches: Iterable[dict[str, torch.Tensor]]) -> None:
+        """Encode batches until there are `init_vectors` latents, and put the codes on their k-means centres.
+
+        Raises:
+            ValueError: the data give fewer latents than codes.
+        """
+        if self.init_vectors == 0:
+            return
+        gathered, found = [], 0
+        network = self.player.unwrapped
+        for batch in batches:
+            with torch.no_grad(), self.accelerator.autocast():
+                vectors = _vectors(network.encode(batch["pixel_values"]).latents)
+            gathered.append(self.accelerator.gather(vectors))
+            found += len(gathered[-1])
+            if found >= self.init_vectors:
+                break
+        if found < self.quantizer.num_codes:
+            raise ValueError(
+                f"The training data give {found} latents for {self.quantizer.num_codes} codes: use more frames, fewer "
+                f"codes, or codebook_init_vectors 0."
+            )
+        vectors = torch.cat(gathered)[: max(self.init_vectors, self.quantizer.num_codes)]
+        centres = broadcast(kmeans(vectors, self.quantizer.num_codes, seed=self.seed))
+        rows = torch.arange(len(centres), device=centres.device)
+        self.player.overwrite_rows(self.quantizer.codebook, rows, centres)
+
+    def observe(self, latents: torch.Tensor, indices: torch.Tensor) -> None:
+        """Take note of a micro-batch: latents (B, D, h, w), indices (B, h, w)."""
+        self.counts += torch.bincount(indices.flatten(), minlength=self.quantizer.num_codes)
+        self.pool = latents.detach()
+
+    def end_step(self, step: int) -> None:
+        """Update the running use after optimizer step `step` (from 1), and revive when it is time."""
+        if self.revive_every == 0:
+            return
+        counts = self.accelerator.reduce(self.counts, "sum")
+        self.counts = torch.zeros_like(self.counts)
+        expected = counts.sum() / self.quantizer.num_codes
+        self.usage = USAGE_DECAY * self.usage + (1 - USAGE_DECAY) * counts
+        self.certainty = USAGE_DECAY * self.certainty + (1 - USAGE_DECAY)
+        if step % self.revive_every == 0 and step <= self.last_revival:
+            self._revive(expected, step)
+        self.pool = None
+
+    def _revive(self, expected: torch.Tensor, step: int) -> None:
+        dead = (self.usage < expected * DEAD_SHARE * self.certainty).nonzero().flatten()
+        vectors = self.accelerator.gather(_vectors(self.pool))
+        dead = dead[: len(vectors)]
+        if len(dead) == 0:
+            return
+        codebook = self.quantizer.codebook
+        distances = (vectors - codebook[nearest_codes(vectors, codebook)].detach()).square().sum(dim=1).double()
+        generator = torch.Generator(vectors.device).manual_seed((self.seed * 1_000_003 + step) % (1 << 63))
+        drawn = torch.multinomial(distances + distances.mean() * 1e-6 + 1e-12, len(dead), generator=generator)
+        self.player.overwrite_rows(codebook, dead, broadcast(vectors[drawn].contiguous()))
+        self.usage[dead] = expected * self.certainty
+        self.num_revived += len(dead)
+
+    def state_dict(self) -> dict:
+        return {"usage": self.usage, "certainty": self.certainty, "num_revived": self.num_revived}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.usage = state["usage"].to(self.counts.device)
+        self.certainty = state["certainty"]
+        self.num_revived = state["num_revived"]
+
+
+def _vectors(latents: torch.Tensor) -> torch.Tensor:
+    """(B, D, h, w) to (B h w, D) in float32."""
+    return latents.detach().float().permute(0, 2, 3, 1).flatten(0, 2)

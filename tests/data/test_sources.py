@@ -1,0 +1,222 @@
+"""From a name to frames, and a sentence for each way in which the name or the data can be wrong."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from smoke_vq.data.loader import StreamLoader
+from smoke_vq.data.processor import SmokeImageProcessor
+from smoke_vq.data.sources import load_frames, stream_frames
+
+
+def encode(image: Image.Image, form: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format=form)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def image_folder(tmp_path, rows):
+    """A folder of PNG files for each split."""
+    for split, count in (("train", 6), ("validation", 3)):
+        (tmp_path / "images" / split).mkdir(parents=True)
+        for index, row in enumerate(rows(count)):
+            (tmp_path / "images" / split / f"{index:03d}.png").write_bytes(row["image"])
+    return tmp_path / "images"
+
+
+def test_parquet_folder(dataset_folder, tiny_frames):
+    frames = load_frames(str(dataset_folder), "train", size=16)
+    assert torch.equal(frames.images, tiny_frames.images)
+    assert torch.equal(frames.alphas, tiny_frames.alphas)
+    assert len(load_frames(str(dataset_folder), "validation", size=16)) == 10
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_image_folder_has_no_alpha(image_folder, packed):
+    frames = load_frames(str(image_folder), "train", size=16, packed=packed)
+    batch = frames.__getitems__(range(6))
+    assert set(batch) == {"image", "row"}
+    files = sorted((image_folder / "train").iterdir())
+    assert np.array_equal(batch["image"].numpy(), np.stack([np.asarray(Image.open(file)) for file in files]))
+    assert len(load_frames(str(image_folder), "validation", size=16)) == 3
+
+
+@pytest.mark.parametrize("by", ["folder", "file"])
+def test_packed_safetensors(tmp_path, tiny_frames, by):
+    tiny_frames.save(tmp_path / "train.safetensors")
+    source = tmp_path if by == "folder" else tmp_path / "train.safetensors"
+    frames = load_frames(str(source), "train", size=16, max_frames=4)
+    assert torch.equal(frames.images, tiny_frames.select(4).images)
+    with pytest.raises(ValueError, match="holds frames of 16x16: expected 64x64"):
+        load_frames(str(source), "train")
+
+
+def test_a_packed_folder_names_the_splits_that_it_has(tmp_path, tiny_frames):
+    tiny_frames.save(tmp_path / "train.safetensors")
+    with pytest.raises(ValueError, match=r"has no split 'test': found \['train'\]"):
+        load_frames(str(tmp_path), "test", size=16)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_max_frames_are_evenly_spaced(dataset_folder, tiny_frames, packed):
+    frames = load_frames(str(dataset_folder), size=16, packed=packed, max_frames=4)
+    assert torch.equal(frames.__getitems__(range(4))["image"], tiny_frames.images[[0, 8, 15, 23]])
+
+
+def test_resize_brings_frames_to_size(dataset_folder):
+    assert load_frames(str(dataset_folder), size=8, resize=True).images.shape == (24, 8, 8, 3)
+    with pytest.raises(ValueError, match=r"Row 0 of split 'train' of .* is 16x16: expected 8x8"):
+        load_frames(str(dataset_folder), size=8)
+
+
+@pytest.mark.parametrize(
+    ("column", "content", "sentence"),
+    [
+        ("image", encode(Image.new("L", (16, 16))), "column 'image': Expected RGB images, found one of mode L"),
+        ("image", encode(Image.new("RGBA", (16, 16))), "column 'image': Expected RGB images, found one of mode RGBA"),
+        ("alpha", encode(Image.new("RGB", (16, 16))), "column 'alpha': Expected L images, found one of mode RGB"),
+        ("image", encode(Image.new("RGB", (20, 18))), "is 20x18: expected 16x16"),
+        ("image", b"no picture at all", "cannot be decoded"),
+        ("image", b"", "cannot be decoded"),
+    ],
+    ids=["L", "RGBA", "RGB alpha", "size", "no picture", "no bytes"],
+)
+def test_a_bad_frame_is_named_by_its_row(write_dataset, rows, column, content, sentence):
+    good = rows(5)
+    good[3][column] = content
+    folder = write_dataset("bad", {"train": good})
+    with pytest.raises(ValueError, match=f"Row 3 of split 'train' of .*{sentence}"):
+        load_frames(str(folder), size=16)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.06, 0.2, 0.5, 0.9])
+def test_a_truncated_png_is_named_by_its_row(write_dataset, rows, share):
+    bad = rows(4)
+    bad[2]["image"] = bad[2]["image"][: int(share * len(bad[2]["image"]))]
+    folder = write_dataset("truncated", {"train": bad})
+    with pytest.raises(ValueError, match=r"Row 2 of split 'train' of .* cannot be decoded"):
+        load_frames(str(folder), size=16)
+    frames = load_frames(str(folder), size=16, packed=False)
+    with pytest.raises(ValueError, match=r"Row 2 of"):
+        frames.__getitems__([0, 2])
+
+
+def missing_folder(tmp_path, write_dataset, rows):
+    return tmp_path / "missing"
+
+
+def missing_file(tmp_path, write_dataset, rows):
+    return tmp_path / "missing.safetensors"
+
+
+def empty_folder(tmp_path, write_dataset, rows):
+    (tmp_path / "empty").mkdir()
+    return tmp_path / "empty"
+
+
+def no_data(tmp_path, write_dataset, rows):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.xyz").write_text("nothing")
+    return tmp_path / "other"
+
+
+def text_file(tmp_path, write_dataset, rows):
+    (tmp_path / "notes.xyz").write_text("nothing")
+    return tmp_path / "notes.xyz"
+
+
+def missing_split(tmp_path, write_dataset, rows):
+    return write_dataset("validation_only", {"validation": rows(2)})
+
+
+def empty_split(tmp_path, write_dataset, rows):
+    return write_dataset("no_frames", {"train": [], "validation": rows(2)})
+
+
+def no_image_column(tmp_path, write_dataset, rows):
+    (tmp_path / "table").mkdir()
+    (tmp_path / "table" / "train.csv").write_text("height,width\n1,2\n")
+    return tmp_path / "table"
+
+
+def truncated_parquet(tmp_path, write_dataset, rows):
+    folder = write_dataset("cut", {"train": rows(2)})
+    file = next(folder.rglob("*.parquet"))
+    file.write_bytes(file.read_bytes()[:-50])
+    return folder
+
+
+def hub_dataset(tmp_path, write_dataset, rows):
+    return "nobody/no-such-dataset"
+
+
+def bare_name(tmp_path, write_dataset, rows):
+    return "no_such_folder"
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["loaded", "streamed"])
+@pytest.mark.parametrize(
+    ("make", "error", "sentence"),
+    [
+        (missing_folder, FileNotFoundError, "There is no dataset at .*missing: expected a folder or a Hub name"),
+        (missing_file, FileNotFoundError, "There is no dataset at .*missing.safetensors"),
+        (empty_folder, FileNotFoundError, "The dataset folder .*empty is empty"),
+        (no_data, FileNotFoundError, "There is no dataset at .*other"),
+        (text_file, FileNotFoundError, "There is no dataset at .*notes.xyz"),
+        (missing_split, ValueError, "has no split 'train': .*validation"),
+        (empty_split, ValueError, "(no_frames has no frames|ended after 0 batches)"),
+        (no_image_column, ValueError, r"has no column 'image': found \['height', 'width'\]"),
+        (truncated_parquet, ValueError, "cut cannot be read as a dataset: .*[Pp]arquet"),
+        (hub_dataset, FileNotFoundError, "nobody/no-such-dataset is neither a folder here nor to be had from the Hub"),
+        (bare_name, FileNotFoundError, "There is no dataset at no_such_folder: expected a folder or a Hub name"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_refuses_in_one_sentence(tmp_path, write_dataset, rows, no_sleep, make, error, sentence, streaming):
+    source = str(make(tmp_path, write_dataset, rows))
+    with pytest.raises(error, match=sentence) as raised:
+        if streaming:
+            stream = stream_frames(source)
+            options = {"processor": SmokeImageProcessor(16), "batch_size": 1}
+            next(StreamLoader(stream, frames_per_epoch=1, size=16, resize=False, **options).epoch(0))
+        else:
+            load_frames(source, size=16)
+    assert "\n" not in str(raised.value)
+
+
+def test_simulated_plumes(monkeypatch, tmp_path):
+    """By name; a folder of that name is behind its path."""
+    frames = load_frames("simulated:tiny", "validation")
+    assert frames.size == (64, 64) and frames.has_alpha
+    assert frames.images[-1].any() and frames.alphas[-1].any()
+    with pytest.raises(ValueError, match="Row 0 of split 'train' of simulated:tiny is 64x64: expected 16x16"):
+        load_frames("simulated:tiny", size=16)
+    assert stream_frames("simulated:tiny", "validation").column_names == ["image", "alpha"]
+    frames.save(tmp_path / "train.safetensors")
+    (tmp_path / "simulated").mkdir()
+    (tmp_path / "train.safetensors").rename(tmp_path / "simulated/train.safetensors")
+    monkeypatch.chdir(tmp_path)
+    assert load_frames("./simulated", "train").fingerprint() == frames.fingerprint()
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["loaded", "streamed"])
+@pytest.mark.parametrize(
+    ("source", "split", "sentence"),
+    [
+        ("simulated:huge", "train", "Unknown configuration of simulated plumes 'huge': expected one of"),
+        ("simulated:", "train", "Unknown configuration of simulated plumes ''"),
+        ("simulated", "test", "simulated:default has no split 'test': expected"),
+    ],
+)
+def test_simulated_plumes_that_there_are_not(source, split, sentence, streaming):
+    with pytest.raises(ValueError, match=sentence):
+        (stream_frames if streaming else load_frames)(source, split)
+
+
+def test_an_empty_slice_has_no_frames(dataset_folder):
+    with pytest.raises(ValueError, match=r"Split 'train\[:0\]' of .* has no frames"):
+        load_frames(str(dataset_folder), "train[:0]", size=16)

@@ -1,0 +1,158 @@
+"""The `datasets` builder of simulated plumes, in two dimensions and small."""
+
+import datasets
+import numpy as np
+import pytest
+import torch
+
+from smoke_vq.preparation.plumes import builder as simulated_plumes
+from smoke_vq.preparation.plumes import rows as plume_rows
+from smoke_vq.preparation.plumes.builder import CONFIGS, PlumesConfig, SimulatedPlumes, load_simulated
+from smoke_vq.simulation import PlumeParameters, PlumeSettings, film
+
+QUICK = {"size": 16, "dimensions": 2, "num_frames": 3, "train_simulations": 3, "validation_simulations": 1}
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def quick(cache, monkeypatch):
+    """The configuration 'tiny', quicker."""
+    for name, value in QUICK.items():
+        monkeypatch.setattr(CONFIGS["tiny"], name, value)
+
+
+def builder(folder, **changes) -> SimulatedPlumes:
+    return SimulatedPlumes(cache_dir=str(folder), config_name="tiny", **{**QUICK, **changes})
+
+
+def frames(dataset) -> list[tuple]:
+    return [
+        (
+            row["sequence_id"],
+            row["frame"],
+            np.array(row["image"]).tobytes(),
+            np.array(row["alpha"]).tobytes(),
+            row["params"],
+        )
+        for row in dataset
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "train", "validation"),
+    [("tiny", 128, 32), ("small", 1_792, 256), ("default", 9_216, 1_024), ("large", 983_040, 65_536)],
+)
+def test_a_configuration_has_so_many_frames_and_no_seed_in_two_splits(cache, name, train, validation):
+    info = SimulatedPlumes(config_name=name).info
+    assert {split: size.num_examples for split, size in info.splits.items()} == {
+        "train": train,
+        "validation": validation,
+    }
+    seeds = CONFIGS[name].seeds()
+    assert not set(seeds["train"]) & set(seeds["validation"])
+    assert {len(block) * CONFIGS[name].num_frames for block in seeds.values()} == {train, validation}
+
+
+def test_what_is_loaded_is_what_was_simulated_and_is_simulated_once(quick, monkeypatch):
+    loaded = load_simulated("tiny", num_proc=1)
+    assert list(loaded.features) == ["image", "alpha", "sequence_id", "frame", "seed", "params"]
+    assert loaded["seed"][:] == [0, 0, 0, 1, 1, 1, 2, 2, 2] and loaded["frame"][:] == [0, 1, 2] * 3
+    row = loaded[4]
+    plume = PlumeParameters(**row["params"])
+    (recording,) = film([plume], PlumeSettings(16, 3, 2))
+    assert np.array_equal(np.array(row["image"]), recording.image[1])
+    assert np.array_equal(np.array(row["alpha"]), recording.alpha[1])
+    assert row["sequence_id"] == "plume-0000000001" and plume.seed == row["seed"] == 1
+    monkeypatch.setattr(simulated_plumes, "simulate_plumes", lambda *_: pytest.fail("simulated again"))
+    assert load_simulated("tiny", "validation")["seed"][:] == [1_000_000_000] * 3
+    assert len(load_simulated("tiny", "train[:4]+validation")) == 7
+
+
+def test_the_frames_do_not_depend_on_processes_or_on_streaming(tmp_path):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)  # forked workers would wait for these threads, if they used any
+    torch.randn(400, 400) @ torch.randn(400, 400)
+    one, two = builder(tmp_path / "one"), builder(tmp_path / "two")
+    try:
+        two.download_and_prepare(num_proc=2)
+    finally:
+        torch.set_num_threads(threads)
+    one.download_and_prepare()
+    expected = frames(one.as_dataset("train"))
+    assert frames(two.as_dataset("train")) == expected and len(expected) == 9
+    stream = one.as_streaming_dataset("train")
+    assert stream.num_shards == 3
+    assert frames(stream) == expected
+    assert frames(stream.shard(3, 1)) == expected[3:6]
+
+
+def test_other_settings_are_cached_elsewhere(tmp_path, monkeypatch):
+    def folder(**changes):
+        return builder(tmp_path, **changes).cache_dir
+
+    picture = tmp_path / "sky.png"
+    contents = []
+    for grey in (10, 20):
+        picture.write_bytes(plume_rows.png(np.full((16, 16, 3), grey, dtype=np.uint8))["bytes"])
+        contents.append(folder(background=str(picture)))
+    others = [folder(size=24), folder(num_frames=4), folder(background="navy"), folder(validation_seed=9), *contents]
+    assert len({folder(), *others}) == 7 and folder() == folder()
+    monkeypatch.setattr(CONFIGS["tiny"], "version", "9.0.0")
+    assert folder() not in others
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"validation_seed": 2}, r"train \(0 to 2\) and of validation \(2 to 2\) overlap"),
+        ({"train_seed": -1}, "seeds of train start at -1"),
+        ({"train_simulations": 0}, "0 simulations for train"),
+        ({"size": 12}, "size is 12: expected"),
+        ({"num_frames": 0}, "num_frames is 0: expected"),
+        ({"dimensions": 4}, "dimensions is 4: expected 2 or 3"),
+        ({"background": "blakc"}, "background is 'blakc': expected"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_impossible_settings_are_refused_before_anything_is_written(tmp_path, changes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        builder(tmp_path / "cache", **changes)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_unknown_names_are_refused_in_one_sentence(cache):
+    with pytest.raises(ValueError, match=r"Unknown configuration .* 'smal': expected one of \['default', 'large', "):
+        load_simulated("smal")
+    for streaming in (False, True):
+        with pytest.raises(
+            ValueError, match=r"simulated:large has no split 'test': expected \['train', 'validation'\]"
+        ):
+            load_simulated("large", "test", streaming)
+
+
+def test_a_full_disk_is_reported_before_the_first_simulation(cache, monkeypatch):
+    monkeypatch.setattr(plume_rows.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10**9}))
+    with pytest.raises(OSError, match=r"1048576 frames need about 8\.6 GB: the disk of .* has 1\.0 GB free"):
+        load_simulated("large")
+
+
+@pytest.mark.parametrize("num_proc", [1, 2])
+def test_a_disk_that_fills_is_reported_in_one_sentence_and_leaves_nothing(quick, cache, monkeypatch, num_proc):
+    def full(recording):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(simulated_plumes, "recording_rows", full)
+    with pytest.raises(OSError, match=r"simulated:tiny cannot be written to .*No space left") as raised:
+        load_simulated("tiny", num_proc=num_proc)
+    assert "\n" not in str(raised.value)
+    assert not [path for path in cache.rglob("*") if path.suffix in (".arrow", ".incomplete")]
+
+
+def test_configurations_are_configurations_of_datasets():
+    assert PlumesConfig("mine", size=32).name == "mine"
+    assert SimulatedPlumes.builder_configs.keys() == CONFIGS.keys()
