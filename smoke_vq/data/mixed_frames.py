@@ -5,9 +5,9 @@ from itertools import accumulate
 
 import torch
 
+from ..pixels import smoke_alpha
 from .frames import DatasetFrames, PackedFrames
 from .order import shares
-from .processor import alpha_of
 from .sources import load_frames, stream_frames
 
 
@@ -59,7 +59,7 @@ class MixedFrames:
     def _with_alpha(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         if "alpha" in batch or not self.has_alpha:
             return batch
-        return batch | {"alpha": alpha_of(batch["image"])}
+        return batch | {"alpha": smoke_alpha(batch["image"])}
 
     @property
     def sequences(self) -> torch.Tensor | None:
@@ -92,7 +92,7 @@ class MixedFrames:
         parts = [part.pack() for part in self.parts]
         images, alphas = torch.cat([part.images for part in parts]), None
         if self.has_alpha:
-            alphas = torch.cat([part.alphas if part.has_alpha else alpha_of(part.images) for part in parts])
+            alphas = torch.cat([part.alphas if part.has_alpha else smoke_alpha(part.images) for part in parts])
         return PackedFrames(images, alphas, self.name, self.sequences)
 
 

@@ -1,4 +1,4 @@
-"""The one place that knows the pixel range: frames in [0, 255] outside the library, [-1, 1] inside, black = -1."""
+"""The image processor: pictures to what a model takes (`pixel_values`, `mask`), and back."""
 
 import os
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from PIL import Image
 from transformers.image_processing_utils import BaseImageProcessor, BatchFeature
 
+from .. import pixels
 from ..downloads.checksums import check_mode
 from ..downloads.download import download_file, find_folder, normal_subfolder
 
 CONFIG = "preprocessor_config.json"
-SMOKE_THRESHOLD = -0.99  # a pixel is smoke where any channel of the target is above this, if there is no alpha
 
 
 class SmokeImageProcessor(BaseImageProcessor):
@@ -102,7 +102,7 @@ class SmokeImageProcessor(BaseImageProcessor):
 
     def to_pixel_values(self, images: torch.Tensor) -> torch.Tensor:
         """(B, H, W, 3) uint8 to (B, 3, H, W) float32 in [-1, 1]."""
-        return images.permute(0, 3, 1, 2).float().div(127.5).sub(1).contiguous()
+        return pixels.to_pixel_values(images)
 
     def to_mask(self, pixel_values: torch.Tensor, alpha: torch.Tensor | None = None) -> torch.Tensor:
         """(B, 1, H, W) in [0, 1]: the soft alpha (B, H, W) uint8 if there is one, else 1 where the target is not black.
@@ -111,7 +111,7 @@ class SmokeImageProcessor(BaseImageProcessor):
         """
         if alpha is not None:
             return alpha.unsqueeze(1).float().div(255)
-        return (pixel_values.amax(dim=1, keepdim=True) > SMOKE_THRESHOLD).float()
+        return pixels.smoke_mask(pixel_values).float()
 
     def postprocess(self, sample: torch.Tensor, output_type: str = "pil"):
         """(B, 3, H, W) in [-1, 1] to a list of PIL images ("pil") or to a (B, H, W, 3) uint8 array ("np")."""
@@ -122,7 +122,7 @@ class SmokeImageProcessor(BaseImageProcessor):
 
     def to_images(self, sample: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) in [-1, 1] to (B, H, W, 3) uint8, what is shown; inverse of `to_pixel_values`."""
-        return sample.detach().float().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8).permute(0, 2, 3, 1)
+        return pixels.to_images(sample)
 
     def _resize(self, array: np.ndarray) -> np.ndarray:
         if array.shape[:2] == (self.size, self.size):
@@ -130,12 +130,6 @@ class SmokeImageProcessor(BaseImageProcessor):
         if not self.do_resize:
             raise ValueError(f"Expected frames of {self.size}x{self.size}, found {array.shape[1]}x{array.shape[0]}.")
         return resize(array, self.size)
-
-
-def alpha_of(images: torch.Tensor) -> torch.Tensor:
-    """(B, H, W, 3) uint8 to (B, H, W) uint8: the alpha with which `to_mask` gives what it gives without alpha."""
-    brightest = images.amax(dim=3).float().div(127.5).sub(1)
-    return (brightest > SMOKE_THRESHOLD).to(torch.uint8) * 255
 
 
 def resize(array: np.ndarray, size: int) -> np.ndarray:

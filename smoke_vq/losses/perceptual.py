@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ..pixels import DATA_RANGE, from_unit
 from ..registry import choose
 from .backbone_weights import backbone_weights
 from .precision import at_least_float32
@@ -43,8 +44,8 @@ class FeatureDistance(nn.Module):
         for layer, weights in enumerate(channel_weights):
             self.register_buffer(f"channel_weights_{layer}", torch.as_tensor(weights))
         self.min_size = min_size
-        self.register_buffer("mean", 2 * torch.tensor(MEAN).view(1, 3, 1, 1) - 1)
-        self.register_buffer("std", 2 * torch.tensor(STD).view(1, 3, 1, 1))
+        self.register_buffer("mean", from_unit(torch.tensor(MEAN).view(1, 3, 1, 1)))
+        self.register_buffer("std", DATA_RANGE * torch.tensor(STD).view(1, 3, 1, 1))
         self.requires_grad_(False)
         self.eval()
 

@@ -1,0 +1,42 @@
+"""The pixel range: uint8 outside the library, float32 in [-1, 1] inside. No other file knows these numbers."""
+
+import torch
+
+BLACK, WHITE = -1.0, 1.0
+DATA_RANGE = WHITE - BLACK
+SMOKE_THRESHOLD = -0.99  # without an alpha, a pixel is smoke where any channel of the target is above this
+
+
+def to_pixel_values(images: torch.Tensor) -> torch.Tensor:
+    """(B, H, W, C) uint8 to (B, C, H, W) float32 in [-1, 1]."""
+    return images.permute(0, 3, 1, 2).float().div(127.5).sub(1).contiguous()
+
+
+def to_images(pixel_values: torch.Tensor) -> torch.Tensor:
+    """(B, C, H, W) to (B, H, W, C) uint8: clamped and rounded. The inverse of `to_pixel_values`."""
+    return clamp(pixel_values.detach().float()).add(1).mul(127.5).round().to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def to_unit(pixel_values: torch.Tensor) -> torch.Tensor:
+    """[-1, 1] to [0, 1], any shape."""
+    return pixel_values / 2 + 0.5
+
+
+def from_unit(values: torch.Tensor) -> torch.Tensor:
+    """[0, 1] to [-1, 1], any shape."""
+    return 2 * values - 1
+
+
+def clamp(pixel_values: torch.Tensor) -> torch.Tensor:
+    """Limit to [-1, 1], any shape."""
+    return pixel_values.clamp(BLACK, WHITE)
+
+
+def smoke_mask(pixel_values: torch.Tensor) -> torch.Tensor:
+    """(B, C, H, W) to (B, 1, H, W) bool: True where any channel is brighter than the threshold."""
+    return pixel_values.amax(dim=1, keepdim=True) > SMOKE_THRESHOLD
+
+
+def smoke_alpha(images: torch.Tensor) -> torch.Tensor:
+    """(B, H, W, 3) uint8 to (B, H, W) uint8: the alpha that stands for `smoke_mask`, 0 or 255."""
+    return smoke_mask(to_pixel_values(images.amax(dim=3, keepdim=True)))[:, 0].to(torch.uint8) * 255
