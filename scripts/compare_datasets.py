@@ -14,7 +14,7 @@ from smoke_vq.data.sources import open_dataset
 from smoke_vq.hub.provenance import public_name
 from smoke_vq.metrics import markdown_table
 from smoke_vq.metrics.smoke_statistics import STATISTICS_TABLE, smoke_statistics
-from smoke_vq.pictures import picture
+from smoke_vq.pictures import image_grid
 from smoke_vq.script import run
 
 SEQUENCE_COLUMNS = ("sequence_id", "clip_id")
@@ -46,7 +46,7 @@ def main() -> None:
             rows.append(frames.images.numpy()[first[chosen] + (counts[chosen] * share).astype(int)])
             labels.append(f"{label}, {when}")
     arguments.output_dir.mkdir(parents=True, exist_ok=True)
-    picture(rows, labels).save(arguments.output_dir / "frames.png")
+    image_grid(rows, labels).save(arguments.output_dir / "frames.png")
     (arguments.output_dir / "statistics.json").write_text(json.dumps(columns, indent=2) + "\n")
     print(f"{markdown_table(columns, STATISTICS_TABLE)}\n\nstatistics.json and frames.png: {arguments.output_dir}")
 

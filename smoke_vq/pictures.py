@@ -1,38 +1,53 @@
-"""Rows of frames as one picture, to look at."""
+"""Grids of frames as one image."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-GAP = 2  # pixels between frames, after scaling
-GREY = 40
+_GAP = 2  # pixels between frames, after scaling
+_BACKGROUND, _TEXT = (40,) * 3, (230,) * 3
 
 
-def picture(rows: list[np.ndarray], labels: list[str] | None = None, scale: int = 2) -> Image.Image:
-    """Lay out rows of frames under each other, each with its label on the left.
+def image_grid(
+    rows: Sequence[Sequence[np.ndarray]],
+    labels: Sequence[str] | None = None,
+    scale: float = 2,
+    labels_above: bool = False,
+    smooth: bool = False,
+) -> Image.Image:
+    """Arrange rows of frames in a grid, with an optional label per row.
 
     Args:
-        rows: arrays (N, H, W, 3), uint8.
-        labels: one a row.
-        scale: each pixel becomes scale x scale (nearest neighbour: no smoothing flatters the frames).
+        rows: one array (N, H, W, 3) per row, or a list of N frames (H, W, 3) or (H, W); uint8. All frames have the
+            same size, rows may differ in length.
+        labels: one label per row.
+        scale: factor by which height and width of the frames are multiplied.
+        labels_above: place each label above its row instead of to the left of it.
+        smooth: resize by bicubic interpolation. The default, nearest neighbour, shows every pixel as it is.
     """
-    height, width = rows[0].shape[1:3]
-    font = ImageFont.load_default(size=max(14, 7 * scale))
-    margin = 0 if labels is None else 10 + max(math.ceil(font.getlength(label)) for label in labels)
+    height, width = (round(scale * size) for size in rows[0][0].shape[:2])
+    font = ImageFont.load_default(size=14 if labels_above else max(14, 7 * scale))
+    left = top = 0
+    if labels is not None and labels_above:
+        top = 20
+    elif labels is not None:
+        left = 10 + max(math.ceil(font.getlength(label)) for label in labels)
     columns = max(len(row) for row in rows)
-    canvas = Image.new(
-        "RGB", (margin + columns * (width * scale + GAP) - GAP, len(rows) * (height * scale + GAP) - GAP), (GREY,) * 3
-    )
-    draw = ImageDraw.Draw(canvas)
+    size = (left + columns * (width + _GAP) - _GAP, len(rows) * (top + height + _GAP) - _GAP)
+    grid = Image.new("RGB", size, _BACKGROUND)
+    draw = ImageDraw.Draw(grid)
     for i, row in enumerate(rows):
-        top = i * (height * scale + GAP)
+        y = i * (top + height + _GAP)
         if labels is not None:
-            draw.text((4, top + height * scale // 2), labels[i], fill=(230,) * 3, font=font, anchor="lm")
+            middle = y + (top if labels_above else height) // 2
+            draw.text((4, middle), labels[i], fill=_TEXT, font=font, anchor="lm")
         for j, frame in enumerate(row):
-            tile = Image.fromarray(frame).resize((width * scale, height * scale), Image.NEAREST)
-            canvas.paste(tile, (margin + j * (width * scale + GAP), top))
-    return canvas
+            method = Image.Resampling.BICUBIC if smooth else Image.Resampling.NEAREST
+            tile = Image.fromarray(frame).convert("RGB").resize((width, height), method)
+            grid.paste(tile, (left + j * (width + _GAP), y + top))
+    return grid
 
 
 def error_map(sample: np.ndarray, target: np.ndarray, gain: float = 4.0) -> np.ndarray:

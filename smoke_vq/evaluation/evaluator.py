@@ -14,7 +14,7 @@ from ..data.frames import PackedFrames
 from ..data.loader import FrameLoader
 from ..data.processor import SmokeImageProcessor
 from ..metrics import CodebookUsage, ImageQuality, MeanDistances
-from ..pictures import error_map, picture
+from ..pictures import error_map, image_grid
 from .baselines import BASELINES
 from .comparison import Column, Comparison
 
@@ -88,7 +88,7 @@ class ReconstructionEvaluator:
             rows["error x4"] = error_map(*reversed(rows.values()))
         for name in reversed(IN_PICTURE):
             rows[name] = self.processor.postprocess(BASELINES[name](self.images).sample, "np")
-        return picture(list(rows.values()), list(rows), scale=4)
+        return image_grid(list(rows.values()), list(rows), scale=4)
 
     @torch.no_grad()
     def reconstruct(self, model: nn.Module) -> np.ndarray:

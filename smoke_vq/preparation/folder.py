@@ -11,6 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..pictures import image_grid
+
+CONTACT_SHEET_TILE = 128
 WORK_FOLDER = ".clips"
 OUR_FILES = {WORK_FOLDER, "data", "README.md", "dropped.json", "contact_sheet.png"}
 
@@ -140,20 +143,12 @@ def write_card(folder: Path, text: str, features, num_rows: dict[str, int], **me
     write_atomically(folder / "README.md", f"---\n{card.to_yaml()}\n---\n\n{text.strip()}\n".encode())
 
 
-def write_contact_sheet(path: Path, rows: list[tuple[str, list[np.ndarray]]], tile: int = 128) -> None:
-    """Rows of images, (H, W) or (H, W, 3) uint8, each row with a name above it, as one PNG."""
-    from PIL import Image, ImageDraw
-
-    label = 14
-    sheet = Image.new("RGB", (tile * max(len(images) for _, images in rows), (tile + label) * len(rows)), (32, 32, 32))
-    draw = ImageDraw.Draw(sheet)
-    for row, (name, images) in enumerate(rows):
-        draw.text((2, row * (tile + label) + 1), name, fill=(230, 230, 230))
-        for column, image in enumerate(images):
-            picture = Image.fromarray(image).convert("RGB").resize((tile, tile), Image.Resampling.BICUBIC)
-            sheet.paste(picture, (column * tile, row * (tile + label) + label))
+def write_contact_sheet(path: Path, rows: list[tuple[str, list[np.ndarray]]]) -> None:
+    """Rows of square images, (S, S) or (S, S, 3) uint8, each with a label above it, as one PNG."""
+    labels, images = zip(*rows, strict=True)
     buffer = io.BytesIO()
-    sheet.save(buffer, format="PNG")
+    scale = CONTACT_SHEET_TILE / len(images[0][0])
+    image_grid(images, labels, scale, labels_above=True, smooth=True).save(buffer, format="PNG")
     write_atomically(path, buffer.getvalue())
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from accelerate import Accelerator
 from PIL import Image
 
-from ..pictures import picture
+from ..pictures import image_grid
 
 
 class History:
@@ -49,7 +49,7 @@ class SampleSheet:
             strip = np.asarray(Image.open(path).convert("RGB"))
             rows.append(np.stack(np.split(strip, len(targets), axis=1)))
             labels.append(f"step {int(path.stem.removeprefix('step-'))}")
-        sheet = picture(rows, labels)
+        sheet = image_grid(rows, labels)
         sheet.save(self.folder.with_suffix(".png"))
         return sheet
 

@@ -44,7 +44,7 @@ def test_what_is_written_is_what_load_dataset_reads(tmp_path):
     folder = tmp_path / "dataset"
     counts = {"train": write_split(folder, "train", rows, features, rows_per_shard=2)}
     counts["validation"] = write_split(folder, "validation", rows[:1], features)
-    write_contact_sheet(folder / "contact_sheet.png", [("row", [images[0], images[0][..., 0]])], tile=16)
+    write_contact_sheet(folder / "contact_sheet.png", [("row", [images[0], images[0][..., 0]])])
     write_card(folder, "# Frames", features, counts, license="cc0-1.0", tags=["smoke"])
     assert sorted(path.name for path in (folder / "data").iterdir()) == [
         *(f"train-0000{shard}-of-00003.parquet" for shard in range(3)),

@@ -87,7 +87,7 @@ def test_the_folder_is_a_dataset_with_card_sheet_and_film(whole, tmp_path):
     assert len(packed) == 14 and packed.alphas.max() > 100
     assert np.array_equal(packed.images[5].numpy(), np.array(train[5]["image"]))
     with Image.open(folder / "animation.webp") as film:
-        assert film.n_frames == 4 and film.info["loop"] == 0 and film.size == (512, 128)
+        assert film.n_frames == 4 and film.info["loop"] == 0 and film.size == (4 * 128 + 3 * 2, 128)
     card = (folder / "README.md").read_text()
     assert "license: cc0-1.0" in card and "| train | 4 | 14 | 0 to 3 |" in card and "--size 16 --dimensions 2" in card
     assert "17/17" in bar and "frames/s" in bar

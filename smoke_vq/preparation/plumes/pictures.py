@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ...pictures import image_grid
 from ..folder import write_atomically, write_contact_sheet
 from .plan import Shard
 
@@ -15,7 +16,7 @@ FILM_COLUMNS, FILM_ROWS = 4, 2
 FILM_FRAMES = 64
 FILM_MILLISECONDS = 50
 FILM_BYTES = 1_000_000
-TILE = 128
+FILM_TILE = 128
 
 
 def write_pictures(folder: Path, shards: list[Shard]) -> None:
@@ -27,10 +28,10 @@ def write_pictures(folder: Path, shards: list[Shard]) -> None:
             times = np.linspace(0, len(images) - 1, SHEET_TIMES).round().astype(int)
             name = f"{split}, seed {seed}   frames {', '.join(map(str, times))}: image, alpha"
             rows.append((name, [picture for time in times for picture in (images[time], alphas[time])]))
-    write_contact_sheet(folder / "contact_sheet.png", rows, TILE)
+    write_contact_sheet(folder / "contact_sheet.png", rows)
     chosen = evenly([shard for shard in shards if shard.split == "train"], FILM_COLUMNS * FILM_ROWS)
     films = [read_simulation(folder / "data" / shard.name, seed)[0] for shard, seed in chosen]
-    write_atomically(folder / "animation.webp", animation(films))
+    write_atomically(folder / "animation.webp", _animation(films))
 
 
 def evenly(shards: list[Shard], count: int) -> list[tuple[Shard, int]]:
@@ -51,17 +52,14 @@ def read_simulation(path: Path, seed: int) -> tuple[list[np.ndarray], list[np.nd
     return images, alphas
 
 
-def animation(films: list[list[np.ndarray]]) -> bytes:
-    """Films in a grid as a looped WebP of less than `FILM_BYTES`; one that is over shows its last frame."""
-    columns = min(FILM_COLUMNS, len(films))
-    size = (TILE * columns, TILE * -(-len(films) // columns))
+def _animation(films: list[list[np.ndarray]]) -> bytes:
+    """Films side by side as a looped WebP of less than `FILM_BYTES`; a shorter film stays at its last frame."""
+    scale = FILM_TILE / len(films[0][0])
     frames = []
     for time in range(min(FILM_FRAMES, max(map(len, films)))):
-        frame = Image.new("RGB", size)
-        for place, film in enumerate(films):
-            tile = Image.fromarray(film[min(time, len(film) - 1)]).resize((TILE, TILE), Image.Resampling.BICUBIC)
-            frame.paste(tile, (place % columns * TILE, place // columns * TILE))
-        frames.append(frame)
+        images = [film[min(time, len(film) - 1)] for film in films]
+        rows = [images[i : i + FILM_COLUMNS] for i in range(0, len(images), FILM_COLUMNS)]
+        frames.append(image_grid(rows, scale=scale, smooth=True))
     for quality in (80, 50, 20, 0):
         buffer = io.BytesIO()
         frames[0].save(

@@ -91,7 +91,7 @@ def prepare(
         if report[split]["frames"] == 0:
             reasons = ", ".join(f"{name}: {count}" for name, count in report[split]["reasons"].items())
             raise ValueError(f"No frame of split '{split}' is left; clips dropped by reason: {reasons}.")
-        sheet += sheet_rows(clips, pieces, report[split]["kept"], NUM_SHEET_ROWS // len(splits))
+        sheet += sheet_rows(clips, pieces, report[split]["kept"], max(NUM_SHEET_ROWS // len(splits), 1))
         write_split(output, split, frame_rows(clips, pieces), features)
     write_contact_sheet(output / "contact_sheet.png", sheet)
     dropped = [{"split": split, **entry} for split, entries in report.items() for entry in entries["dropped"]]

@@ -1,0 +1,25 @@
+import numpy as np
+
+from smoke_vq.pictures import image_grid
+
+FRAMES = np.random.default_rng(0).integers(0, 256, (3, 8, 10, 3), dtype=np.uint8)
+
+
+def test_frames_are_enlarged_without_smoothing():
+    grid = np.asarray(image_grid([FRAMES, FRAMES[:1]], scale=3))
+    assert grid.shape == (2 * 24 + 2, 3 * 30 + 2 * 2, 3)
+    assert np.array_equal(grid[:24:3, 32:62:3], FRAMES[1]) and np.array_equal(grid[26::3, :30:3], FRAMES[0])
+
+
+def test_labels_are_to_the_left_or_above():
+    plain = image_grid([FRAMES])
+    for above in (False, True):
+        labelled = image_grid([FRAMES], ["a"], labels_above=above)
+        left, top = labelled.width - plain.width, labelled.height - plain.height
+        assert (left > 0, top > 0) == (not above, above)
+        assert np.array_equal(np.asarray(labelled)[top:, left:], np.asarray(plain))
+
+
+def test_grey_frames_and_smaller_tiles():
+    grid = np.asarray(image_grid([[FRAMES[0], FRAMES[0, ..., 0]]], scale=0.5, smooth=True))
+    assert grid.shape == (4, 12, 3) and (grid[:, 7:].std(-1) == 0).all()
