@@ -18,16 +18,9 @@ from safetensors.torch import load_file
 
 from smoke_vq import PatchDiscriminator
 from smoke_vq.hub.card import LICENSE, write_card
-from smoke_vq.hub.model_folder import (
-    CARD,
-    DATASET_FILES,
-    MODEL_FILES,
-    TRAINING,
-    check_texts,
-    published_files,
-    stage_model,
-)
+from smoke_vq.hub.model_folder import check_texts, published_files, stage_model
 from smoke_vq.hub.push import check_dataset, check_target, open_repo, push_dataset, push_model
+from smoke_vq.layout import CARD, DATASET_FILES, DISCRIMINATOR, MODEL_FILES, TRAINING
 from smoke_vq.models.auto import AutoAutoencoder
 from smoke_vq.script import run
 from smoke_vq.training.export import add_variant
@@ -97,8 +90,8 @@ def complete(stage: Path, arguments: argparse.Namespace) -> None:
         model = AutoAutoencoder.from_pretrained(stage)
         if half and not arguments.no_fp16:
             AutoAutoencoder.from_pretrained(stage, variant="fp16")
-        if (stage / "discriminator").is_dir():
-            PatchDiscriminator.from_pretrained(stage, subfolder="discriminator")
+        if (stage / DISCRIMINATOR).is_dir():
+            PatchDiscriminator.from_pretrained(stage, subfolder=DISCRIMINATOR)
     except (ValueError, OSError) as error:  # which knows the folder by the name of its stage
         raise ValueError(str(error).replace(str(stage), str(arguments.folder))) from error
     if arguments.no_fp16:

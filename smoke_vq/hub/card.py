@@ -11,19 +11,23 @@ from huggingface_hub import EvalResult, EvalResultEntry, ModelCard, ModelCardDat
 
 from ..assets import CARD_TEMPLATE
 from ..downloads.checksums import digest
-from ..metrics import markdown_table
-from .model_folder import (
+from ..layout import (
     ARGUMENTS,
+    BEST,
     CARD,
+    CONFIG,
     DISCRIMINATOR,
     EVAL_RESULTS,
+    LAST,
     METRICS,
     PICTURE,
     SAMPLES,
     TRAINING,
+    VALIDATION,
     WEIGHTS_FILES,
-    published_files,
 )
+from ..metrics import markdown_table
+from .model_folder import published_files
 
 LICENSE = "apache-2.0"
 REPORTED = ("masked_mse", "background_mse", "psnr", "ssim", "perceptual", "num_codes_used", "perplexity")
@@ -38,7 +42,7 @@ def write_card(folder: Path, repo_id: str | None = None, license: str = LICENSE)
         repo_id: where the card will be read, for its snippet.
         license: of the weights, by its name on the Hub.
     """
-    config = json.loads((folder / "config.json").read_text())
+    config = json.loads((folder / CONFIG).read_text())
     columns, facts = read_figures(folder), _read_json(folder / TRAINING)
     arguments = yaml.safe_load((folder / ARGUMENTS).read_text()) if (folder / ARGUMENTS).is_file() else {}
     grid = config["sample_size"] // 2 ** (len(config["encoder_block_out_channels"]) - 1)
@@ -82,7 +86,7 @@ def read_figures(folder: Path) -> dict[str, dict[str, Any]]:
     columns = _read_json(folder / METRICS)
     if columns:
         return columns
-    figures = _read_json(folder / "validation.json")
+    figures = _read_json(folder / VALIDATION)
     return {"this model": figures} if "psnr" in figures else {}
 
 
@@ -174,7 +178,7 @@ def _recipe(arguments: dict[str, Any], facts: dict) -> list[str]:
 def _local_name(folder: Path) -> str:
     """As the README's commands write it: `runs/<run>/best`."""
     folder = folder.resolve()
-    return f"runs/{folder.parent.name}/{folder.name}" if folder.name in ("best", "last") else folder.name
+    return f"runs/{folder.parent.name}/{folder.name}" if folder.name in (BEST, LAST) else folder.name
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -11,27 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from huggingface_hub import get_token
 
-CARD = "README.md"
-METRICS = "metrics.json"
-PICTURE = "reconstructions.png"
-SAMPLES = "samples.png"
-TRAINING = "training.json"
-ARGUMENTS = "training_arguments.yaml"
-EVAL_RESULTS = ".eval_results/reconstruction.yaml"
-DISCRIMINATOR = "discriminator"
-
-WEIGHTS_FILES = ("diffusion_pytorch_model*.safetensors", f"{DISCRIMINATOR}/diffusion_pytorch_model*.safetensors")
-# In a repository, older files of these names that are not pushed again are removed: they belong to the weights that go.
-MODEL_FILES = (
-    *WEIGHTS_FILES,
-    *("diffusion_pytorch_model*.index*.json", f"{DISCRIMINATOR}/diffusion_pytorch_model*.index*.json"),
-    *("config.json", f"{DISCRIMINATOR}/config.json", "preprocessor_config.json", "validation.json"),
-    *(CARD, METRICS, PICTURE, SAMPLES, TRAINING, ARGUMENTS, EVAL_RESULTS),
-)
-DATASET_FILES = (
-    *("data/*.parquet", CARD, "contact_sheet.png"),
-    *("dropped.json", "settings.json", "animation.webp"),
-)
+from ..layout import CARD, CONFIG, EVAL_RESULTS, MODEL_FILES, WEIGHTS, WEIGHTS_FILES
 
 TEXTS = (".md", ".json", ".yaml")
 TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}")
@@ -67,8 +47,8 @@ def stage_model(folder: str | Path) -> Iterator[Path]:
         ValueError: `folder` holds no model.
     """
     given, folder = folder, Path(folder).resolve()
-    if not (folder / "config.json").is_file() or not any(folder.glob(WEIGHTS_FILES[0])):
-        raise ValueError(f"{given} holds no saved model: expected config.json and diffusion_pytorch_model.safetensors.")
+    if not (folder / CONFIG).is_file() or not any(folder.glob(WEIGHTS_FILES[0])):
+        raise ValueError(f"{given} does not hold a saved model: expected {CONFIG} and {WEIGHTS}.")
     parent = folder.parent if os.access(folder.parent, os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=parent, prefix=".push-") as name:
         link_model(folder, Path(name))

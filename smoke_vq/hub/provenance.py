@@ -17,8 +17,9 @@ import yaml
 from huggingface_hub import DatasetCard
 
 from ..data.sources import dataset_revision, simulation_of
+from ..layout import ARGUMENTS, TRAINING
 from ..version import __version__
-from .model_folder import ARGUMENTS, LOCAL_PATH, TRAINING
+from .model_folder import LOCAL_PATH
 
 PATHS = ("init_from", "perceptual_weights")
 ELSEWHERE = re.compile(r"^(/|~|\.\.(/|$)|[A-Za-z]:[\\/]|\\\\|file:)|/\.\.(/|$)")

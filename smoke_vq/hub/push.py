@@ -9,7 +9,8 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, Repository
 from huggingface_hub.utils import validate_repo_id
 
 from ..downloads.errors import HTTP_ERROR, check_token, first_line
-from .model_folder import CARD, DATASET_FILES, MODEL_FILES, check_texts, matches, published_files
+from ..layout import CARD, DATASET_FILES, MODEL_FILES
+from .model_folder import check_texts, matches, published_files
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 

@@ -4,6 +4,7 @@ import torch
 from diffusers.configuration_utils import register_to_config
 from torch import nn
 
+from ..layout import DISCRIMINATOR
 from ..registry import choose
 from .encoder import norm_groups
 from .pretrained import PretrainedModel
@@ -33,7 +34,7 @@ class PatchDiscriminator(PretrainedModel):
         ValueError: sizes that cannot work.
     """
 
-    published_subfolder = "discriminator"
+    published_subfolder = DISCRIMINATOR
 
     @register_to_config
     def __init__(self, in_channels: int = 3, base_channels: int = 64, num_layers: int = 3, norm: str = "group"):

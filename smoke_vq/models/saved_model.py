@@ -9,6 +9,7 @@ import torch
 
 from ..downloads.checksums import check_mode
 from ..downloads.download import download_model, find_folder, normal_subfolder
+from ..layout import CONFIG
 from ..version import CONFIG_FORMAT, __version__
 
 # What says where the model lies, and what ModelMixin.from_pretrained reads beside it (diffusers 0.40 to 0.42), without
@@ -39,8 +40,8 @@ def find_model(where: str | os.PathLike, kwargs: dict[str, Any]) -> tuple[Path, 
     check_mode(download.get("verify", True))
     folder = find_folder(where, subfolder, download.get("revision"))
     if folder is not None:
-        if not (folder / "config.json").is_file():
-            raise FileNotFoundError(f"The folder {folder} holds no config.json: it is no saved model.")
+        if not (folder / CONFIG).is_file():
+            raise FileNotFoundError(f"The folder {folder} does not hold {CONFIG}: it is not a saved model.")
         return folder, kwargs
     return download_model(str(where), variant, subfolder=subfolder, **download), kwargs
 
@@ -66,7 +67,7 @@ def read_config(folder: Path, where: str | os.PathLike) -> dict[str, Any]:
         ValueError: it is none of a model's, or a later library wrote what this one would misread.
     """
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except ValueError as error:  # a UnicodeDecodeError is one
         raise ValueError(f"The config.json of {where} is no valid JSON: {error}.") from error
     if not isinstance(config, dict) or not isinstance(config.get("_class_name"), str):

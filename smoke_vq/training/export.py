@@ -7,8 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from ..data.processor import SmokeImageProcessor
-
-VALIDATION_FILE = "validation.json"
+from ..layout import VALIDATION as VALIDATION_FILE
 
 
 def export_model(

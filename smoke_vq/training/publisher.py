@@ -12,9 +12,10 @@ from accelerate import Accelerator
 from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 
 from ..hub.card import write_card
-from ..hub.model_folder import METRICS, PICTURE, SAMPLES, check_text, link_model, stage_model
+from ..hub.model_folder import check_text, link_model, stage_model
 from ..hub.provenance import describe_training, public_arguments, write_provenance
 from ..hub.push import open_repo, push_model
+from ..layout import METRICS, PICTURE, SAMPLES
 from ..metrics import markdown_table
 
 PREFIX = ".best-"

@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 
 from smoke_vq import PatchDiscriminator, SmokeImageProcessor, SmokeVQVAE
 from smoke_vq.hub.card import write_card
-from smoke_vq.hub.model_folder import MODEL_FILES, check_texts, matches, stage_model
+from smoke_vq.hub.model_folder import check_texts, matches, stage_model
 from smoke_vq.hub.push import open_repo, push_dataset, push_model
+from smoke_vq.layout import MODEL_FILES
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 HALF = "diffusion_pytorch_model.fp16.safetensors"
@@ -379,6 +380,6 @@ def same_bytes(one: Path, other: Path) -> bool:
 
 def test_a_folder_without_a_model_is_refused(tmp_path):
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(ValueError, match="holds no saved model"), stage_model(tmp_path):
+    with pytest.raises(ValueError, match="does not hold a saved model"), stage_model(tmp_path):
         raise AssertionError("not reached")
     refused(ValueError, "holds no prepared dataset", push_dataset, tmp_path, NAME)

@@ -201,7 +201,7 @@ def no_format(folder):
         (emptied, ValueError, "The weights in .* are damaged"),
         (pickle_only, OSError, "only the pickle file diffusion_pytorch_model.bin, which can run code when opened"),
         (no_weights, OSError, "holds no weights: expected diffusion_pytorch_model.safetensors"),
-        (no_config, OSError, "holds no config.json: it is no saved model"),
+        (no_config, OSError, "does not hold config.json: it is not a saved model"),
         (no_json, ValueError, "The config.json of .* is no valid JSON"),
         (no_object, ValueError, "The config.json of .* names no model class"),
         (no_class, ValueError, "The config.json of .* names no model class"),

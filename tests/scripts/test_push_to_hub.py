@@ -186,7 +186,7 @@ def truncate(path: Path) -> None:
     [
         (lambda best: truncate(best / WEIGHTS), "", "The weights in .* are damaged"),
         (lambda best: truncate(best / HALF), "", "The weights in .* are damaged"),
-        (lambda best: (best / "config.json").unlink(), "", "holds no saved model: expected config.json"),
+        (lambda best: (best / "config.json").unlink(), "", "does not hold a saved model: expected config.json"),
         (lambda best: (best / WEIGHTS).unlink(), "", r"(holds only|no file named|expected) .*safetensors"),
         (lambda best: (best / "training.json").unlink(), "--energy-kwh 1 --dry-run", "has no training.json"),
         (lambda best: None, "--energy-kwh -1", "energy-kwh is -1.0: expected a number above 0"),

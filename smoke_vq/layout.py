@@ -1,0 +1,40 @@
+"""The names of all files in a run's folder, in a model's folder and in a published repository."""
+
+# A model's folder, as diffusers and transformers write it.
+CONFIG = "config.json"
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+WEIGHTS_INDEX = "diffusion_pytorch_model.safetensors.index.json"
+PROCESSOR = "preprocessor_config.json"
+DISCRIMINATOR = "discriminator"  # a folder with a model of its own
+
+# What training adds to it.
+VALIDATION = "validation.json"  # figures of the last validation, and its step
+METRICS = "metrics.json"  # figures of the final evaluation, by column of the table
+PICTURE = "reconstructions.png"
+SAMPLES = "samples.png"
+TRAINING = "training.json"  # where the model comes from: command, commit, hardware, data
+ARGUMENTS = "training_arguments.yaml"
+CARD = "README.md"
+EVAL_RESULTS = ".eval_results/reconstruction.yaml"
+
+# A run's folder, which holds SAMPLES and ARGUMENTS too.
+BEST = "best"
+LAST = "last"
+CHECKPOINTS = "checkpoints"
+HISTORY = "history.jsonl"
+SAMPLE_ROWS = "samples"  # one strip of reconstructions for each validation; SAMPLES shows them all
+
+# What is published of a model's folder. Files in the repository that match and are not pushed again are deleted: they
+# belong to the weights that are replaced.
+WEIGHTS_FILES = ("diffusion_pytorch_model*.safetensors", f"{DISCRIMINATOR}/diffusion_pytorch_model*.safetensors")
+MODEL_FILES = (
+    *WEIGHTS_FILES,
+    *("diffusion_pytorch_model*.index*.json", f"{DISCRIMINATOR}/diffusion_pytorch_model*.index*.json"),
+    *(CONFIG, f"{DISCRIMINATOR}/{CONFIG}", PROCESSOR, VALIDATION, METRICS, PICTURE, SAMPLES, TRAINING, ARGUMENTS),
+    *(CARD, EVAL_RESULTS),
+)
+# What is published of a dataset's folder.
+DATASET_FILES = (
+    *("data/*.parquet", CARD, "contact_sheet.png"),
+    *("dropped.json", "settings.json", "animation.webp"),
+)
