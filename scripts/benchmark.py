@@ -27,7 +27,7 @@ from smoke_vq.downloads.checksums import digest
 from smoke_vq.losses import masked_mse
 from smoke_vq.losses.adversarial import adaptive_weight, generator_loss, hinge_discriminator_loss
 from smoke_vq.losses.perceptual import PerceptualLoss
-from smoke_vq.preparation.processes import num_cores, start_pool
+from smoke_vq.preparation.jobs import num_cores, worker_pool
 from smoke_vq.quantizers.vector_quantizer import VectorQuantizer, nearest_codes
 from smoke_vq.script import run
 from smoke_vq.simulation import PlumeSettings, PlumeSolver, draw_parameters, render, simulate_plumes
@@ -273,7 +273,7 @@ def simulation(device: str, rounds: int) -> None:
     processes, settings = num_cores() if device == "cpu" else 1, PlumeSettings(num_frames=32)
     seeds = list(range(2 * processes)) if device == "cpu" else list(range(64))
     if device == "cpu":
-        with start_pool(simulate_plumes, processes) as pool:
+        with worker_pool(simulate_plumes, processes) as pool:
             short = PlumeSettings(num_frames=1, dimensions=2)  # starts the processes
             list(pool.map(simulate_plumes, [[seed] for seed in seeds], [short] * len(seeds)))
             start = time.perf_counter()

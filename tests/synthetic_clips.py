@@ -18,7 +18,7 @@ def background(seed=0):
 
 
 def plume(time, strength=0.9):
-    """Two soft puffs that rise and drift, and are gone for a moment now and then: alpha (SIDE, SIDE)."""
+    """Two soft puffs that rise and drift, and sometimes disappear for a moment: alpha (SIDE, SIDE)."""
     generator = np.random.default_rng(time)
     rows, columns = np.mgrid[:SIDE, :SIDE].astype(np.float32)
     alpha = np.zeros((SIDE, SIDE), np.float32)

@@ -1,1 +1,1 @@
-"""Making dataset folders: from videos or from a simulation to Parquet files with a card."""
+"""Dataset preparation: from videos or a simulation to a folder of Parquet files with a card."""

@@ -129,14 +129,14 @@ def background_image(background: str, size: int) -> torch.Tensor:
         try:
             image = Image.open(background).convert("RGB").resize((size, size), Image.Resampling.LANCZOS)
         except (UnidentifiedImageError, OSError) as error:
-            raise ValueError(f"background '{background}' is no picture: {error}.") from error
+            raise ValueError(f"background '{background}' is not an image: {error}.") from error
         values = torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255
     else:
         try:
             values = torch.tensor(ImageColor.getrgb(background)[:3]).view(3, 1, 1).expand(3, size, size) / 255
         except ValueError:
             raise ValueError(
-                f"background is '{background}': expected a colour name, '#rrggbb', or the path of a picture."
+                f"background is '{background}': expected a colour name, '#rrggbb', or the path of an image."
             ) from None
     return from_srgb(values)
 

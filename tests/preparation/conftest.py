@@ -1,4 +1,4 @@
-"""One synthetic clip and its cut-out, made once for all the tests that look at it."""
+"""One synthetic clip and its cut-out, made once for all tests."""
 
 import pytest
 from synthetic_clips import clip

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from smoke_vq.preparation.folder import (
-    WORK_FOLDER,
     check_output_folder,
     png,
+    remove_temporary_files,
     write_atomically,
     write_card,
     write_contact_sheet,
@@ -21,20 +21,27 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 
 
-def test_output_folder(tmp_path):
-    assert check_output_folder(tmp_path / "new") == tmp_path / "new"
-    (tmp_path / "unfinished" / WORK_FOLDER).mkdir(parents=True)
-    check_output_folder(tmp_path / "unfinished")
+def test_output_folder_is_new_or_started_by_us(tmp_path):
+    files = ({"settings.json", "data"}, "settings.json")
+    assert check_output_folder(tmp_path / "new", *files) == tmp_path / "new"
+    (tmp_path / "started" / "data").mkdir(parents=True)
+    (tmp_path / "started" / "settings.json").touch()
+    check_output_folder(tmp_path / "started", *files)
     (tmp_path / "file").touch()
-    (tmp_path / "finished").mkdir()
-    (tmp_path / "finished" / "README.md").touch()
-    (tmp_path / "foreign" / "data").mkdir(parents=True)
-    for name, words in {"file": "is a file", "finished": "already holds", "foreign": "something else"}.items():
+    (tmp_path / "other" / "data").mkdir(parents=True)
+    for name, words in {"file": "is a file", "other": r"contains other files \('data'\)"}.items():
         with pytest.raises(ValueError, match=words):
-            check_output_folder(tmp_path / name)
+            check_output_folder(tmp_path / name, *files)
 
 
-def test_what_is_written_is_what_load_dataset_reads(tmp_path):
+def test_only_temporary_files_of_named_files_are_removed(tmp_path):
+    for name in ("a.npz.7.tmp", "b.npz.7.tmp", "a.npz"):
+        (tmp_path / name).touch()
+    remove_temporary_files(tmp_path, ["a.npz"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz", "b.npz.7.tmp"]
+
+
+def test_load_dataset_reads_what_was_written(tmp_path):
     datasets = pytest.importorskip("datasets")
     picture = datasets.Image()
     features = datasets.Features({"image": picture, "alpha": picture, "step": datasets.Value("int32")})

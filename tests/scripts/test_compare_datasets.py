@@ -1,4 +1,4 @@
-"""scripts/compare_datasets.py on folders as simulate_plumes.py writes them."""
+"""scripts/compare_datasets.py on folders written by simulate_plumes.py."""
 
 import json
 

@@ -67,7 +67,7 @@ def start(*arguments):
 
 
 def call(capsys, monkeypatch, *arguments):
-    """The script in this process: its exit status and what it wrote on stderr."""
+    """Run the script in this process and return its exit status and stderr."""
     specification = importlib.util.spec_from_file_location("prepare_rise", SCRIPT)
     script = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(script)
@@ -107,10 +107,10 @@ def test_rise_folders_become_a_dataset(rise, tmp_path):
     assert not (output / ".clips").exists() and (output / "contact_sheet.png").stat().st_size > 1000
     assert json.loads((output / "dropped.json").read_text()) == []
     for path in output.rglob("*"):
-        assert path.is_dir() or str(tmp_path).encode() not in path.read_bytes(), f"{path.name} holds a local path"
+        assert path.is_dir() or str(tmp_path).encode() not in path.read_bytes(), f"{path.name} contains a local path"
 
 
-def test_the_result_does_not_depend_on_processes_or_on_a_stop(videos, tmp_path, capsys, monkeypatch):
+def test_the_dataset_does_not_depend_on_processes_or_interruptions(videos, tmp_path, capsys, monkeypatch):
     options = ("--input", videos, "--validation-fraction", 0.25, "--size", 32, "--keep-clips")
     assert call(capsys, monkeypatch, *options, "--output-dir", tmp_path / "whole")[0] == 0
     stopped = (*options, "--output-dir", tmp_path / "stopped")
@@ -127,10 +127,10 @@ def test_the_result_does_not_depend_on_processes_or_on_a_stop(videos, tmp_path, 
     assert all(path.stat().st_mtime_ns == then for path, then in finished.items())
     assert shards(tmp_path / "stopped") == shards(tmp_path / "whole")
     card = (tmp_path / "whole/README.md").read_text()
-    assert "license: unknown" in card and "RISE" not in card.partition("## Preparation")[0], "somebody's own videos"
+    assert "license: unknown" in card and "RISE" not in card.partition("## Preparation")[0]
 
 
-def test_a_truncated_clip_is_listed_and_the_rest_goes_on(rise, tmp_path, capsys, monkeypatch):
+def test_a_truncated_clip_is_listed_and_the_others_are_kept(rise, tmp_path, capsys, monkeypatch):
     path = rise / "train" / "videos" / "clip1.mp4"
     content = path.read_bytes()
     path.unlink()
@@ -143,10 +143,10 @@ def test_a_truncated_clip_is_listed_and_the_rest_goes_on(rise, tmp_path, capsys,
     assert "clip: unreadable | 1" in (output / "README.md").read_text()
 
 
-def test_mistakes_end_in_one_sentence(rise, tmp_path, capsys, monkeypatch):
+def test_invalid_input_ends_in_one_sentence(rise, tmp_path, capsys, monkeypatch):
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "a.mp4").write_text("no video")
+    (tmp_path / "broken" / "a.mp4").write_text("not a video")
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "thesis.tex").touch()
     train, output = f"train={rise / 'train'}", tmp_path / "smoke"
@@ -161,7 +161,7 @@ def test_mistakes_end_in_one_sentence(rise, tmp_path, capsys, monkeypatch):
         (("--split", train, "--size", "0"), "size is 0"),
         (("--split", train, "--num-proc", "0"), "num-proc is 0"),
         (("--split", train, "--videos", tmp_path / "empty"), "No videos"),
-        (("--split", train, "--output-dir", tmp_path / "taken"), "something else ('thesis.tex')"),
+        (("--split", train, "--output-dir", tmp_path / "taken"), "other files ('thesis.tex')"),
         (("--input", tmp_path / "broken"), "Cannot split 1 clip"),
         (("--split", f"train={tmp_path / 'broken'}"), "unreadable: 1"),
         (("--split", train, "--size", "128"), "too small: 3"),
@@ -172,7 +172,7 @@ def test_mistakes_end_in_one_sentence(rise, tmp_path, capsys, monkeypatch):
         assert not (output / "README.md").exists()
 
 
-def test_the_dataset_comes_back_from_the_hub(hub, rise, tmp_path, capsys, monkeypatch):
+def test_the_pushed_dataset_loads_from_the_hub(hub, rise, tmp_path, capsys, monkeypatch):
     import datasets
 
     output = tmp_path / "smoke"
@@ -197,7 +197,7 @@ def test_the_dataset_comes_back_from_the_hub(hub, rise, tmp_path, capsys, monkey
             }
 
 
-def test_no_right_to_push_is_said_before_the_work(hub, rise, tmp_path, capsys, monkeypatch):
+def test_missing_write_access_is_reported_before_the_cut_out(hub, rise, tmp_path, capsys, monkeypatch):
     hub.create("other/rise", "dataset")
     options = ("--split", f"train={rise / 'train'}", "--output-dir", tmp_path / "smoke", "--push-to-hub")
     status, message = call(capsys, monkeypatch, *options, "other/rise")
@@ -208,7 +208,7 @@ def test_no_right_to_push_is_said_before_the_work(hub, rise, tmp_path, capsys, m
     assert not (tmp_path / "smoke").exists() and len(hub.repositories) == 1
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared RISE clips are not here (SMOKE_VQ_SHARED)")
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared RISE clips are missing (SMOKE_VQ_SHARED)")
 def test_real_clips_give_smoke_on_black(tmp_path, capsys, monkeypatch):
     import datasets
 

@@ -1,4 +1,4 @@
-"""The script as a user runs it, on small plumes in two dimensions."""
+"""scripts/simulate_plumes.py with small two-dimensional plumes."""
 
 import importlib.util
 import json
@@ -21,7 +21,7 @@ from smoke_vq.data.sources import load_frames
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "simulate_plumes.py"
-# 4 simulations for train (the last one has 2 frames), 1 for validation, one a shard.
+# 4 simulations for train (the last one has 2 frames) and 1 for validation, each in its own shard.
 QUICK = [
     *("--size", "16", "--dimensions", "2", "--frames-per-simulation", "4", "--num-frames", "14"),
     *("--validation-frames", "3", "--simulations-per-shard", "1", "--num-proc", "1", "--device", "cpu"),
@@ -37,7 +37,7 @@ def command(*arguments, launcher=()):
 
 @pytest.fixture
 def call(capsys, monkeypatch):
-    """The script in this process: its exit status and what it wrote on stderr."""
+    """Runs the script in this process and returns its exit status and stderr."""
     specification = importlib.util.spec_from_file_location("simulate_plumes", SCRIPT)
     script = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(script)
@@ -61,7 +61,7 @@ def call(capsys, monkeypatch):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A finished folder, and what the run wrote on stderr."""
+    """A finished folder, and the stderr of the run."""
     folder = tmp_path_factory.mktemp("plumes") / "whole"
     done = subprocess.run(**command("--output-dir", folder), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -72,7 +72,7 @@ def shards(folder):
     return {path.name: path.read_bytes() for path in sorted((folder / "data").iterdir())}
 
 
-def test_the_folder_is_a_dataset_with_card_sheet_and_film(whole, tmp_path):
+def test_the_folder_is_a_dataset_with_card_contact_sheet_and_animation(whole, tmp_path):
     folder, bar = whole
     assert sorted(path.name for path in folder.iterdir()) == [
         "README.md", "animation.webp", "contact_sheet.png", "data", "settings.json",
@@ -106,11 +106,11 @@ def test_two_launched_processes_with_two_workers_each_write_the_same_bits(whole,
     assert done.returncode == 0, done.stderr
     assert shards(output) == shards(whole[0])
     assert (output / "README.md").read_text() == (whole[0] / "README.md").read_text()
-    assert done.stdout.count("is whole") == 1 and not list(output.rglob("*.tmp"))
+    assert done.stdout.count("is complete") == 1 and not list(output.rglob("*.tmp"))
 
 
 @pytest.mark.parametrize(("num_proc", "number"), [(1, signal.SIGINT), (2, signal.SIGTERM)])
-def test_a_stop_leaves_whole_shards_and_the_same_command_goes_on(tmp_path, call, num_proc, number):
+def test_a_stopped_run_leaves_complete_shards_and_continues(tmp_path, call, num_proc, number):
     output = tmp_path / "stopped"
     long = ("--num-frames", 300, "--frames-per-simulation", 20, "--output-dir", output)
     process = subprocess.Popen(**command(*long, "--num-proc", num_proc), stderr=subprocess.PIPE, text=True)
@@ -125,12 +125,12 @@ def test_a_stop_leaves_whole_shards_and_the_same_command_goes_on(tmp_path, call,
     assert not (output / "README.md").exists() and not list(output.rglob("*.tmp"))
     for path in finished:
         assert len(datasets.Dataset.from_parquet(str(path), cache_dir=str(tmp_path / "cache"))) in (20, 3)
-    (output / "data" / f"{next(iter(finished)).name}.1.tmp").write_text("left by a kill")
+    (output / "data" / f"{next(iter(finished)).name}.1.tmp").write_text("incomplete")
     assert call(*long)[0] == 0
     assert len(shards(output)) == 16 and all(path.stat().st_mtime_ns == then for path, then in finished.items())
 
 
-def test_a_finished_folder_only_gets_what_is_missing(whole, tmp_path, call):
+def test_only_missing_shards_of_a_finished_folder_are_written(whole, tmp_path, call):
     output = tmp_path / "copy"
     (output / "data").mkdir(parents=True)
     for path in whole[0].rglob("*.*"):
@@ -144,10 +144,10 @@ def test_a_finished_folder_only_gets_what_is_missing(whole, tmp_path, call):
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*.*")} == before
 
 
-def test_mistakes_end_in_one_sentence_and_write_nothing(whole, tmp_path, call):
+def test_invalid_input_ends_in_one_sentence_and_writes_nothing(whole, tmp_path, call):
     (tmp_path / "foreign").mkdir()
     (tmp_path / "foreign" / "thesis.tex").touch()
-    (tmp_path / "words.txt").write_text("no picture")
+    (tmp_path / "words.txt").write_text("not an image")
     for options, words in [
         (("--size", 0), "size is 0"),
         (("--num-frames", 0), "num-frames is 0"),
@@ -158,16 +158,16 @@ def test_mistakes_end_in_one_sentence_and_write_nothing(whole, tmp_path, call):
         (("--num-proc", 0), "num-proc is 0"),
         (("--dimensions", 4), "dimensions is 4"),
         (("--background", "blakc"), "background is 'blakc'"),
-        (("--background", tmp_path / "words.txt"), "is no picture"),
+        (("--background", tmp_path / "words.txt"), "is not an image"),
         (("--seed", -1), "seeds of train start at -1"),
-        (("--validation-seed", 3), "train (0 to 3) and of validation (3 to 3) overlap"),
+        (("--validation-seed", 3), "train (0 to 3) and validation (3 to 3) overlap"),
         (("--num-frames", 10**11, "--frames-per-simulation", 10**6), "GB free"),
         (("--push-to-hub", "plumes"), "expected 'user/name'"),
         (("--push-to-hub", "user/a b"), "no valid name"),
         (("--push-to-hub", "user/plumes"), "Cannot push to 'user/plumes': nobody is logged in"),
         (("--output-dir", tmp_path / "words.txt"), "is a file"),
-        (("--output-dir", tmp_path / "foreign"), "something else ('thesis.tex')"),
-        (("--output-dir", whole[0], "--seed", 5), "begun with other settings (seed 0, not 5)"),
+        (("--output-dir", tmp_path / "foreign"), "other files ('thesis.tex')"),
+        (("--output-dir", whole[0], "--seed", 5), "started with other settings (seed 0, not 5)"),
     ]:
         status, message = call("--output-dir", tmp_path / "new", *options)
         assert status == 2 and words in message, (options, message)
@@ -175,8 +175,8 @@ def test_mistakes_end_in_one_sentence_and_write_nothing(whole, tmp_path, call):
         assert not (tmp_path / "new" / "README.md").exists() and not list(tmp_path.glob("new/data/*"))
 
 
-def test_no_room_on_the_disk_is_one_sentence_and_leaves_whole_shards(tmp_path):
-    """A limit on the size of files stands for the full disk: a shard of one frame fits, one of sixty does not."""
+def test_a_full_disk_is_reported_in_one_sentence_and_leaves_complete_shards(tmp_path):
+    """A limit on the size of files replaces the full disk: a shard of one frame fits, one of sixty does not."""
     output, limit = tmp_path / "full", 50_000
     flags = command("--num-frames", 61, "--frames-per-simulation", 60, "--output-dir", output, "--num-proc", 2)
     done = subprocess.run(
@@ -186,14 +186,14 @@ def test_no_room_on_the_disk_is_one_sentence_and_leaves_whole_shards(tmp_path):
     message = done.stderr.splitlines()[-1]
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
     assert (
-        message.startswith(f"error: '{output}' is not finished (File too large): ")
-        and "of 3 shards are whole" in message
+        message.startswith(f"error: '{output / 'data'}' is incomplete (File too large): ")
+        and "of 3 files are finished" in message
     )
     assert all(path.suffix == ".parquet" and path.stat().st_size < limit for path in (output / "data").iterdir())
     assert not list(output.rglob("*.tmp"))
 
 
-def test_a_push_that_failed_is_made_up_by_the_same_command(whole, tmp_path):
+def test_the_same_command_repeats_a_failed_push(whole, tmp_path):
     with LoopbackHub() as hub:
         push = command("--output-dir", whole[0], "--push-to-hub", "user/plumes", "--private")
         push["env"] |= {**hub.environment, "HF_HOME": str(tmp_path)}
@@ -214,14 +214,14 @@ def test_a_push_that_failed_is_made_up_by_the_same_command(whole, tmp_path):
     assert files == local | {".gitattributes": files[".gitattributes"]}
 
 
-def test_no_right_to_write_is_said_before_the_work(hub, tmp_path, call):
+def test_missing_write_access_is_reported_before_the_simulation(hub, tmp_path, call):
     hub.create("other/plumes", "dataset")
     status, message = call("--output-dir", tmp_path / "plumes", "--push-to-hub", "other/plumes")
     assert status == 2 and message.startswith("error: Cannot push to 'other/plumes'") and "403" in message
     assert not (tmp_path / "plumes").exists() and len(message.splitlines()) == 1
 
 
-def test_the_background_is_recorded_without_its_folder(tmp_path, call):
+def test_the_background_image_is_recorded_without_its_path(tmp_path, call):
     picture = tmp_path / "sky.png"
     Image.new("RGB", (16, 16), (90, 120, 200)).save(picture)
     output = tmp_path / "plumes"

@@ -16,7 +16,7 @@ CRITERIA = {
 }
 
 
-def unclean(measures: dict[str, float]) -> dict | None:
+def failed_criterion(measures: dict[str, float]) -> dict | None:
     """Why a clip gives no clean matte: the first criterion that it fails, as reason, detail, value and limit."""
     for reason, (name, limit, detail) in CRITERIA.items():
         if name in measures and measures[name] > limit:

@@ -1,1 +1,1 @@
-"""Simulated plumes as a dataset folder, and as a builder of the datasets package."""
+"""Simulated plumes as a dataset folder, and as a builder for the `datasets` package."""

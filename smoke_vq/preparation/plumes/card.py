@@ -1,4 +1,4 @@
-"""The dataset card of simulated plumes: what they are, how they were made, and how to make them again."""
+"""The dataset card of simulated plumes: contents, method, and the command that reproduces the dataset."""
 
 import shlex
 from pathlib import Path
@@ -6,32 +6,32 @@ from pathlib import Path
 from ...simulation.parameters import RANGES
 from ..folder import write_card
 
-SIZE_CATEGORIES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
+_SIZE_CATEGORIES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
 
 
-def write_plumes_card(output: Path, settings: dict, num_rows: dict[str, int], features) -> None:
-    """README.md of the dataset folder `output`.
+def write_plume_card(output: Path, settings: dict, num_rows: dict[str, int], features) -> None:
+    """Write README.md of the dataset folder `output`.
 
     Args:
-        settings: `PlumesPlan.to_dict()`.
-        num_rows: by split.
+        settings: `PlumePlan.to_dict()`.
+        num_rows: number of rows by split.
         features: `datasets.Features`.
     """
     total = sum(num_rows.values())
     write_card(
         output,
-        card_text(settings, num_rows),
+        _card_text(settings, num_rows),
         features,
         num_rows,
         license="cc0-1.0",
         pretty_name="Simulated smoke plumes",
         tags=["smoke", "simulation", "fluid-dynamics", "video", "synthetic"],
-        size_categories=[next((name for limit, name in SIZE_CATEGORIES.items() if total < limit), "1M<n<10M")],
+        size_categories=[next((name for limit, name in _SIZE_CATEGORIES.items() if total < limit), "1M<n<10M")],
     )
 
 
-def command(settings: dict) -> str:
-    """The command that makes the dataset again."""
+def _command(settings: dict) -> str:
+    """The command that reproduces the dataset."""
     names = (
         "num_frames", "validation_frames", "frames_per_simulation", "size", "dimensions", "background", "seed",
         "validation_seed", "simulations_per_shard", "device",
@@ -40,7 +40,7 @@ def command(settings: dict) -> str:
     return shlex.join(["python", "scripts/simulate_plumes.py", "--output-dir", "plumes", *flags])
 
 
-def card_text(settings: dict, num_rows: dict[str, int]) -> str:
+def _card_text(settings: dict, num_rows: dict[str, int]) -> str:
     size, length = settings["size"], settings["frames_per_simulation"]
     first = {"train": settings["seed"], "validation": settings["validation_seed"]}
     simulations = {split: -(-rows // length) for split, rows in num_rows.items()}
@@ -49,64 +49,70 @@ def card_text(settings: dict, num_rows: dict[str, int]) -> str:
         for split, rows in num_rows.items()
     )
     ranges = "\n".join(f"| {name} | {low} to {high} |" for name, (low, high) in RANGES.items())
-    grid = "three dimensions" if settings["dimensions"] == 3 else "two dimensions (which looks like ink)"
+    grid = "three dimensions" if settings["dimensions"] == 3 else "two dimensions (which look more like ink)"
+    short = [f"{rows % length} in {split}" for split, rows in num_rows.items() if rows % length]
+    last = f" (the last one has {' and '.join(short)})" if short else ""
     return f"""
 # Simulated smoke plumes, {size}x{size}
 
-Plumes of smoke that rise, curl and drift, simulated in {grid}, lit by a sun and a sky, in front of a still background
-(`{settings["background"]}`). Every frame has its exact opacity, and every plume the parameters that it was made from.
+Rising plumes of smoke, simulated in {grid} and rendered with sunlight and skylight in front of a constant background
+(`{settings["background"]}`). Every frame comes with its exact opacity and the parameters of its plume.
 
-![Some of the plumes](animation.webp)
+![A few plumes](animation.webp)
 
-![Image and alpha at some times](contact_sheet.png)
+![Image and alpha of a few frames](contact_sheet.png)
 
 ## Columns
 
-| column | what it is |
+| column | content |
 |---|---|
-| `image` | RGB, {size}x{size}, uint8, sRGB: smoke over the background, mixed in linear light (premultiplied on black) |
-| `alpha` | {size}x{size}, uint8: opacity of the smoke; 255 is opaque |
-| `sequence_id` | the simulation that the frame belongs to |
-| `frame` | its number in the simulation, from 0 |
-| `seed` | of the simulation |
-| `params` | what was drawn from the seed: arguments of `smoke_vq.simulation.PlumeParameters`, with their units there |
+| `image` | RGB, {size}x{size}, uint8, sRGB: smoke blended with the background in linear light |
+| `alpha` | {size}x{size}, uint8: opacity of the smoke, 0 (clear) to 255 (opaque) |
+| `sequence_id` | name of the simulation |
+| `frame` | number of the frame in its simulation, starting at 0 |
+| `seed` | seed of the simulation |
+| `params` | parameters drawn from the seed; units are documented in `smoke_vq.simulation.PlumeParameters` |
 
-Rows are in order of simulation and of time; a simulation has {length} frames{cut(num_rows, length)}.
+Rows are sorted by simulation and time. A simulation has {length} frames{last}.
 
 | split | simulations | frames | seeds |
 |---|---|---|---|
 {counts}
 
-A simulation is in one split only, and no seed is in both.
+The splits share no simulation and no seed.
 
 ## Method
 
-Velocity, density and temperature on one grid: operator splitting as in Stam (1999), MacCormack advection limited by
-its neighbours (Selle et al., 2008), an exact pressure projection, buoyancy and vorticity confinement (Fedkiw, Stam and
-Jensen, 2001), and an inflow modulated by drifting random modes, which is what makes the plume turbulent. The picture is
-the emission-absorption integral along parallel rays, with light marched from above and octaves of multiple scattering
-(Wrenninge, 2015). Version {settings["simulation_version"]} of the simulation, device `{settings["device"]}`.
+The solver keeps velocity, density and temperature on one grid and uses operator splitting (Stam, 1999), MacCormack
+advection with a limiter (Selle et al., 2008), an exact pressure projection, and buoyancy and vorticity confinement
+(Fedkiw, Stam and Jensen, 2001). The inflow is modulated by drifting random modes, which make the plume turbulent. The
+renderer computes the emission-absorption integral along parallel rays, with light that is marched from above and
+octaves of multiple scattering (Wrenninge, 2015). Version {settings["simulation_version"]} of the simulation, device
+`{settings["device"]}`.
 
-Lengths are shares of the domain's width, velocities 72nds of it a unit of time, rates a unit of time; a frame is two
-units of time. `warmup` is the frames before the first that is kept: about half of the recordings begin at the onset.
+Lengths are fractions of the width of the domain, velocities are in 72nds of the width per unit of time, and rates are
+per unit of time; one frame is two units of time. `warmup` is the number of frames before the first recorded one: about
+half of the recordings show the onset of the plume. radius, buoyancy and sigma are drawn log-uniformly, all other
+parameters uniformly.
 
-| parameter | range (of radius, buoyancy and sigma evenly in the logarithm, else uniform) |
+| parameter | range |
 |---|---|
 {ranges}
 
-One plume in four has an elongated source, one in four a pair of sources, one in four a source that puffs.
+A quarter of the plumes each have an elongated source, a pair of sources, or a pulsating source.
 
 ```bash
-{command(settings)}
+{_command(settings)}
 ```
 
-On one machine the same command gives the same bits, whatever the number of processes; on another, other versions of the
-libraries may round differently.
+On the same machine, the command reproduces the dataset bit by bit with any number of processes. Other hardware or
+library versions may round differently.
 
 ## Limits
 
-A coarse grid (one cell a pixel), one camera, nearly grey smoke, no obstacles and no fire. It is made to look like smoke
-and to obey the equations, not to predict the plume of a real stack. Real smoke varies more in colour and light.
+The grid is coarse (one cell per pixel), there is one camera, the smoke is nearly grey, and there are no obstacles and
+no fire. The plumes obey the equations and look like smoke, but do not predict the plume of a real stack. Real smoke
+varies more in colour and light.
 
 ## References
 
@@ -118,9 +124,3 @@ and to obey the equations, not to predict the plume of a real stack. Real smoke 
 
 Licence: CC0 1.0.
 """
-
-
-def cut(num_rows: dict[str, int], length: int) -> str:
-    """A word on simulations that end early."""
-    short = [f"{rows % length} in {split}" for split, rows in num_rows.items() if rows % length]
-    return f" (the last one {' and '.join(short)})" if short else ""

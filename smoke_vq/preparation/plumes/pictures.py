@@ -1,4 +1,4 @@
-"""Simulated plumes to look at: a contact sheet, and a short film of some of them side by side."""
+"""Pictures of simulated plumes: a contact sheet, and an animation of a few plumes side by side."""
 
 import io
 from pathlib import Path
@@ -8,41 +8,41 @@ from PIL import Image
 
 from ...pictures import image_grid
 from ..folder import write_atomically, write_contact_sheet
-from .plan import Shard
+from .plan import PlumeShard
 
-SHEET_SIMULATIONS = {"train": 6, "validation": 2}
-SHEET_TIMES = 4
-FILM_COLUMNS, FILM_ROWS = 4, 2
-FILM_FRAMES = 64
-FILM_MILLISECONDS = 50
-FILM_BYTES = 1_000_000
-FILM_TILE = 128
+_SHEET_SIMULATIONS = {"train": 6, "validation": 2}
+_SHEET_FRAMES = 4
+_ANIMATION_COLUMNS, _ANIMATION_ROWS = 4, 2
+_ANIMATION_FRAMES = 64
+_ANIMATION_TILE = 128  # pixels
+_ANIMATION_BYTES = 1_000_000
+_FRAME_MILLISECONDS = 50
 
 
-def write_pictures(folder: Path, shards: list[Shard]) -> None:
-    """`contact_sheet.png` and `animation.webp` from the shards in `folder`/data."""
+def write_plume_pictures(folder: Path, shards: list[PlumeShard]) -> None:
+    """Write `contact_sheet.png` and `animation.webp` from the shards in `folder / "data"`."""
     rows = []
-    for split, count in SHEET_SIMULATIONS.items():
-        for shard, seed in evenly([shard for shard in shards if shard.split == split], count):
-            images, alphas = read_simulation(folder / "data" / shard.name, seed)
-            times = np.linspace(0, len(images) - 1, SHEET_TIMES).round().astype(int)
-            name = f"{split}, seed {seed}   frames {', '.join(map(str, times))}: image, alpha"
-            rows.append((name, [picture for time in times for picture in (images[time], alphas[time])]))
+    for split, count in _SHEET_SIMULATIONS.items():
+        for shard, seed in _evenly_spaced([shard for shard in shards if shard.split == split], count):
+            images, alphas = _read_simulation(folder / "data" / shard.name, seed)
+            times = np.linspace(0, len(images) - 1, _SHEET_FRAMES).round().astype(int)
+            label = f"{split}, seed {seed}   frames {', '.join(map(str, times))}: image, alpha"
+            rows.append((label, [image for time in times for image in (images[time], alphas[time])]))
     write_contact_sheet(folder / "contact_sheet.png", rows)
-    chosen = evenly([shard for shard in shards if shard.split == "train"], FILM_COLUMNS * FILM_ROWS)
-    films = [read_simulation(folder / "data" / shard.name, seed)[0] for shard, seed in chosen]
-    write_atomically(folder / "animation.webp", _animation(films))
+    chosen = _evenly_spaced([shard for shard in shards if shard.split == "train"], _ANIMATION_COLUMNS * _ANIMATION_ROWS)
+    plumes = [_read_simulation(folder / "data" / shard.name, seed)[0] for shard, seed in chosen]
+    write_atomically(folder / "animation.webp", _animation(plumes))
 
 
-def evenly(shards: list[Shard], count: int) -> list[tuple[Shard, int]]:
-    """At most `count` simulations, spread over the split."""
+def _evenly_spaced(shards: list[PlumeShard], count: int) -> list[tuple[PlumeShard, int]]:
+    """At most `count` simulations, evenly spaced over the shards."""
     pairs = [(shard, seed) for shard in shards for seed in shard.seeds]
     chosen = sorted(set(np.linspace(0, len(pairs) - 1, count).round().astype(int).tolist())) if pairs else []
     return [pairs[index] for index in chosen]
 
 
-def read_simulation(path: Path, seed: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Frames and alphas of one simulation of a shard."""
+def _read_simulation(path: Path, seed: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Frames and alphas of one simulation in a shard."""
     import pyarrow.parquet
 
     table = pyarrow.parquet.read_table(path, columns=["image", "alpha"], filters=[("seed", "=", seed)]).to_pydict()
@@ -52,25 +52,18 @@ def read_simulation(path: Path, seed: int) -> tuple[list[np.ndarray], list[np.nd
     return images, alphas
 
 
-def _animation(films: list[list[np.ndarray]]) -> bytes:
-    """Films side by side as a looped WebP of less than `FILM_BYTES`; a shorter film stays at its last frame."""
-    scale = FILM_TILE / len(films[0][0])
+def _animation(plumes: list[list[np.ndarray]]) -> bytes:
+    """Plumes side by side as a looped WebP below `_ANIMATION_BYTES`; a shorter plume stays at its last frame."""
+    scale = _ANIMATION_TILE / len(plumes[0][0])
     frames = []
-    for time in range(min(FILM_FRAMES, max(map(len, films)))):
-        images = [film[min(time, len(film) - 1)] for film in films]
-        rows = [images[i : i + FILM_COLUMNS] for i in range(0, len(images), FILM_COLUMNS)]
+    for time in range(min(_ANIMATION_FRAMES, max(map(len, plumes)))):
+        images = [plume[min(time, len(plume) - 1)] for plume in plumes]
+        rows = [images[i : i + _ANIMATION_COLUMNS] for i in range(0, len(images), _ANIMATION_COLUMNS)]
         frames.append(image_grid(rows, scale=scale, smooth=True))
+    options = dict(save_all=True, append_images=frames[1:], duration=_FRAME_MILLISECONDS, loop=0)
     for quality in (80, 50, 20, 0):
         buffer = io.BytesIO()
-        frames[0].save(
-            buffer,
-            format="WEBP",
-            save_all=True,
-            append_images=frames[1:],
-            duration=FILM_MILLISECONDS,
-            loop=0,
-            quality=quality,
-        )
-        if buffer.tell() < FILM_BYTES:
+        frames[0].save(buffer, format="WEBP", quality=quality, **options)
+        if buffer.tell() < _ANIMATION_BYTES:
             break
     return buffer.getvalue()

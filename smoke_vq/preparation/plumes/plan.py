@@ -1,21 +1,31 @@
-"""Which simulations a folder of simulated plumes holds, and in which of its files."""
+"""Which simulations a folder of simulated plumes contains, and in which file each of them is."""
 
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from ...simulation import SIMULATION_VERSION, PlumeSettings
-from .rows import TRAIN_SEED, VALIDATION_SEED, seed_blocks
+from .rows import TRAIN_SEED, VALIDATION_SEED, plume_seeds
 
 
 @dataclass(frozen=True)
-class PlumesPlan:
-    """What a folder of simulated plumes holds.
+class PlumeShard:
+    """One Parquet file: its name, the seeds of its simulations, and its number of rows."""
 
-    plume: what all simulations share; `plume.num_frames` is the length of one.
-    num_frames, validation_frames: rows of the splits; the last simulation of a split ends where they do.
-    seed, validation_seed: of the first simulation of each split; the others' follow on it.
-    simulations_per_shard: simulated together on a GPU, whose last bits depend on it.
+    name: str
+    split: str
+    seeds: tuple[int, ...]
+    num_frames: int
+
+
+@dataclass(frozen=True)
+class PlumePlan:
+    """Contents of a folder of simulated plumes.
+
+    plume: settings of all simulations; `plume.num_frames` is the length of one simulation.
+    num_frames, validation_frames: rows of each split; the last simulation of a split may be shorter than the others.
+    seed, validation_seed: seed of the first simulation of each split; the other seeds follow.
+    simulations_per_shard: simulations per file. A GPU runs them as one batch, whose last bits depend on its size.
     device: "cpu" or "cuda".
     """
 
@@ -29,23 +39,25 @@ class PlumesPlan:
 
     def __post_init__(self):
         if self.num_frames < 1:
-            raise ValueError(f"num-frames is {self.num_frames}: expected 1 training frame or more.")
+            raise ValueError(f"num-frames is {self.num_frames}: expected at least 1.")
         if self.validation_frames < 0:
             raise ValueError(f"validation-frames is {self.validation_frames}: expected 0 or more.")
         if self.simulations_per_shard < 1:
-            raise ValueError(f"simulations-per-shard is {self.simulations_per_shard}: expected 1 or more.")
+            raise ValueError(f"simulations-per-shard is {self.simulations_per_shard}: expected at least 1.")
         self.seeds()
 
     def frames(self) -> dict[str, int]:
-        """Rows by split."""
+        """Number of rows by split."""
         return {"train": self.num_frames} | ({"validation": self.validation_frames} if self.validation_frames else {})
 
     def seeds(self) -> dict[str, range]:
+        """Seeds by split."""
         length = self.plume.num_frames
         counts = [-(-frames // length) for frames in (self.num_frames, self.validation_frames)]
-        return seed_blocks(*counts, self.seed, self.validation_seed)
+        return plume_seeds(*counts, self.seed, self.validation_seed)
 
-    def shards(self) -> list["Shard"]:
+    def shards(self) -> list[PlumeShard]:
+        """All files, in order."""
         shards = []
         for split, seeds in self.seeds().items():
             starts = range(0, len(seeds), self.simulations_per_shard)
@@ -53,24 +65,14 @@ class PlumesPlan:
                 chosen = tuple(seeds[start : start + self.simulations_per_shard])
                 left = self.frames()[split] - start * self.plume.num_frames
                 name = f"{split}-{index:05d}-of-{len(starts):05d}.parquet"
-                shards.append(Shard(name, split, chosen, min(left, len(chosen) * self.plume.num_frames)))
+                shards.append(PlumeShard(name, split, chosen, min(left, len(chosen) * self.plume.num_frames)))
         return shards
 
     def to_dict(self) -> dict:
-        """All that the frames depend on, with no path of this machine in it."""
+        """Everything that the frames depend on; a background image is stored by name and checksum, without its path."""
         background = Path(self.plume.background)
         values = {"frames_per_simulation": self.plume.num_frames, **asdict(self.plume), **asdict(self)}
         if background.is_file():
             values["background"] = background.name
             values["background_sha256"] = sha256(background.read_bytes()).hexdigest()
         return {"simulation_version": SIMULATION_VERSION} | {key: values[key] for key in values if key != "plume"}
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One Parquet file: its name, the seeds of its simulations, and its number of rows."""
-
-    name: str
-    split: str
-    seeds: tuple[int, ...]
-    num_frames: int

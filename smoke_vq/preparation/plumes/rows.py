@@ -1,4 +1,4 @@
-"""Simulated plumes as rows: which seeds belong to which split, and what a row holds."""
+"""Rows of a dataset of simulated plumes: the seeds of each split, the columns, and the space that they need."""
 
 import shutil
 from collections.abc import Iterator
@@ -10,41 +10,42 @@ from ..folder import png
 
 TRAIN_SEED = 0
 VALIDATION_SEED = 1_000_000_000
-# torch's CPU generator tells seeds apart by their low 32 bits, and the noise of a plume takes seed + 1.
-LAST_SEED = 2**32 - 2
-DTYPES = {int: "int64", float: "float64"}
-# Parquet bytes of a pixel (image and alpha, as PNG): on black, and over a detailed picture; measured, rounded up.
-BYTES_PER_PIXEL = {True: 2, False: 5}
+# torch's CPU generator uses only the low 32 bits of a seed, and the noise of a plume is drawn from seed + 1.
+_LAST_SEED = 2**32 - 2
+_DTYPES = {int: "int64", float: "float64"}
+# Parquet bytes per pixel (image and alpha as PNG), measured and rounded up.
+_BYTES_PER_PIXEL_ON_BLACK, _BYTES_PER_PIXEL_ON_IMAGE = 2, 5
 
 
-def seed_blocks(num_train: int, num_validation: int, train_seed: int, validation_seed: int) -> dict[str, range]:
-    """Seeds by split, one a simulation.
+def plume_seeds(num_train: int, num_validation: int, train_seed: int, validation_seed: int) -> dict[str, range]:
+    """Seeds by split, one per simulation.
 
     Raises:
-        ValueError: a block has no simulation or no such seeds, or the two have seeds in common.
+        ValueError: a number of simulations or a seed is out of range, or the splits share a seed.
     """
-    blocks = {
+    seeds = {
         "train": range(train_seed, train_seed + num_train),
         "validation": range(validation_seed, validation_seed + num_validation),
     }
-    for split, seeds in blocks.items():
-        if seeds.start < 0 or seeds.stop - 1 > LAST_SEED:
-            raise ValueError(f"The seeds of {split} start at {seeds.start}: expected 0 to {LAST_SEED}.")
+    for split, block in seeds.items():
+        if block.start < 0 or block.stop - 1 > _LAST_SEED:
+            raise ValueError(f"The seeds of {split} start at {block.start}: expected seeds from 0 to {_LAST_SEED}.")
     if num_train < 1 or num_validation < 0:
         raise ValueError(
-            f"{num_train} simulations for train, {num_validation} for validation: expected at least 1 and 0."
+            f"The number of simulations is {num_train} for train and {num_validation} for validation: "
+            "expected at least 1 and 0."
         )
-    train, validation = blocks.values()
+    train, validation = seeds.values()
     if validation and train.start < validation.stop and validation.start < train.stop:
         raise ValueError(
-            f"The seeds of train ({train.start} to {train.stop - 1}) and of validation ({validation.start} to "
-            f"{validation.stop - 1}) overlap: expected blocks with no seed in common."
+            f"The seeds of train ({train.start} to {train.stop - 1}) and validation ({validation.start} to "
+            f"{validation.stop - 1}) overlap: expected no seed in both."
         )
-    return {split: seeds for split, seeds in blocks.items() if seeds}
+    return {split: block for split, block in seeds.items() if block}
 
 
 def plume_features():
-    """The columns of simulated plumes, as `datasets.Features`."""
+    """The columns, as `datasets.Features`."""
     from datasets import Features, Image, Value
 
     return Features(
@@ -54,13 +55,13 @@ def plume_features():
             "sequence_id": Value("string"),
             "frame": Value("int32"),
             "seed": Value("int64"),
-            "params": {field.name: Value(DTYPES[field.type]) for field in fields(PlumeParameters)},
+            "params": {field.name: Value(_DTYPES[field.type]) for field in fields(PlumeParameters)},
         }
     )
 
 
-def recording_rows(recording: Recording) -> Iterator[dict]:
-    """One row a frame."""
+def plume_rows(recording: Recording) -> Iterator[dict]:
+    """One row per frame."""
     for frame, (image, alpha) in enumerate(zip(recording.image, recording.alpha, strict=True)):
         yield {
             "image": png(image),
@@ -72,13 +73,14 @@ def recording_rows(recording: Recording) -> Iterator[dict]:
         }
 
 
-def check_space(folder: str | Path, num_frames: int, settings: PlumeSettings) -> None:
-    """Refuse before the first simulation what cannot be stored.
+def check_disk_space(folder: str | Path, num_frames: int, settings: PlumeSettings) -> None:
+    """Check before the first simulation that the frames fit on the disk.
 
     Raises:
-        OSError: the disk of `folder` has less room than so many frames need.
+        OSError: the disk of `folder` has too little free space for the estimated size of the frames.
     """
-    need = num_frames * settings.size**2 * BYTES_PER_PIXEL[settings.background == "black"]
+    on_black = settings.background == "black"
+    need = num_frames * settings.size**2 * (_BYTES_PER_PIXEL_ON_BLACK if on_black else _BYTES_PER_PIXEL_ON_IMAGE)
     free = shutil.disk_usage(next(path for path in Path(folder).absolute().parents if path.exists())).free
     if need > free:
         raise OSError(

@@ -1,1 +1,1 @@
-"""RISE (Hsu et al., 2021, arXiv:2005.06111), or any folder of videos, as a dataset folder."""
+"""RISE clips, or any videos of a static camera, as a dataset folder."""

@@ -1,4 +1,4 @@
-"""The dataset card of prepared RISE clips: source, licence, settings, and what was dropped and why."""
+"""The dataset card of RISE clips: source, licence, settings, and the clips and frames that were dropped."""
 
 from collections import Counter
 from pathlib import Path
@@ -8,13 +8,13 @@ from ..matting.quality import CRITERIA
 
 
 def write_rise_card(output: Path, report: dict[str, dict], settings: dict, features, is_rise: bool) -> None:
-    """README.md of the dataset folder `output`.
+    """Write README.md of the dataset folder `output`.
 
     Args:
-        report: by split, what `rise_preparation.summarize` counts.
-        settings: the fields of `Preparation`.
+        report: counts by split, as `prepare_rise` returns them.
+        settings: the fields of `ClipSettings`.
         features: `datasets.Features`.
-        is_rise: whether the clips are RISE's, and not somebody's own.
+        is_rise: whether the clips are from RISE.
     """
     license = {
         "license": "other",
@@ -23,7 +23,7 @@ def write_rise_card(output: Path, report: dict[str, dict], settings: dict, featu
     }
     write_card(
         output,
-        card_text(report, settings, is_rise),
+        _card_text(report, settings, is_rise),
         features,
         {split: entry["frames"] for split, entry in report.items()},
         **(license if is_rise else {"license": "unknown"}),
@@ -32,14 +32,13 @@ def write_rise_card(output: Path, report: dict[str, dict], settings: dict, featu
     )
 
 
-RISE = """[RISE](https://smoke.createlab.org) (Hsu et al., *Project RISE: Recognizing Industrial Smoke Emissions*, AAAI
-2021, [arXiv:2005.06111](https://arxiv.org/abs/2005.06111)), CC0 1.0. 7-10 % of the clips were recorded by IJmond and
-are CC BY 4.0. `label` is RISE's label state (47 and 23: smoke), `time` the start of the clip."""
-OWN = """Videos of static cameras. Who recorded them, and under which licence they are, is not known here: whoever
-publishes this dataset knows, and writes it here."""
+_RISE_SOURCE = """[RISE](https://smoke.createlab.org) (Hsu et al., *Project RISE: Recognizing Industrial Smoke
+Emissions*, AAAI 2021, [arXiv:2005.06111](https://arxiv.org/abs/2005.06111)), CC0 1.0. 7-10 % of the clips were recorded
+by IJmond and are CC BY 4.0. `label` is RISE's label state (47 and 23: smoke), `time` is the start of the clip."""
+_OTHER_SOURCE = "Videos of static cameras. Their author and licence are unknown: add them here before publishing."
 
 
-def card_text(report: dict[str, dict], settings: dict, is_rise: bool) -> str:
+def _card_text(report: dict[str, dict], settings: dict, is_rise: bool) -> str:
     options = "\n".join(f"- {name}: {value}" for name, value in settings.items())
     counts = "\n".join(
         f"| {split} | {entry['clips']} | {len(entry['kept'])} | {entry['frames']} |" for split, entry in report.items()
@@ -54,19 +53,21 @@ def card_text(report: dict[str, dict], settings: dict, is_rise: bool) -> str:
     return f"""
 # {"Industrial smoke" if is_rise else "Smoke"} on black, {size}x{size}
 
-Smoke, cut out of clips of a static camera: `image` is premultiplied colour on black (exactly 0
-where there is no smoke), `alpha` the soft matte. Frames of a clip are in order of time; `frame_index` counts in a clip.
+Smoke cut out of video clips of static cameras. `image` is premultiplied colour on black (exactly 0 without smoke) and
+`alpha` is the soft matte. The frames of a clip are in order of time; `frame_index` is the number of the frame in its
+clip.
 
 ## Source
 
-{RISE if is_rise else OWN}
+{_RISE_SOURCE if is_rise else _OTHER_SOURCE}
 
 ## Preparation
 
-One background per clip (shortest interval of brightness of each pixel), noise-normalised difference, difference matte
-with the clip's smoke colour, refined by `{settings["matting"]}` matting, averaged down to {size}x{size}. Chimneys in
-front of smoke are filled by interpolation along rows. Where `gain` is None, a clip's colour and alpha are multiplied by
-one factor (1 to 4) that brings its brightest smoke to 0.85.
+Each clip has one background image (the shortest interval of brightness of each pixel). Smoke is found by the
+difference from it relative to the noise. A difference matte with the smoke colour of the clip is refined by
+`{settings["matting"]}` matting and averaged to {size}x{size}. Chimneys in front of smoke are filled by interpolation
+along rows. If `gain` is None, colour and alpha of a clip are multiplied by one factor (1 to 4) that raises its
+brightest smoke to 0.85.
 
 {options}
 
@@ -76,19 +77,19 @@ one factor (1 to 4) that brings its brightest smoke to 0.85.
 
 ## Dropped
 
-`dropped.json` lists each dropped clip with its reason, the measured value and the limit.
+`dropped.json` lists every dropped clip with the reason, the measured value and the limit.
 
 | reason | number |
 |---|---|
 {dropped}
 
-| criterion | what is measured | limit |
+| criterion | measured quantity | limit |
 |---|---|---|
 {criteria}
 
 ## Limits
 
-Smoke that never leaves a pixel counts as background there. Alpha of thin smoke is relative to the thickest smoke of its
-clip. Other things that move (vehicles, ships, cranes, clouds, sunlight) are dropped by measure, not by recognition:
-some remain.
+Smoke that covers a pixel all the time is taken for background. The alpha of thin smoke is relative to the thickest
+smoke of its clip. Clips with other moving objects (vehicles, ships, cranes, clouds, sunlight) are dropped by the
+criteria above and not by recognition: some remain.
 """
