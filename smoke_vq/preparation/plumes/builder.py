@@ -80,6 +80,10 @@ class SimulatedPlumes(datasets.GeneratorBasedBuilder):
     DEFAULT_CONFIG_NAME = "default"
     VERSION = datasets.Version(SIMULATION_VERSION)
 
+    def __init__(self, *args, **kwargs):
+        # By default the cache folder has the name of this module, which would change if the file is renamed.
+        super().__init__(*args, dataset_name="simulated_plumes", **kwargs)
+
     def _info(self) -> datasets.DatasetInfo:
         self.config.plume_settings()  # raises ValueError for invalid settings
         splits = datasets.SplitDict(dataset_name=self.dataset_name)

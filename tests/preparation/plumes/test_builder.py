@@ -106,6 +106,11 @@ def test_other_settings_are_cached_elsewhere(tmp_path, monkeypatch):
     assert folder() not in others
 
 
+def test_the_cache_folder_survives_a_renamed_module(tmp_path):
+    """It was called 'builder' for a while, so that everything was simulated again."""
+    assert builder(tmp_path).cache_dir.startswith(str(tmp_path / "simulated_plumes" / "tiny-"))
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
