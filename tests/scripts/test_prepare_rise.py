@@ -152,7 +152,7 @@ def test_invalid_input_ends_in_one_sentence(rise, tmp_path, capsys, monkeypatch)
     train, output = f"train={rise / 'train'}", tmp_path / "smoke"
     for options, words in [
         (("--split", f"train={tmp_path / 'absent'}"), "absent"),
-        (("--split", f"train={tmp_path / 'empty'}"), "No videos"),
+        (("--split", f"train={tmp_path / 'empty'}"), "contains no videos"),
         (("--split", "train"), "NAME=SOURCE"),
         (("--split", train, "--split", train), "NAME=SOURCE"),
         (("--split", train, "--split", f"test={rise / 'train'}"), "in two splits"),
@@ -160,7 +160,7 @@ def test_invalid_input_ends_in_one_sentence(rise, tmp_path, capsys, monkeypatch)
         (("--split", train, "--labels", "smoke"), "labels are smoke"),
         (("--split", train, "--size", "0"), "size is 0"),
         (("--split", train, "--num-proc", "0"), "num-proc is 0"),
-        (("--split", train, "--videos", tmp_path / "empty"), "No videos"),
+        (("--split", train, "--videos", tmp_path / "empty"), "contains no videos"),
         (("--split", train, "--output-dir", tmp_path / "taken"), "other files ('thesis.tex')"),
         (("--input", tmp_path / "broken"), "Cannot split 1 clip"),
         (("--split", f"train={tmp_path / 'broken'}"), "unreadable: 1"),

@@ -1,1 +1,1 @@
-"""Cutting smoke out of the videos of a static camera."""
+"""Matting: smoke is cut out of the videos of a static camera."""

@@ -1,4 +1,4 @@
-"""From a clip to its smoke on black: background, region, matte, colour, gain."""
+"""Cut-out of a clip: background, region, matte, colour and gain give smoke on black."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from .occluders import fill_occluders, find_occluders
 from .quality import measure
 from .region import smoke_region
 
-MAX_GAIN = 4.0
+_MAX_GAIN = 4.0
 
 
 @dataclass
@@ -18,8 +18,8 @@ class CutOut:
     """Smoke of one clip on black.
 
     image: (T, size, size, 3) uint8, premultiplied colour, 0 where alpha is 0.
-    alpha: (T, size, size) uint8.
-    measures: numbers of the clip by name: what the criteria of `clip_quality` look at, and its gain.
+    alpha: (T, size, size) uint8, 255 is opaque.
+    measures: measures of the clip by name, for the criteria in quality.py, and its gain.
     """
 
     image: np.ndarray
@@ -28,20 +28,22 @@ class CutOut:
 
     @property
     def coverage(self) -> np.ndarray:
-        """(T,) share of the pixels with visible smoke."""
+        """Share of the pixels with visible smoke, (T,)."""
         return (self.alpha >= 255 * VISIBLE_ALPHA).mean((1, 2))
 
 
 def cut_out(frames: np.ndarray, size: int = 64, matting: str = "guided", gain: float | None = None) -> CutOut:
-    """Smoke of a clip, (T, H, W, 3) uint8, on black at size x size.
+    """Cut the smoke out of a clip.
 
     Args:
-        matting: "guided" or "closed-form" (matting.py).
-        gain: brightness factor, or None for the clip's own.
+        frames: (T, H, W, 3) uint8; only the central square is used.
+        size: height and width of the result in pixels.
+        matting: "guided" or "closed-form" (see alpha.py).
+        gain: brightness factor, or None to bring the brightest smoke of the clip to 0.85 by a factor of 1 to 4.
     """
     import cv2
 
-    frames = working_size(centre_square(frames), size)
+    frames = _working_size(centre_square(frames), size)
     frames, ratios = match_light(frames, estimate_background(frames)[0])
     background, width = estimate_background(frames)
     difference = frames - background
@@ -53,7 +55,7 @@ def cut_out(frames: np.ndarray, size: int = 64, matting: str = "guided", gain: f
     colour = np.stack([premultiplied(d, background, a, t) for d, a, t in zip(difference, alpha, target, strict=True)])
     occluders = find_occluders(alpha)
     alpha, colour = fill_occluders(alpha, occluders), fill_occluders(colour, occluders)
-    factor = own_gain(colour) if gain is None else gain
+    factor = _clip_gain(colour) if gain is None else gain
 
     def shrink(stack: np.ndarray) -> np.ndarray:
         small = np.stack([cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA) for frame in stack])
@@ -68,14 +70,14 @@ def cut_out(frames: np.ndarray, size: int = 64, matting: str = "guided", gain: f
 
 
 def centre_square(frames: np.ndarray) -> np.ndarray:
-    """(T, H, W, 3) -> (T, S, S, 3), S the shorter side."""
+    """The central square of frames (T, H, W, 3): (T, S, S, 3), where S is the shorter side."""
     side = min(frames.shape[1:3])
     top, left = (frames.shape[1] - side) // 2, (frames.shape[2] - side) // 2
     return frames[:, top : top + side, left : left + side]
 
 
-def working_size(frames: np.ndarray, size: int) -> np.ndarray:
-    """Square frames, uint8, area-averaged to a side of at least 180 and `size`, as float32 in [0, 1]."""
+def _working_size(frames: np.ndarray, size: int) -> np.ndarray:
+    """Average square uint8 frames to 180 pixels, or `size` if that is larger, as float32 in [0, 1]."""
     import cv2
 
     target = max(180, size)
@@ -84,8 +86,8 @@ def working_size(frames: np.ndarray, size: int) -> np.ndarray:
     return frames.astype(np.float32) / 255
 
 
-def own_gain(colour: np.ndarray) -> float:
-    """The factor that brings the brightest 1 % of a clip's smoke, (T, H, W, 3), to 0.85, between 1 and MAX_GAIN."""
+def _clip_gain(colour: np.ndarray) -> float:
+    """Factor from 1 to _MAX_GAIN that brings the brightest 1 % of the smoke (T, H, W, 3) of a clip to 0.85."""
     brightness = colour.max(-1)
     brightness = brightness[brightness > 2 / 255]
-    return float(np.clip(0.85 / np.quantile(brightness, 0.99), 1, MAX_GAIN)) if brightness.size > 100 else 1.0
+    return float(np.clip(0.85 / np.quantile(brightness, 0.99), 1, _MAX_GAIN)) if brightness.size > 100 else 1.0

@@ -1,10 +1,10 @@
-"""Small filters of images in [0, 1]: local mean, steepness, texture."""
+"""Filters for images in [0, 1]: local mean, gradient and texture."""
 
 import numpy as np
 
 
 def box(image: np.ndarray, radius: int) -> np.ndarray:
-    """Mean over a (2 radius + 1)^2 window, for (H, W), (H, W, C) or, frame by frame, (T, H, W, C)."""
+    """Mean over windows of (2 radius + 1)^2 pixels, for images (H, W), (H, W, C) or (T, H, W, C)."""
     import cv2
 
     if image.ndim == 4:
@@ -13,7 +13,7 @@ def box(image: np.ndarray, radius: int) -> np.ndarray:
 
 
 def gradient(image: np.ndarray) -> np.ndarray:
-    """(H, W, 3) -> (H, W): brightness change per pixel, the largest of a 3x3 neighbourhood."""
+    """Largest gradient of brightness in each 3x3 neighbourhood: (H, W, 3) -> (H, W), per pixel."""
     import cv2
 
     rows, columns = np.gradient(image.mean(-1))
@@ -21,5 +21,5 @@ def gradient(image: np.ndarray) -> np.ndarray:
 
 
 def texture(image: np.ndarray) -> np.ndarray:
-    """(..., H, W, 3) -> (..., H, W): grey detail finer than 7 pixels."""
+    """Grey detail finer than 7 pixels: (..., H, W, 3) -> (..., H, W)."""
     return (image - box(image, 3)).mean(-1)

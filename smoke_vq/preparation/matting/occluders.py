@@ -1,4 +1,4 @@
-"""Chimneys in front of smoke: found in a clip's mattes, and filled from both sides.
+"""Chimneys in front of smoke: they are found in the mattes of a clip and filled by interpolation.
 
 Lengths are in pixels of a 180x180 frame.
 """
@@ -7,26 +7,26 @@ import numpy as np
 
 from .image_filters import box
 
-MAX_OCCLUDER_WIDTH = 27
-MIN_OCCLUDED_ALPHA = 0.08
+_MAX_OCCLUDER_WIDTH = 27
+_MIN_OCCLUDED_ALPHA = 0.08
 
 
 def find_occluders(alpha: np.ndarray) -> np.ndarray:
-    """Chimneys in front of smoke, (T, H, W) -> (H, W) of 0 or 1: never smoky, with smoke close on both sides.
+    """Find pixels without smoke that have smoke close by on both sides: (T, H, W) -> (H, W), 0 or 1.
 
-    They are where a closing by a row of pixels would lift the clip's mean alpha most of the way.
+    There, the mean alpha of the clip is less than half of its morphological closing by a row of pixels.
     """
     import cv2
 
     mean = box(alpha.mean(0), 1)
-    closed = cv2.morphologyEx(mean, cv2.MORPH_CLOSE, np.ones((1, MAX_OCCLUDER_WIDTH), np.uint8))
-    hidden = ((mean < 0.5 * closed) & (closed > MIN_OCCLUDED_ALPHA)).astype(np.uint8)
+    closed = cv2.morphologyEx(mean, cv2.MORPH_CLOSE, np.ones((1, _MAX_OCCLUDER_WIDTH), np.uint8))
+    hidden = ((mean < 0.5 * closed) & (closed > _MIN_OCCLUDED_ALPHA)).astype(np.uint8)
     hidden = cv2.morphologyEx(hidden, cv2.MORPH_OPEN, np.ones((9, 1), np.uint8))
     return cv2.dilate(hidden, np.ones((3, 3), np.uint8))
 
 
 def fill_occluders(stack: np.ndarray, occluders: np.ndarray) -> np.ndarray:
-    """Interpolate (T, H, W) or (T, H, W, C) along rows across the occluders (H, W); smoothed, or rows would show."""
+    """Interpolate (T, H, W) or (T, H, W, C) along rows across occluders (H, W), then smooth to hide the rows."""
     filled = stack.copy()
     for row in np.flatnonzero(occluders.any(1)):
         edges = np.flatnonzero(np.diff(np.pad(occluders[row], 1).astype(np.int8)))

@@ -1,23 +1,23 @@
-"""Can a clip give a clean matte? Measures of what moves besides smoke, and the limits on them."""
+"""Criteria for a clean matte: measures of everything that changes besides smoke, and their limits."""
 
 import numpy as np
 
-from .background import sky_of
+from .background import sky_mask
 from .image_filters import box, texture
 
-# Reason: (measure, largest value of a clean clip, what it means).
+# Reason: (name of the measure, its limit, its meaning).
 CRITERIA = {
-    "camera shake": ("shake", 1.0, "pixels by which the camera moves"),
-    "light change": ("light", 0.25, "change of the light over the clip, as a share"),
-    "moving objects": ("detail", 0.45, "fine detail of what moves, as a share of its change: blades, foliage"),
+    "camera shake": ("shake", 1.0, "movement of the camera in pixels"),
+    "light change": ("light", 0.25, "relative change of the light over the clip"),
+    "moving objects": ("detail", 0.45, "share of fine detail in the change, as of blades and foliage"),
     "moving clouds": ("sky_motion", 0.15, "share of the sky that changes slowly"),
-    "sunlight": ("texture_growth", -0.08, "growth of the background's texture where it changes; smoke veils it"),
-    "lingering smoke": ("lingering", 0.22, "share of the smoke's pixels that never show a bare background"),
+    "sunlight": ("texture_growth", -0.08, "growth of the background's texture where it changes; smoke reduces it"),
+    "lingering smoke": ("lingering", 0.22, "share of the pixels with smoke that never show the background"),
 }
 
 
 def failed_criterion(measures: dict[str, float]) -> dict | None:
-    """Why a clip gives no clean matte: the first criterion that it fails, as reason, detail, value and limit."""
+    """The first criterion that the clip fails, as reason, detail, value and limit, or None."""
     for reason, (name, limit, detail) in CRITERIA.items():
         if name in measures and measures[name] > limit:
             return {"reason": reason, "detail": detail, "value": measures[name], "limit": limit}
@@ -27,17 +27,17 @@ def failed_criterion(measures: dict[str, float]) -> dict | None:
 def measure(
     frames: np.ndarray, background: np.ndarray, width: np.ndarray, noise: np.ndarray, region: np.ndarray
 ) -> dict[str, float]:
-    """What the criteria look at, by name; only the shake of a clip that shows no smoke.
+    """Measures of a clip by name; without smoke in the clip, only the shake.
 
     Args:
         frames: (T, H, W, 3).
         background: (H, W, 3).
-        width: what `estimate_background` returns beside it, (H, W).
+        width: second return value of `estimate_background`, (H, W).
         noise: (H, W).
         region: (T, H, W), 0 or 1.
     """
     difference, inside = frames - background, region > 0
-    shake = camera_shake(frames, background, region)
+    shake = _camera_shake(frames, background, region)
     if not inside.any():
         return {"shake": shake}
     change = np.abs(difference).mean(-1)[inside].sum()
@@ -47,16 +47,16 @@ def measure(
     return {
         "shake": shake,
         "detail": float(detail / change),
-        "sky_motion": sky_motion(difference, inside, background),
+        "sky_motion": _sky_motion(difference, inside, background),
         "texture_growth": float(growth),
         "lingering": float((width > 1.5 * noise.min())[inside.any(0)].mean()),
     }
 
 
-def camera_shake(frames: np.ndarray, background: np.ndarray, region: np.ndarray) -> float:
-    """Pixels by which the camera moves: 90th percentile of the frames' phase correlation shifts, smoke left out.
+def _camera_shake(frames: np.ndarray, background: np.ndarray, region: np.ndarray) -> float:
+    """Movement of the camera in pixels: 90th percentile over the frames, without the pixels of smoke.
 
-    Phase correlation: Kuglin & Hines, 1975, with the subpixel peak of OpenCV.
+    The shift of a frame is found by phase correlation (Kuglin & Hines, 1975) with OpenCV's subpixel peak.
     """
     import cv2
 
@@ -70,12 +70,15 @@ def camera_shake(frames: np.ndarray, background: np.ndarray, region: np.ndarray)
     return float(np.quantile(shifts, 0.9))
 
 
-def sky_motion(difference: np.ndarray, inside: np.ndarray, background: np.ndarray) -> float:
-    """Share of the sky that changes, where it changes slowly as clouds do; smoke comes and goes faster: 0.
+def _sky_motion(difference: np.ndarray, inside: np.ndarray, background: np.ndarray) -> float:
+    """Share of the sky that changes if it changes slowly, as clouds do, else 0: smoke changes faster.
 
-    difference (T, H, W, 3), inside (T, H, W) bool, background (H, W, 3).
+    Args:
+        difference: (T, H, W, 3).
+        inside: (T, H, W), bool.
+        background: (H, W, 3).
     """
-    sky = sky_of(background)
+    sky = sky_mask(background)
     active = sky & inside.any(0)
     if sky.sum() < 1500 or active.sum() < 100:
         return 0.0

@@ -4,7 +4,7 @@ from synthetic_clips import SIDE, background, clip
 from smoke_vq.preparation.matting.background import estimate_background, match_light
 
 
-def test_background_is_found_behind_smoke_that_comes_and_goes(known):
+def test_background_is_found_behind_moving_smoke(known):
     estimate, _ = estimate_background(known[0].astype(np.float32) / 255)
     assert np.abs(estimate - background()).mean() < 0.01
 

@@ -15,7 +15,7 @@ def test_known_alpha_is_recovered(known, cut, matting):
     assert error[shrink(alpha)[times] > 0.5].mean() < 0.12
 
 
-def test_premultiplied_colour_is_smokes(known, cut):
+def test_colour_is_premultiplied(known, cut):
     truth = shrink(known[1])[..., None] * np.float32((0.9, 0.9, 0.92))
     assert np.abs(cut.image / 255 - truth).mean() < 0.02
 
@@ -30,7 +30,7 @@ def test_a_still_scene_has_no_smoke():
     assert cut_out(clip(strength=0.0)[0]).coverage.max() == 0
 
 
-def test_flicker_of_the_light_is_no_smoke():
+def test_flicker_is_not_smoke():
     frames = clip(strength=0.0)[0] * np.linspace(0.85, 1.0, 36)[:, None, None, None]
     assert cut_out(frames.astype(np.uint8)).coverage.mean() < 0.005
 

@@ -31,7 +31,7 @@ def test_frames_come_back_in_order_as_rgb(tmp_path, frames, suffix):
 
 
 @pytest.mark.parametrize("share", [0.3, 0.95])
-def test_truncated_video_is_named(tmp_path, frames, share):
+def test_a_truncated_video_is_named(tmp_path, frames, share):
     path = tmp_path / "clip.mp4"
     write_video(path, frames)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
@@ -39,7 +39,7 @@ def test_truncated_video_is_named(tmp_path, frames, share):
         read_video(path)
 
 
-def test_file_that_is_no_video_is_named(tmp_path):
+def test_a_file_that_is_not_a_video_is_named(tmp_path):
     (tmp_path / "notes.mp4").write_text("not a video")
     with pytest.raises(ValueError, match=r"notes\.mp4"):
         read_video(tmp_path / "notes.mp4")
@@ -47,10 +47,10 @@ def test_file_that_is_no_video_is_named(tmp_path):
         read_video(tmp_path / "absent.mp4")
 
 
-def test_list_videos_sorts_and_refuses_folders_without_any(tmp_path):
-    with pytest.raises(FileNotFoundError, match="No videos"):
+def test_list_videos_sorts_and_refuses_folders_without_videos(tmp_path):
+    with pytest.raises(FileNotFoundError, match="contains no videos"):
         list_videos(tmp_path)
-    with pytest.raises(FileNotFoundError, match="No folder"):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
         list_videos(tmp_path / "absent")
     for name in ("b.MP4", "a.avi", "notes.txt"):
         (tmp_path / name).touch()

@@ -31,7 +31,7 @@ def test_the_administrators_label_overrides_unless_it_is_minus_one():
     assert [label_of(record) for record in RECORDS] == [23, 47, 32, 19, -2]
 
 
-def test_labels_choose_clips_in_order_of_their_names(rise):
+def test_clips_are_selected_by_label_and_sorted_by_name(rise):
     assert ids(list_clips(rise, [47, 23])) == ["a", "b"]
     assert ids(list_clips(rise, [47, 23, 19])) == ["a", "b", "d"]
     assert ids(list_clips(rise)) == ["a", "b", "c", "d", "e"]
@@ -44,7 +44,7 @@ def test_provenance_has_no_path_and_time_in_utc(rise):
     assert first == {"clip_id": "a", "label": 23, "camera": 1, "view": 2, "time": "2018-06-11T11:24:59+00:00"}
 
 
-def test_a_split_file_finds_the_videos_one_folder_up_or_where_it_is_told(rise, tmp_path_factory):
+def test_a_split_file_finds_the_videos_in_the_parent_or_the_given_folder(rise, tmp_path_factory):
     (rise / "split").mkdir()
     path = rise / "split" / "metadata_train_split_0.json"
     path.write_text(json.dumps(RECORDS[:1]))
@@ -56,7 +56,7 @@ def test_a_split_file_finds_the_videos_one_folder_up_or_where_it_is_told(rise, t
         list_clips(elsewhere, [23])
 
 
-def test_a_folder_of_videos_is_read_whole_without_labels(rise):
+def test_a_plain_folder_of_videos_has_no_labels(rise):
     clips = list_clips(rise / "videos", [47])
     assert ids(clips) == ["a", "b", "c", "d", "e"] and {clip.label for clip in clips} == {None}
 
@@ -80,13 +80,13 @@ def test_malformed_metadata_is_refused(tmp_path, text):
         read_metadata(tmp_path / "metadata.json")
 
 
-def test_the_metadata_must_be_one_file(rise):
+def test_a_folder_must_contain_one_metadata_file(rise):
     (rise / "metadata_train.json").write_text("[]")
     with pytest.raises(ValueError, match=r"found metadata\.json, metadata_train\.json"):
         list_clips(rise)
 
 
-def test_splitting_keeps_clips_whole_and_repeats_itself(rise):
+def test_splits_contain_each_clip_once_and_are_repeatable(rise):
     clips = list_clips(rise)
     first = split_clips(clips, 0.4, seed=3)
     assert len(first["validation"]) == 2 and len(first["train"]) == 3
