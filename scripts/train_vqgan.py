@@ -6,7 +6,7 @@ accelerate launch scripts/train_vqgan.py --config configs/config_vqgan.yaml --ru
 from smoke_vq import PatchDiscriminator, SmokeVQGAN
 from smoke_vq.data.processor import SmokeImageProcessor
 from smoke_vq.losses.perceptual import PERCEPTUAL_LOSSES
-from smoke_vq.models.auto import continue_autoencoder, continue_discriminator
+from smoke_vq.models.initialization import continue_autoencoder, continue_discriminator
 from smoke_vq.script import run
 from smoke_vq.training import (
     Trainer,

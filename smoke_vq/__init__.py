@@ -13,10 +13,10 @@ from .version import __version__
 if TYPE_CHECKING:
     from .data.processor import SmokeImageProcessor
     from .data.sources import load_frames
-    from .models import AutoModel, PatchDiscriminator, SmokeVQGAN, SmokeVQVAE
+    from .models import AutoSmokeModel, PatchDiscriminator, SmokeVQGAN, SmokeVQVAE
 
 _HOMES = {
-    "AutoModel": ".models",
+    "AutoSmokeModel": ".models",
     "PatchDiscriminator": ".models",
     "SmokeImageProcessor": ".data.processor",
     "SmokeVQGAN": ".models",
@@ -26,7 +26,7 @@ _HOMES = {
 
 __all__ = [
     "NANO_MODEL",
-    "AutoModel",
+    "AutoSmokeModel",
     "PatchDiscriminator",
     "SmokeImageProcessor",
     "SmokeVQGAN",

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from transformers.image_processing_base import ImageProcessingMixin  # noqa: F401  (a pipeline looks for it here)
 from transformers.image_processing_utils import BaseImageProcessor, BatchFeature
 
 from .. import pixels
-from ..downloads.checksums import check_mode
-from ..downloads.download import download_file, find_folder, normal_subfolder
+from ..downloads.download import download_files, find_folder, normal_subfolder
 
 CONFIG = "preprocessor_config.json"
 
@@ -45,7 +45,7 @@ class SmokeImageProcessor(BaseImageProcessor):
         token: str | bool | None = None,
         revision: str | None = None,
         subfolder: str | None = None,
-        verify: bool | str = True,
+        verify: bool = True,
         **kwargs,
     ) -> "SmokeImageProcessor":
         """Load from a model's folder or its Hub repository; `kwargs` take the place of saved values.
@@ -57,13 +57,13 @@ class SmokeImageProcessor(BaseImageProcessor):
             OSError: no such folder, repository, revision or file.
             ValueError: the file is damaged; a revision of a folder.
         """
-        check_mode(verify)
         subfolder = normal_subfolder(subfolder)
         folder = find_folder(pretrained_model_name_or_path, subfolder, revision)
         if folder is None:
-            folder = download_file(
+            folder = download_files(
                 str(pretrained_model_name_or_path),
-                CONFIG,
+                [CONFIG],
+                [CONFIG],
                 revision=revision,
                 subfolder=subfolder,
                 token=token,
@@ -71,9 +71,9 @@ class SmokeImageProcessor(BaseImageProcessor):
                 force_download=force_download,
                 local_files_only=local_files_only,
                 verify=verify,
-            ).parent
+            )
         elif not (folder / CONFIG).is_file():
-            raise FileNotFoundError(f"The folder {folder} holds no {CONFIG}.")
+            raise FileNotFoundError(f"The folder {folder} does not hold {CONFIG}.")
         return super().from_pretrained(folder, **kwargs)
 
     def preprocess(self, images, alpha=None, return_tensors: str = "pt", **kwargs) -> BatchFeature:

@@ -1,4 +1,4 @@
-"""What huggingface_hub raises, as one sentence of ours."""
+"""The errors of huggingface_hub, each as one sentence."""
 
 import re
 from collections.abc import Iterator
@@ -15,15 +15,15 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-# The parent of huggingface_hub's own errors, and of those for a network that does not answer.
+# The parent of huggingface_hub's own errors and of those of its HTTP client.
 HTTP_ERROR = HfHubHTTPError.__mro__[1]
 VISIBLE = re.compile(r"[!-~]+")
-# What huggingface_hub writes around the reason, which it has from the server's answer.
+# Lines that huggingface_hub writes around the reason that the server gave.
 AROUND = re.compile(r"\(Request ID.*\)|Bad request.*endpoint:|For more information.*|\d{3} (Client|Server) Error\.?")
 
 
 def first_line(error: BaseException) -> str:
-    """The reason in one line: the server's, behind its status, if it gave one."""
+    """The reason in one line: the server's, if it gave one, after the HTTP status."""
     told = getattr(error, "server_message", None)
     lines = [line.strip() for line in f"{told or ''}\n{error}".splitlines()]
     telling = [line for line in lines if line and not AROUND.fullmatch(line)]
@@ -33,14 +33,14 @@ def first_line(error: BaseException) -> str:
 
 
 def check_token(token: str | bool | None) -> None:
-    """Refuse a token that cannot be one, here: the message of the HTTP client would show it.
+    """Refuse a token with invalid characters here: the message of the HTTP client would show it.
 
     Raises:
         ValueError: without the token.
     """
     known = token if isinstance(token, str) else get_token()
     if known is not None and not VISIBLE.fullmatch(known):
-        raise ValueError("The access token has a line break or another character that none has.")
+        raise ValueError("The access token contains a line break or another invalid character.")
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def download_sentences(repo_id: str, revision: str | None, cache_dir, local_file
     try:
         yield
     except Exception as raised:
-        # With force_download the error that tells something is the cause of a ValueError.
+        # With force_download the error that tells the reason is the cause of a ValueError.
         cause = raised.__cause__
         error = cause if isinstance(raised, ValueError) and isinstance(cause, HTTP_ERROR | OSError) else raised
         sentence = _sentence(error, repo_id, revision, cache_dir, local_files_only, token)
@@ -58,32 +58,28 @@ def download_sentences(repo_id: str, revision: str | None, cache_dir, local_file
         raise OSError(sentence) from raised
 
 
-def _sentence(
-    error: Exception, repo_id: str, revision: str | None, cache_dir, local_files_only: bool, token
-) -> str | None:
-    no_folder = f"There is no folder '{repo_id}'"
+def _sentence(error: Exception, repo_id: str, revision: str | None, cache_dir, local_files_only: bool, token):
     if isinstance(error, GatedRepoError):
         return f"'{repo_id}' is gated: ask for access on its page on the Hub, as the user whose token is used here."
     if isinstance(error, RepositoryNotFoundError):
         used = token is not False and (token or get_token())
         known = "the token may not read it" if used else "no token is used (`hf auth login`, or HF_TOKEN)"
-        return f"{no_folder}, and no model of that name on the Hub; or it is private, and {known}."
+        return f"'{repo_id}' is neither a local folder nor a model on the Hub; or it is private, and {known}."
     if isinstance(error, RevisionNotFoundError):
         return f"'{repo_id}' has no revision {revision!r} on the Hub."
     if isinstance(error, HFValidationError):
-        return f"{no_folder}, and no such name on the Hub: {first_line(error)}"
+        return f"'{repo_id}' is neither a local folder nor a valid name on the Hub: {first_line(error)}"
     if isinstance(error, LocalEntryNotFoundError | OfflineModeIsEnabled):
         wanted = f"'{repo_id}'" if revision is None else f"'{repo_id}' at revision {revision!r}"
-        absent = f"{no_folder}, and {wanted} is not whole in the cache ({cache_dir or constants.HF_HUB_CACHE})"
+        absent = (
+            f"{wanted} is not a local folder and is incomplete in the cache ({cache_dir or constants.HF_HUB_CACHE})"
+        )
         if local_files_only or constants.HF_HUB_OFFLINE:
             reason = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "local_files_only"
-            return (
-                f"{absent}; nothing is downloaded ({reason}): load it once where there are a network and this cache, "
-                f"or copy its folder here."
-            )
+            return f"{absent}; nothing is downloaded ({reason}): load it once with a network, or copy its folder here."
         return f"{absent}; the Hub at {constants.ENDPOINT} does not answer: {first_line(error.__cause__ or error)}"
     if isinstance(error, HTTP_ERROR | ConnectionError | TimeoutError):
         return f"The download of '{repo_id}' failed: {first_line(error)}"
     if isinstance(error, OSError) and "Consistency check failed" in str(error):
-        return f"The download of '{repo_id}' broke off, and nothing of the broken file was kept: {first_line(error)}"
+        return f"The download of '{repo_id}' was interrupted; the incomplete file was deleted: {first_line(error)}"
     return None

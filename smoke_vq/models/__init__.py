@@ -1,13 +1,13 @@
 """The networks: diffusers models that save to and load from a folder or the Hub."""
 
-from .auto import AutoModel
+from .auto import AutoSmokeModel
 from .decoder import Decoder
 from .discriminator import PatchDiscriminator
 from .encoder import Encoder
 from .vqvae import SmokeVQGAN, SmokeVQVAE, SmokeVQVAEEncoderOutput, SmokeVQVAEOutput
 
 __all__ = [
-    "AutoModel",
+    "AutoSmokeModel",
     "Decoder",
     "Encoder",
     "PatchDiscriminator",

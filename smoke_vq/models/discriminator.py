@@ -2,6 +2,7 @@
 
 import torch
 from diffusers.configuration_utils import register_to_config
+from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  (a pipeline looks for it beside its models)
 from torch import nn
 
 from ..layout import DISCRIMINATOR

@@ -1,15 +1,17 @@
 """`from_pretrained` that loads the whole model or says why not; `push_to_hub` with a card.
 
-diffusers by itself warns, and goes on, when weights are missing, when a keyword is misspelt or when the folder holds
-another class; it opens pickle files where there are no safetensors; and it takes any bytes that a download brings.
+diffusers only warns when weights are missing, when a keyword is misspelt or when the folder holds another class; it
+opens pickle files if there are no safetensors; and it does not compare a download with the Hub's checksums.
 """
 
 import copy
 import inspect
 import json
+import logging
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +20,13 @@ from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
 from safetensors import SafetensorError
 
-from ..downloads.download import describe_weights, normal_subfolder, shards_of
+from ..downloads.download import normal_subfolder
 from ..downloads.errors import first_line
 from ..hub.card import LICENSE, write_card
 from ..hub.push import open_repo, push_model
+from ..layout import CONFIG
 from ..version import CONFIG_FORMAT, __version__
-from .saved_model import find_model, read_config
+from .model_folder import check_shards, find_model, read_config
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -32,9 +35,9 @@ HALVES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class PretrainedModel(ModelMixin, ConfigMixin):
-    """A model of ours: a diffusers model whose `from_pretrained` refuses what is not whole.
+    """A diffusers model whose `from_pretrained` refuses an incomplete or damaged checkpoint.
 
-    published_subfolder: where in a repository `push_to_hub` puts it; at the top it comes with a card.
+    published_subfolder: where `push_to_hub` puts it in a repository; None is the top, where it comes with a card.
     """
 
     published_subfolder: str | None = None
@@ -46,52 +49,46 @@ class PretrainedModel(ModelMixin, ConfigMixin):
         Args:
             pretrained_model_name_or_path: a folder that `save_pretrained` wrote, or "user/repository".
             kwargs: those of diffusers' `ModelMixin.from_pretrained`, `dtype`, `variant`, `revision`, `token` and
-                `subfolder` among them. Weights are read from safetensors only. A download is compared with the sha256
-                that the Hub recorded; `verify=False` leaves that out, `verify="always"` repeats it at each load.
+                `subfolder` among them. Weights are read from safetensors only. Each file from the Hub is compared with
+                the checksum that the Hub recorded, unless `verify=False`.
 
         Raises:
-            ValueError: a misspelt keyword; the checkpoint of another class; a configuration with unknown keys, or of a
-                later library; weights that are missing, foreign, of another shape, or damaged.
-            OSError: no such folder, repository, revision or safetensors file; nothing in the cache and no network.
+            ValueError: a misspelt keyword; the checkpoint of another class; a configuration with unknown keys or of a
+                later library; weights that are missing, unknown, of another shape, or damaged.
+            OSError: no such folder, repository, revision or safetensors file; no network and an incomplete cache.
         """
         folder, kwargs = find_model(pretrained_model_name_or_path, kwargs)
         return cls.from_folder(folder, pretrained_model_name_or_path, **kwargs)
 
     @classmethod
-    def from_folder(cls, folder: Path, where: str | os.PathLike, **kwargs: Any) -> "Self":
-        """`from_pretrained` after the download: `where` is the name that the user gave, for sentences."""
-        cls._check_config(read_config(folder, where), where)
-        if not any(folder.glob("*.safetensors")):
-            found = describe_weights([path.name for path in folder.iterdir()])
-            raise OSError(f"{where} holds {found}: expected diffusion_pytorch_model.safetensors.")
-        for index in folder.glob("*.safetensors.index*.json"):
-            foreign = [name for name in shards_of(index, where) if not name.endswith(".safetensors")]
-            if foreign:
-                raise ValueError(f"{index.name} of {where} names {foreign[0]}: expected safetensors alone.")
+    def from_folder(cls, folder: Path, name_or_path: str | os.PathLike, **kwargs: Any) -> "Self":
+        """`from_pretrained` after the download; `name_or_path` is what the user wrote, for error messages."""
+        cls._check_config(read_config(folder, name_or_path), name_or_path)
+        check_shards(folder, name_or_path)
         try:
-            model, info = super().from_pretrained(folder, use_safetensors=True, output_loading_info=True, **kwargs)
+            with _without_weight_warnings():
+                model, info = super().from_pretrained(folder, use_safetensors=True, output_loading_info=True, **kwargs)
         except TypeError as error:
-            raise ValueError(f"The config.json of {where} makes no {cls.__name__}: {first_line(error)}.") from error
-        except (SafetensorError, RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"The {CONFIG} of {name_or_path} does not fit {cls.__name__}: {first_line(error)}."
+            ) from error
+        except (SafetensorError, RuntimeError, ValueError, OSError) as error:
             if "size mismatch" in str(error) or "expected shape" in str(error):
-                found = first_line(error).split(". If you want")[0]  # the way around that it offers is closed here
-                raise ValueError(f"{where} does not fit its own config.json: {found}.") from error
-            if isinstance(error, SafetensorError) or "safetensors" in str(error).lower():
-                raise ValueError(f"The weights in {where} are damaged: {first_line(error)}") from error
-            raise
-        except OSError as error:
-            if "Unable to load weights" in str(error):
-                raise ValueError(f"The weights in {where} are damaged: {first_line(error)}") from error
+                found = first_line(error).split(". If you want")[0]  # the keyword that it offers is refused here
+                raise ValueError(f"The weights in {name_or_path} do not fit its {CONFIG}: {found}.") from error
+            not_read = "Unable to load weights" in str(error)
+            if not_read or (not isinstance(error, OSError) and "safetensor" in repr(error).lower()):
+                raise ValueError(f"The weights in {name_or_path} are damaged: {first_line(error)}") from error
             raise
         for kind, keys in (
-            ("lacks", info["missing_keys"]),
-            ("holds foreign", info["unexpected_keys"]),
-            ("has the wrong shape for", [key for key, *_ in info["mismatched_keys"]]),
+            ("missing", info["missing_keys"]),
+            ("unknown", info["unexpected_keys"]),
+            ("of the wrong shape", [key for key, *_ in info["mismatched_keys"]]),
         ):
             if keys:
                 raise ValueError(
-                    f"{where} is no whole {cls.__name__}: it {kind} {len(keys)} weight(s), the first of them "
-                    f"{sorted(keys)[0]!r}."
+                    f"The weights in {name_or_path} do not fit {cls.__name__}: {len(keys)} weight(s) are {kind}, the "
+                    f"first is {sorted(keys)[0]!r}."
                 )
         return model
 
@@ -105,13 +102,13 @@ class PretrainedModel(ModelMixin, ConfigMixin):
         max_shard_size: int | str = "10GB",
         **kwargs: Any,
     ) -> None:
-        """As diffusers', but that `variant="fp16"` or "bf16" stores half precision, and not only the name of it.
+        """As in diffusers, except that `variant="fp16"` or "bf16" stores half precision under that name.
 
         Raises:
-            ValueError: another form than safetensors, or a push, asked for; weights too large for half precision.
+            ValueError: another format than safetensors, or a push, was asked for; weights too large for half precision.
         """
         if not safe_serialization:
-            raise ValueError("Models are saved as safetensors, found safe_serialization=False: a pickle can run code.")
+            raise ValueError("Models are saved as safetensors, found safe_serialization=False.")
         refused = [key for key, value in kwargs.items() if value or key not in ("push_to_hub", "use_flashpack")]
         if refused:
             raise ValueError(f"save_pretrained does not take {refused[0]}: to publish, call push_to_hub afterwards.")
@@ -142,25 +139,25 @@ class PretrainedModel(ModelMixin, ConfigMixin):
     ) -> str:
         """Publish the model in one commit: weights, configuration, image processor, card.
 
-        A trained model's folder, with its figures, pictures and provenance, is published by scripts/push_to_hub.py; the
-        card of a model from memory says that nothing of them is known. Older files of a model's there go with the
-        weights that they belonged to, a discriminator's among them: push the model first.
+        The folder of a trained model, with its figures, pictures and provenance, is published by
+        scripts/push_to_hub.py; here the card says that they are unknown. Files of an older model in the repository are
+        deleted, a discriminator among them: push the model first.
 
         Args:
-            repo_id: "user/repository", made if need be.
-            private: make a private repository; refused if it exists as a public one.
+            repo_id: "user/repository", created if it does not exist.
+            private: create a private repository; refused if a public one exists.
             create_pr: open a pull request instead, without `revision`.
-            revision: branch, made if need be; the default is main.
+            revision: branch, created if it does not exist; the default is main.
             fp16: publish a half-precision variant beside a model in float32.
             subfolder: of the repository, for a model beside another one, without a card.
             license: of the weights, for the card.
 
         Returns:
-            The commit's address, or the pull request's.
+            The address of the commit or pull request.
 
         Raises:
-            ValueError: not logged in, or no right to write there; a weight too large for fp16 (then `fp16=False`).
-            OSError: it did not arrive; the repository is as it was.
+            ValueError: not logged in, or no right to write; a weight too large for fp16 (use `fp16=False`).
+            OSError: the push failed; the repository is unchanged.
         """
         subfolder = normal_subfolder(subfolder or self.published_subfolder)
         open_repo(repo_id, private=private, revision=revision, create_pr=create_pr, token=token)
@@ -193,30 +190,41 @@ class PretrainedModel(ModelMixin, ConfigMixin):
         return json.dumps(config, indent=2, sort_keys=True) + "\n"
 
     def _half(self, dtype: torch.dtype) -> "Self":
-        """A copy in half precision, without what has to stay in float32.
-
-        Raises:
-            ValueError: a weight is too large for it.
-        """
+        """A copy in half precision, except for what has to stay in float32."""
         model = copy.deepcopy(self)
         kept = self._keep_in_fp32_modules or ()
         for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
             if tensor.is_floating_point() and not set(name.split(".")) & set(kept):
                 tensor.data = tensor.data.to(dtype)
                 if not torch.isfinite(tensor).all():
-                    raise ValueError(f"{name} is too large for {dtype}: this model has no such variant.")
+                    raise ValueError(f"{name} is too large for {dtype}: this variant cannot be saved.")
         return model
 
     @classmethod
-    def _check_config(cls, config: dict[str, Any], where: str | os.PathLike) -> None:
+    def _check_config(cls, config: dict[str, Any], name_or_path: str | os.PathLike) -> None:
         found = config.get("_class_name")
         if found != cls.__name__:
-            raise ValueError(f"{where} holds a {found}: expected a {cls.__name__}.")
+            raise ValueError(f"{name_or_path} holds a {found}: expected a {cls.__name__}.")
         known = set(inspect.signature(cls.__init__).parameters)
         unknown = sorted(key for key in config if key not in known and not key.startswith("_"))
         if unknown:
             writer = config.get("_smoke_vq_version", "an unknown version")
             raise ValueError(
-                f"The config.json of {where}, saved by smoke_vq {writer}, has the key {unknown[0]!r}, which smoke_vq "
-                f"{__version__}, this one, does not know."
+                f"The {CONFIG} of {name_or_path}, saved by smoke_vq {writer}, has the key {unknown[0]!r}, which this "
+                f"smoke_vq {__version__} does not know."
             )
+
+
+@contextmanager
+def _without_weight_warnings() -> Iterator[None]:
+    """Silence diffusers' "Some weights ... You should probably TRAIN this model": such a checkpoint is refused."""
+
+    def keep(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("Some weights of")
+
+    logger = logging.getLogger("diffusers.models.modeling_utils")
+    logger.addFilter(keep)
+    try:
+        yield
+    finally:
+        logger.removeFilter(keep)

@@ -21,35 +21,35 @@ def images() -> torch.Tensor:
 @pytest.mark.parametrize(("num_layers", "patch"), [(1, 16), (2, 34), (3, 70), (4, 142)])
 def test_a_logit_sees_the_patch_of_the_paper(num_layers, patch):
     """Isola et al. (2017): 16x16, 70x70; the pixels that move a logit are those of one such patch."""
-    critic = build(num_layers=num_layers, norm="none", base_channels=2)
+    discriminator = build(num_layers=num_layers, norm="none", base_channels=2)
     pixels = torch.zeros(1, 3, 224, 224, requires_grad=True)
-    logits = critic(pixels)
+    logits = discriminator(pixels)
     middle = logits.shape[-1] // 2
     logits[0, 0, middle, middle].backward()
     seen = pixels.grad.abs().sum(dim=(0, 1)) > 0
     for axis in (0, 1):
         extent = seen.any(dim=axis).nonzero()
-        assert extent.max() - extent.min() + 1 == patch == critic.receptive_field
+        assert extent.max() - extent.min() + 1 == patch == discriminator.receptive_field
 
 
 def test_the_defaults_are_the_70x70_patchgan(images):
-    critic = PatchDiscriminator()
-    convolutions = [layer for layer in critic.layers if isinstance(layer, torch.nn.Conv2d)]
+    discriminator = PatchDiscriminator()
+    convolutions = [layer for layer in discriminator.layers if isinstance(layer, torch.nn.Conv2d)]
     assert [layer.out_channels for layer in convolutions] == [64, 128, 256, 512, 1]
     assert [layer.stride[0] for layer in convolutions] == [2, 2, 2, 1, 1]
-    assert critic.receptive_field == 70
-    assert critic(images[:1]).shape == (1, 1, 6, 6)
+    assert discriminator.receptive_field == 70
+    assert discriminator(images[:1]).shape == (1, 1, 6, 6)
 
 
 def test_starts_as_pix2pix_does():
-    critic = PatchDiscriminator()
-    for layer in critic.layers:
+    discriminator = PatchDiscriminator()
+    for layer in discriminator.layers:
         if isinstance(layer, torch.nn.Conv2d):
             assert float(layer.weight.detach().std()) == pytest.approx(0.02, rel=0.1)
         elif isinstance(layer, torch.nn.GroupNorm):
             assert float(layer.weight.detach().mean()) == pytest.approx(1, abs=0.01)
             assert float(layer.weight.detach().std()) == pytest.approx(0.02, rel=0.3)
-    assert all((value == 0).all() for name, value in critic.named_parameters() if name.endswith("bias"))
+    assert all((value == 0).all() for name, value in discriminator.named_parameters() if name.endswith("bias"))
 
 
 @pytest.mark.parametrize("norm", sorted(NORMS))
@@ -57,14 +57,14 @@ def test_starts_as_pix2pix_does():
     ("num_layers", "height", "width"), [(1, 6, 9), (2, 32, 12), (3, 64, 64), (3, 48, 100), (5, 96, 97)]
 )
 def test_logits_have_the_size_that_it_says(norm, num_layers, height, width):
-    critic = build(num_layers=num_layers, norm=norm, base_channels=4)
-    logits = critic(torch.zeros(2, 3, height, width))
-    assert logits.shape == (2, 1, critic.logits_size(height), critic.logits_size(width))
+    discriminator = build(num_layers=num_layers, norm=norm, base_channels=4)
+    logits = discriminator(torch.zeros(2, 3, height, width))
+    assert logits.shape == (2, 1, discriminator.logits_size(height), discriminator.logits_size(width))
 
 
 def test_channels_stop_growing_at_eight_times():
-    critic = build(num_layers=5, base_channels=4)
-    convolutions = [layer for layer in critic.layers if isinstance(layer, torch.nn.Conv2d)]
+    discriminator = build(num_layers=5, base_channels=4)
+    convolutions = [layer for layer in discriminator.layers if isinstance(layer, torch.nn.Conv2d)]
     assert [layer.out_channels for layer in convolutions] == [4, 8, 16, 32, 32, 32, 1]
 
 
@@ -76,25 +76,25 @@ def test_groups_keep_four_channels_or_more(base_channels):
 
 
 def test_group_norm_sees_each_image_alone(images):
-    critic = build().train()
-    together = critic(images)
-    apart = torch.cat([critic(image[None]) for image in images])
+    discriminator = build().train()
+    together = discriminator(images)
+    apart = torch.cat([discriminator(image[None]) for image in images])
     torch.testing.assert_close(together, apart, rtol=1e-4, atol=1e-5)
 
 
 def test_batch_norm_does_not(images):
-    critic = build(norm="batch").train()
-    assert (critic(images)[:2] - critic(images[:2])).abs().max() > 1e-3
+    discriminator = build(norm="batch").train()
+    assert (discriminator(images)[:2] - discriminator(images[:2])).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("norm", sorted(NORMS))
 def test_comes_back_bit_equal(tmp_path, norm, images):
-    critic = build(norm=norm, num_layers=2, in_channels=3)
-    critic.train()(images)  # a batch norm has statistics to save
-    critic.eval().save_pretrained(tmp_path / "discriminator")
+    discriminator = build(norm=norm, num_layers=2, in_channels=3)
+    discriminator.train()(images)  # a batch norm has statistics to save
+    discriminator.eval().save_pretrained(tmp_path / "discriminator")
     loaded = PatchDiscriminator.from_pretrained(tmp_path, subfolder="discriminator")
     assert dict(loaded.config)["norm"] == norm
-    assert torch.equal(loaded(images), critic(images))
+    assert torch.equal(loaded(images), discriminator(images))
 
 
 @pytest.mark.parametrize(
@@ -118,10 +118,10 @@ def test_refuses_other_channels(shape):
 
 @pytest.mark.parametrize("num_layers", [1, 3, 4])
 def test_refuses_images_too_small_for_its_layers(num_layers):
-    critic = build(num_layers=num_layers, base_channels=2)
+    discriminator = build(num_layers=num_layers, base_channels=2)
     least = 3 * 2**num_layers
-    assert critic.logits_size(least) == 1
-    assert critic(torch.zeros(1, 3, least, least)).shape == (1, 1, 1, 1)
-    for ask in (critic.logits_size, lambda size: critic(torch.zeros(1, 3, 64, size))):
+    assert discriminator.logits_size(least) == 1
+    assert discriminator(torch.zeros(1, 3, least, least)).shape == (1, 1, 1, 1)
+    for ask in (discriminator.logits_size, lambda size: discriminator(torch.zeros(1, 3, 64, size))):
         with pytest.raises(ValueError, match=f"Images of {least - 1} pixels .* expected {least} or more"):
             ask(least - 1)

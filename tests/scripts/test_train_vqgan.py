@@ -172,9 +172,9 @@ def test_a_start_without_its_discriminator_or_with_another_is_refused(train_vqga
     ended = train_vqgan(f"--init-from {bare}")
     assert ended.code == 2 and "without its discriminator/ folder" in ended.err and "--fresh-discriminator" in ended.err
     ended = train_vqgan(f"--init-from {finished / 'best'} --discriminator.base_channels 16")
-    assert ended.code == 2 and "has discriminator.base_channels = 8, the configuration 16: make them agree" in ended.err
+    assert ended.code == 2 and "has discriminator.base_channels = 8, but the configuration has 16" in ended.err
     ended = train_vqgan(f"--init-from {finished / 'best'} --model.latent_channels 16")
-    assert ended.code == 2 and "has model.latent_channels = 8, the configuration 16: make them agree" in ended.err
+    assert ended.code == 2 and "has model.latent_channels = 8, but the configuration has 16" in ended.err
     config = json.loads((finished / "best/discriminator/config.json").read_text())
     other = shutil.copytree(finished / "best", tmp_path / "other")
     (other / "discriminator/config.json").write_text(json.dumps(config | {"num_layers": 2}))

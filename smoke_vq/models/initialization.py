@@ -1,0 +1,65 @@
+"""Starting a training from trained weights."""
+
+import inspect
+
+from ..layout import DISCRIMINATOR
+from .auto import AutoAutoencoder
+from .discriminator import PatchDiscriminator
+from .model_folder import find_model, read_config
+from .pretrained import PretrainedModel
+from .vqvae import SmokeVQGAN
+
+
+def continue_autoencoder(name_or_path: str, config: dict) -> SmokeVQGAN:
+    """Return a SmokeVQGAN with the weights of a trained SmokeVQVAE or SmokeVQGAN.
+
+    Args:
+        name_or_path: folder or Hub repository.
+        config: entries of config.json that the trained model must have.
+
+    Raises:
+        ValueError: the trained model has another architecture.
+    """
+    source = AutoAutoencoder.from_pretrained(name_or_path)
+    _check_same(name_or_path, source, config, "model")
+    model = SmokeVQGAN(**_init_arguments(source))
+    model.load_state_dict(source.state_dict())
+    return model
+
+
+def continue_discriminator(name_or_path: str, config: dict) -> PatchDiscriminator | None:
+    """Return the discriminator that was trained with the SmokeVQGAN in `name_or_path`; None for a SmokeVQVAE.
+
+    Raises:
+        ValueError: it is missing, or has another architecture.
+    """
+    folder, _ = find_model(name_or_path, {})
+    if read_config(folder, name_or_path).get("_class_name") == "SmokeVQVAE":
+        return None
+    try:
+        discriminator = PatchDiscriminator.from_pretrained(name_or_path, subfolder=DISCRIMINATOR)
+    except FileNotFoundError as error:  # not for a Hub that does not answer, whose error tells the reason
+        raise ValueError(
+            f"{name_or_path} holds a SmokeVQGAN without its discriminator/ folder, so its training cannot continue: "
+            f"add --fresh-discriminator true to start with a new one."
+        ) from error
+    _check_same(name_or_path, discriminator, config, "discriminator")
+    return discriminator.train()
+
+
+def _check_same(name_or_path: str, model: PretrainedModel, config: dict, name: str) -> None:
+    found = _init_arguments(model)
+    for key, value in config.items():
+        value = list(value) if isinstance(value, tuple) else value
+        if key in found and value is not None and found[key] != value:
+            raise ValueError(
+                f"{name_or_path} has {name}.{key} = {found[key]!r}, but the configuration has {value!r}: "
+                f"make them equal."
+            )
+
+
+def _init_arguments(model: PretrainedModel) -> dict:
+    """The entries of the model's configuration that its constructor takes."""
+    names = inspect.signature(type(model).__init__).parameters
+    values = {name: model.config[name] for name in names if name in model.config}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

@@ -1,0 +1,104 @@
+"""Finding the folder of a saved model, locally or on the Hub, and reading its config.json."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..downloads.download import describe_missing, download_files, find_folder, normal_subfolder
+from ..downloads.errors import first_line
+from ..layout import CONFIG, WEIGHTS
+from ..version import CONFIG_FORMAT, __version__
+
+# What says where the model is, and what ModelMixin.from_pretrained reads beside it (diffusers 0.40 to 0.42), without
+# the keywords that would turn a check of ours off (ignore_mismatched_sizes, output_loading_info).
+DOWNLOAD_KEYWORDS = frozenset(("cache_dir", "force_download", "local_files_only", "token", "revision", "verify"))
+LOADING_KEYWORDS = DOWNLOAD_KEYWORDS | {
+    *("subfolder", "variant", "dtype", "torch_dtype", "low_cpu_mem_usage", "disable_mmap"),
+    *("device_map", "max_memory", "offload_folder", "offload_state_dict", "use_safetensors", "use_flashpack"),
+}
+
+
+def find_model(name_or_path: str | os.PathLike, kwargs: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
+    """Return the folder of a saved model, downloaded if the name is a Hub repository's, and the other keywords.
+
+    Raises:
+        ValueError: a keyword that `from_pretrained` does not know; a damaged download.
+        OSError: no such folder or repository.
+    """
+    unknown = sorted(set(kwargs) - LOADING_KEYWORDS)
+    if unknown:
+        raise ValueError(
+            f"from_pretrained got unknown keyword {unknown[0]!r}: expected some of {sorted(LOADING_KEYWORDS)}."
+        )
+    kwargs = dict(kwargs)
+    # A diffusers pipeline passes these two.
+    if kwargs.pop("use_safetensors", None) not in (None, True) or kwargs.pop("use_flashpack", False):
+        raise ValueError("Models are loaded from safetensors only, found use_safetensors=False or use_flashpack=True.")
+    _check_dtype(kwargs)
+    subfolder, variant = normal_subfolder(kwargs.pop("subfolder", None)), kwargs.get("variant")
+    download = {key: kwargs.pop(key) for key in DOWNLOAD_KEYWORDS & set(kwargs)}
+    folder = find_folder(name_or_path, subfolder, download.get("revision"))
+    if folder is None:
+        ending = "" if variant is None else f".{variant}"
+        weights = WEIGHTS.removesuffix(".safetensors")
+        patterns = [CONFIG, f"{weights}{ending}.safetensors", f"{WEIGHTS}.index{ending}.json"]
+        patterns += [f"{weights}{ending}-?????-of-?????.safetensors", f"{weights}-?????-of-?????{ending}.safetensors"]
+        required = [CONFIG, f"{weights}{ending and f'*{ending}'}*.safetensors"]
+        return download_files(str(name_or_path), patterns, required, subfolder=subfolder, **download), kwargs
+    names = [path.name for path in folder.iterdir()]
+    if CONFIG not in names:
+        raise FileNotFoundError(f"The folder {folder} {describe_missing(CONFIG, names)}")
+    if not any(name.endswith(".safetensors") for name in names):
+        raise FileNotFoundError(f"The folder {folder} {describe_missing(WEIGHTS, names)}")
+    return folder, kwargs
+
+
+def read_config(folder: Path, name_or_path: str | os.PathLike) -> dict[str, Any]:
+    """Return the config.json in `folder`; `name_or_path` is what the user wrote, for error messages.
+
+    Raises:
+        ValueError: it is not a model's, or a later library wrote what this one would misread.
+    """
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except ValueError as error:  # UnicodeDecodeError is a ValueError
+        raise ValueError(f"The {CONFIG} of {name_or_path} is not valid JSON: {error}.") from error
+    if not isinstance(config, dict) or not isinstance(config.get("_class_name"), str):
+        raise ValueError(f"The {CONFIG} of {name_or_path} names no model class: it is not a saved model's.")
+    found, writer = config.get("_smoke_vq_format", 1), config.get("_smoke_vq_version", "an unknown version")
+    if found not in range(1, CONFIG_FORMAT + 1):
+        raise ValueError(
+            f"{name_or_path} was saved by smoke_vq {writer} in format {found}: this is smoke_vq {__version__}, which "
+            f"reads formats up to {CONFIG_FORMAT}; upgrade smoke_vq to load it."
+        )
+    return config
+
+
+def check_shards(folder: Path, name_or_path: str | os.PathLike) -> None:
+    """Refuse an index of shards that is damaged or names other files than safetensors, such as pickles.
+
+    Raises:
+        ValueError: names the index.
+    """
+    for index in folder.glob(f"{WEIGHTS}.index*.json"):
+        try:
+            names = {str(name) for name in json.loads(index.read_text())["weight_map"].values()}
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            reason = f"{type(error).__name__}, {first_line(error)}"
+            raise ValueError(f"{index.name} of {name_or_path} is damaged: {reason}.") from error
+        other = sorted(name for name in names if not name.endswith(".safetensors"))
+        if other:
+            raise ValueError(f"{index.name} of {name_or_path} names {other[0]}: expected safetensors only.")
+
+
+def _check_dtype(kwargs: dict[str, Any]) -> None:
+    """Refuse a dtype that diffusers would replace by float32."""
+    given = [key for key in ("dtype", "torch_dtype") if kwargs.get(key) is not None]
+    if len(given) > 1:
+        raise ValueError("from_pretrained expects dtype or torch_dtype, found both.")
+    for key in given:
+        if not isinstance(kwargs[key], torch.dtype):
+            raise ValueError(f"{key} expects a torch.dtype such as torch.float16, found {kwargs[key]!r}.")
