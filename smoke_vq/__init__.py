@@ -1,7 +1,7 @@
 """Discrete autoencoders for smoke plumes: 64x64 RGB frames to 8x8 grids of codes, and back.
 
-Names are imported when they are first used: the models bring torch and diffusers, the image processor transformers, the
-datasets pyarrow; a process that only decodes videos brings none of them.
+Names are imported when they are first used: `import smoke_vq` alone loads neither torch nor diffusers, and a process
+that only decodes videos never does.
 """
 
 from importlib import import_module
@@ -11,36 +11,88 @@ from .assets import NANO_MODEL
 from .version import __version__
 
 if TYPE_CHECKING:
+    from diffusers import ModelMixin
+    from transformers.image_processing_base import ImageProcessingMixin
+
     from .data.processor import SmokeImageProcessor
     from .data.sources import load_frames
-    from .models import AutoSmokeModel, PatchDiscriminator, SmokeVQGAN, SmokeVQVAE
+    from .losses import (
+        LPIPS,
+        LeCAM,
+        PerceptualLoss,
+        adaptive_weight,
+        generator_loss,
+        hinge_discriminator_loss,
+        masked_mse,
+    )
+    from .models import (
+        AutoSmokeModel,
+        PatchDiscriminator,
+        PretrainedModel,
+        SmokeVQGAN,
+        SmokeVQVAE,
+        SmokeVQVAEEncoderOutput,
+        SmokeVQVAEOutput,
+    )
+    from .pictures import image_grid
+    from .quantizers import QUANTIZERS, Quantizer, QuantizerOutput
+    from .simulation import PlumeSettings, simulate_plumes
 
-_HOMES = {
-    "AutoSmokeModel": ".models",
-    "PatchDiscriminator": ".models",
-    "SmokeImageProcessor": ".data.processor",
-    "SmokeVQGAN": ".models",
-    "SmokeVQVAE": ".models",
-    "load_frames": ".data.sources",
+_NAMES = {
+    ".data.processor": ["SmokeImageProcessor"],
+    ".data.sources": ["load_frames"],
+    ".losses": [
+        *("LPIPS", "LeCAM", "PerceptualLoss", "adaptive_weight"),
+        *("generator_loss", "hinge_discriminator_loss", "masked_mse"),
+    ],
+    ".models": [
+        *("AutoSmokeModel", "PatchDiscriminator", "PretrainedModel", "SmokeVQGAN", "SmokeVQVAE"),
+        *("SmokeVQVAEEncoderOutput", "SmokeVQVAEOutput"),
+    ],
+    ".pictures": ["image_grid"],
+    ".quantizers": ["QUANTIZERS", "Quantizer", "QuantizerOutput"],
+    ".simulation": ["PlumeSettings", "simulate_plumes"],
+    # A diffusers pipeline looks for these two in the library that it loads a part from.
+    "diffusers": ["ModelMixin"],
+    "transformers.image_processing_base": ["ImageProcessingMixin"],
 }
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
+    "LPIPS",
     "NANO_MODEL",
+    "QUANTIZERS",
     "AutoSmokeModel",
+    "ImageProcessingMixin",
+    "LeCAM",
+    "ModelMixin",
     "PatchDiscriminator",
+    "PerceptualLoss",
+    "PlumeSettings",
+    "PretrainedModel",
+    "Quantizer",
+    "QuantizerOutput",
     "SmokeImageProcessor",
     "SmokeVQGAN",
     "SmokeVQVAE",
+    "SmokeVQVAEEncoderOutput",
+    "SmokeVQVAEOutput",
     "__version__",
+    "adaptive_weight",
+    "generator_loss",
+    "hinge_discriminator_loss",
+    "image_grid",
     "load_frames",
+    "masked_mse",
+    "simulate_plumes",
 ]
 
 
 def __getattr__(name: str):
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name], __name__), name)
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *__all__})

@@ -1,11 +1,14 @@
-"""What an import costs, and what works on a bare machine."""
+"""What an import loads, and what works without optional packages."""
 
 import subprocess
 import sys
 
+import pytest
 import torch
 
+import smoke_vq
 from smoke_vq.data.frames import PackedFrames
+from smoke_vq.models.vqvae import SmokeVQVAE
 
 HEAVY = ["datasets", "pyarrow", "lpips", "av", "pymatting", "cv2", "gradio", "torchmetrics", "pandas", "matplotlib"]
 
@@ -16,9 +19,33 @@ def python(code: str) -> str:
     return result.stdout
 
 
-def test_import_loads_only_torch_and_diffusers():
-    loaded = python(f"import sys, smoke_vq; print([name for name in {HEAVY} if name in sys.modules])")
-    assert loaded.strip() == "[]"
+def loaded_by(code: str, names: list[str]) -> list[str]:
+    """Which of the named packages a process has loaded after it ran the code."""
+    return python(f"import sys\n{code}\nprint(*[name for name in {names} if name in sys.modules])").split()
+
+
+def test_the_import_alone_loads_nothing():
+    assert (
+        loaded_by("import smoke_vq; smoke_vq.NANO_MODEL; dir(smoke_vq)", ["torch", "diffusers", "numpy", *HEAVY]) == []
+    )
+
+
+def test_a_model_loads_torch_and_diffusers_only():
+    """The test passed whatever a model needs: `import smoke_vq` loads nothing at all."""
+    code = """
+from smoke_vq import NANO_MODEL, QUANTIZERS, PlumeSettings, SmokeVQVAE, image_grid, masked_mse, simulate_plumes
+SmokeVQVAE.from_pretrained(NANO_MODEL)
+"""
+    assert loaded_by(code, ["torch", "diffusers", *HEAVY]) == ["torch", "diffusers"]
+
+
+def test_every_name_is_offered():
+    assert set(smoke_vq.__all__) == {"NANO_MODEL", "__version__", *smoke_vq._MODULES}
+    for name in smoke_vq.__all__:
+        assert getattr(smoke_vq, name) is not None and name in dir(smoke_vq)
+    assert smoke_vq.SmokeVQVAE is SmokeVQVAE and smoke_vq.QUANTIZERS["vq"]
+    with pytest.raises(AttributeError, match="has no attribute 'SmokeVAE'"):
+        smoke_vq.SmokeVAE  # noqa: B018
 
 
 def test_packed_frames_need_no_datasets(tmp_path, tiny_frames):

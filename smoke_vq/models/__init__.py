@@ -4,6 +4,7 @@ from .auto import AutoSmokeModel
 from .decoder import Decoder
 from .discriminator import PatchDiscriminator
 from .encoder import Encoder
+from .pretrained import PretrainedModel
 from .vqvae import SmokeVQGAN, SmokeVQVAE, SmokeVQVAEEncoderOutput, SmokeVQVAEOutput
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Decoder",
     "Encoder",
     "PatchDiscriminator",
+    "PretrainedModel",
     "SmokeVQGAN",
     "SmokeVQVAE",
     "SmokeVQVAEEncoderOutput",

@@ -1,5 +1,7 @@
 """A diffusers pipeline that holds our models."""
 
+import re
+
 import pytest
 import torch
 from diffusers import DDIMScheduler, DiffusionPipeline
@@ -44,3 +46,10 @@ def test_a_pipeline_loads_in_another_precision(tmp_path, pipeline):
     pipeline.save_pretrained(tmp_path)
     loaded = ReconstructionPipeline.from_pretrained(tmp_path, torch_dtype=torch.bfloat16, use_safetensors=True)
     assert loaded.vae.dtype == torch.bfloat16 and loaded.vae.quantizer.codebook.dtype == torch.float32
+
+
+def test_a_pipeline_may_name_the_library_alone(tmp_path, pipeline):
+    pipeline.save_pretrained(tmp_path)
+    index = tmp_path / "model_index.json"
+    index.write_text(re.sub(r"smoke_vq\.[\w.]+", "smoke_vq", index.read_text()))
+    assert isinstance(ReconstructionPipeline.from_pretrained(tmp_path).vae, SmokeVQVAE)
