@@ -1,4 +1,4 @@
-"""Lit smoke plumes in three dimensions: a solver and a renderer in batched torch, on a CPU or a GPU."""
+"""Simulation of lit smoke plumes in three dimensions: a solver and a renderer in batched torch for CPU and GPU."""
 
 from .parameters import PlumeParameters, draw_parameters
 from .recording import SIMULATION_VERSION, PlumeSettings, Recording, film, simulate_plumes

@@ -1,7 +1,7 @@
-"""MacCormack advection: two semi-Lagrangian traces, the error of a round trip taken off, and a limiter.
+"""MacCormack advection: a semi-Lagrangian step, corrected by the error of a step forth and back, with a limiter.
 
-Stam, *Stable Fluids* (SIGGRAPH 1999), section 2.2, for the trace; Selle, Fedkiw, Kim, Liu and Rossignac, *An
-Unconditionally Stable MacCormack Method* (J. Sci. Comput. 35, 2008), section 3, for the rest.
+The trace follows Stam, *Stable Fluids* (SIGGRAPH 1999), section 2.2; correction and limiter follow Selle, Fedkiw, Kim,
+Liu and Rossignac, *An Unconditionally Stable MacCormack Method* (J. Sci. Comput. 35, 2008), section 3.
 """
 
 from collections.abc import Callable
@@ -12,14 +12,15 @@ from .interpolation import Table, Trilinear
 
 
 def trace(velocity: torch.Tensor, table: Table, dt: float) -> Trilinear:
-    """Where what arrives at each cell was `dt` ago (where it will be, for a negative dt): midpoint rule, second order.
+    """Trace each cell back by `dt`, or forward if `dt` is negative, with the midpoint rule (second order).
 
     Args:
-        velocity: (B, 3, Z + 2, Y + 2, X + 2) in cells a unit of time, x y z, with one layer of what lies around.
-        table: of the same.
+        velocity: (B, 3, Z + 2, Y + 2, X + 2), components x, y, z in cells per unit of time, padded by one layer.
+        table: the table of `velocity`.
+        dt: units of time.
 
     Returns:
-        An interpolator at those points, for fields with the same layer.
+        An interpolator at the points of origin, for fields with the same padding.
     """
     shape = velocity.shape[2:]
     z, y, x = (torch.arange(1, n - 1, device=velocity.device, dtype=velocity.dtype) for n in shape)
@@ -33,17 +34,21 @@ def trace(velocity: torch.Tensor, table: Table, dt: float) -> Trilinear:
 def maccormack(
     fields: torch.Tensor, velocity: torch.Tensor, dt: float, pad: Callable[[torch.Tensor], torch.Tensor]
 ) -> torch.Tensor:
-    """Carry `fields` along for `dt`.
+    """Advect fields by `dt`.
 
     Args:
         fields: (B, C, Z, Y, X).
-        velocity: (B, 3, Z + 2, Y + 2, X + 2), padded.
-        pad: adds the layer of what lies around: (B, C, Z, Y, X) -> (B, C, Z + 2, Y + 2, X + 2).
+        velocity: (B, 3, Z + 2, Y + 2, X + 2), components x, y, z in cells per unit of time, padded by one layer.
+        dt: units of time.
+        pad: pads fields by one layer: (B, C, Z, Y, X) -> (B, C, Z + 2, Y + 2, X + 2).
+
+    Returns:
+        (B, C, Z, Y, X).
     """
     table, velocity_table = Table(pad(fields)), Table(velocity)
     backward = trace(velocity, velocity_table, dt)
     carried = backward(table)  # eq. 4, phi^(n+1)
-    # The way back needs its own trace: the backward displacement reused creates 7 % of smoke a step.
+    # The reverse step needs its own trace: reusing the backward displacement creates 7 % more smoke per step.
     returned = trace(velocity, velocity_table, -dt)(Table(pad(carried)))  # eq. 5, phi^(n)
     corrected = carried + 0.5 * (fields - returned)  # eq. 6
     return corrected.clamp_(*backward.bounds(table))

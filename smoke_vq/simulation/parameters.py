@@ -1,4 +1,4 @@
-"""What differs from plume to plume, drawn from a seed."""
+"""Parameters of single plumes, drawn from a seed."""
 
 import math
 from dataclasses import asdict, dataclass, replace
@@ -8,27 +8,32 @@ import torch
 
 @dataclass(frozen=True)
 class PlumeParameters:
-    """One plume, its recording and its light.
+    """Source, physics, recording and light of one plume.
 
-    Lengths are shares of the domain's width (z, of its depth), velocities reference cells (a 72nd of the width) a unit
-    of time, rates a unit of time; one frame is two units. The mirror image of a plume has `x`, `wind_x` and `sun_x`
-    mirrored, and `mirror` = -1 turns its noise around.
+    Lengths are fractions of the width of the domain (`z`: of its depth). Velocities are in reference cells (1/72 of the
+    width) per unit of time, rates per unit of time. One frame is two units of time. `RANGES` lists the usual ranges.
 
-    x, z: where the source is, from the left and from the camera; y: its height above the ground.
-    radius: of the soft sphere that smoke comes from; elongation: its length across the picture over its width.
-    second_distance: of a second, equal source to the right (0 for none).
-    rate: density and temperature that the middle of the source gains.
-    noise: standard deviation of the inflow, relative to its mean; noise_length: its waves are 0.6 to 1.8
-        times as long.
-    pulse, pulse_period: amplitude (0 to 1) and period, in units of time, of a source that puffs.
-    buoyancy: acceleration at temperature 1; cooling, dissipation: decay of temperature and density.
-    wind_x, wind_z: wind at the top of the domain; it falls towards the ground as height^0.3.
-    confinement: strength of vorticity confinement; viscosity: diffusion of momentum, heat and
-        smoke by eddies smaller than a cell, in cells^2 of the grid.
-    warmup: frames before the recording starts; 0 records the onset.
-    sigma, sigma_light: extinction a reference cell at density 1, seen by the camera and by the light.
-    sun, ambient: radiance; sun_x, sun_z: cells that the sun's ray moves a cell of height; sun_warmth: -1 to 1.
-    albedo: share of light that smoke scatters; tint: its blue less its red, relative.
+    seed: seed of the noise.
+    x, z: position of the source from the left and from the camera; y: its height above the ground.
+    radius: radius of the source, a sphere with a soft border; elongation: ratio of its width to its height.
+    second_distance: distance to a second, equal source on the right (0: no second source).
+    rate: gain of density and temperature at the centre of the source.
+    noise: standard deviation of the inflow relative to its mean.
+    noise_length: length scale of the noise; the wavelengths are 0.6 to 1.8 times as long.
+    pulse, pulse_period: amplitude (0 to 1) and period (in units of time) of a pulsating source.
+    buoyancy: acceleration at temperature 1.
+    wind_x, wind_z: wind at the top of the domain; it decreases towards the ground as height^0.3.
+    cooling, dissipation: rates of decay of temperature and density.
+    confinement: strength of vorticity confinement.
+    viscosity: diffusion of momentum, heat and smoke by eddies smaller than a cell, in grid cells^2 per unit of time.
+    warmup: frames before the recording starts; 0 records the onset of the plume.
+    sigma, sigma_light: extinction per reference cell at density 1, for the camera and for the light.
+    sun, ambient: radiance of the sun and the sky.
+    sun_x, sun_z: horizontal distance, in cells, that the ray towards the sun covers per cell of height.
+    sun_warmth: colour of the sun, -1 (blue) to 1 (red).
+    albedo: share of the extinguished light that smoke scatters, 0 to 1.
+    tint: relative difference of blue and red in the albedo.
+    mirror: -1 mirrors the noise, 1 does not.
     """
 
     seed: int = 0
@@ -63,7 +68,7 @@ class PlumeParameters:
     mirror: int = 1
 
     def mirrored(self) -> "PlumeParameters":
-        """The plume in a mirror that swaps left and right."""
+        """The same plume with left and right exchanged."""
         return replace(
             self,
             x=1.0 - self.x - (0.0 if self.second_distance == 0 else self.second_distance),
@@ -73,10 +78,11 @@ class PlumeParameters:
         )
 
     def to_dict(self) -> dict[str, float | int]:
+        """All parameters by name."""
         return asdict(self)
 
 
-# Ranges in which plumes look like smoke; LOGARITHMIC ones are drawn evenly in their logarithm.
+# Ranges in which plumes look like smoke. Parameters in LOGARITHMIC are drawn log-uniformly, the others uniformly.
 LOGARITHMIC = {"radius", "buoyancy", "sigma"}
 RANGES = {
     "x": (0.35, 0.65),
@@ -105,7 +111,12 @@ RANGES = {
 
 
 def draw_parameters(seed: int) -> PlumeParameters:
-    """The plume of a seed, within `RANGES`: a quarter each long, in pairs, or puffing; half seen from their onset."""
+    """Draw the parameters of a plume from a seed.
+
+    All parameters are within `RANGES`. A quarter of the plumes have an elongated source, a quarter two
+    sources (of which the first is moved to the left), and a quarter a pulsating source. About half of the recordings
+    start at the onset of the plume.
+    """
     generator = torch.Generator().manual_seed(seed)
 
     def uniform(low: float, high: float) -> float:

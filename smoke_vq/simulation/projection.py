@@ -1,21 +1,21 @@
 """Pressure projection: the divergence-free part of a velocity field (Stam, 1999, section 2.1; Chorin, 1968).
 
-Velocities live at cell centres; the projection works on the averages at the faces between cells, and gives the faces'
-pressure gradients back to the cells by averaging.
+Velocities are stored at cell centres. They are averaged to the faces between cells and projected there, and the
+pressure gradients at the faces are averaged back to the cells.
 """
 
 import torch
 
 
 class PressureProjection:
-    """An exact solve of the discrete Poisson equation on a box: the ground is a wall, the other sides are open.
+    """Projection by an exact solution of the discrete Poisson equation on a box with a ground and five open sides.
 
-    The Laplacian of a box is a sum over the axes, so the eigenvectors of three small matrices diagonalise it (Lynch,
-    Rice and Thomas, *Direct solution of partial difference equations by tensor product methods*, Numer. Math. 6,
-    1964): six dense products, no iteration, the same on every device.
+    The Laplacian of a box is a sum over its axes and is diagonalised by the eigenvectors of three small matrices
+    (Lynch, Rice and Thomas, *Direct solution of partial difference equations by tensor product methods*, Numer. Math.
+    6, 1964). This takes six dense matrix products and no iterations on any device.
 
     Args:
-        shape: (Z, Y, X). An axis of one cell is left alone: two dimensions.
+        shape: (Z, Y, X). An axis with one cell is not projected, which gives two dimensions.
     """
 
     def __init__(self, shape: tuple[int, int, int], device: torch.device | str = "cpu"):
@@ -31,7 +31,7 @@ class PressureProjection:
         self.inverse = (1 / total).float().to(device)
 
     def solve(self, divergence: torch.Tensor) -> torch.Tensor:
-        """Pressure (B, Z, Y, X) whose Laplacian is `divergence`."""
+        """Solve for the pressure (B, Z, Y, X) whose Laplacian is `divergence` (B, Z, Y, X)."""
         z, y, x = self.vectors
         spectrum = _along_z(y.t() @ (divergence @ x), z.t()) * self.inverse
         return _along_z(y @ (spectrum @ x.t()), z)
@@ -39,15 +39,15 @@ class PressureProjection:
     def __call__(
         self, velocity: torch.Tensor, wind_x: torch.Tensor, wind_z: torch.Tensor
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Project.
+        """Project velocities.
 
         Args:
-            velocity: (B, 3, Z, Y, X), x y z.
-            wind_x, wind_z: (B, 1, Y, 1), the wind around; air enters no faster than the wind blows.
+            velocity: (B, 3, Z, Y, X), components x, y, z.
+            wind_x, wind_z: wind outside the box, (B, 1, Y, 1). Air does not enter faster than the wind.
 
         Returns:
-            The velocity at the cells, and the divergence-free velocities of the faces: x (B, Z, Y, X + 1), y (B, Z,
-            Y + 1, X), z (B, Z + 1, Y, X).
+            The velocity of the cells, and the divergence-free velocities of the faces: x (B, Z, Y, X + 1),
+            y (B, Z, Y + 1, X), z (B, Z + 1, Y, X).
         """
         faces = face_velocities(velocity, wind_x, wind_z)
         pressure = self.solve(divergence(faces))
@@ -57,14 +57,14 @@ class PressureProjection:
                 projected.append(face)
                 cells.append(velocity[:, component])
                 continue
-            gradient = face_gradient(pressure, axis)
+            gradient = _face_gradient(pressure, axis)
             projected.append(face - gradient)
             cells.append(velocity[:, component] - _mean(gradient, axis))
         return torch.stack(cells, dim=1), projected
 
 
 def axis_laplacian(size: int, wall: bool) -> torch.Tensor:
-    """(size, size) float64: second differences; pressure is 0 beyond an open end, and has no gradient at a wall."""
+    """Matrix of second differences, (size, size) float64. Pressure is 0 outside an open end and constant at a wall."""
     if size == 1:
         return torch.zeros(1, 1, dtype=torch.float64)
     laplacian = torch.diag(torch.full((size,), -2.0, dtype=torch.float64))
@@ -76,7 +76,7 @@ def axis_laplacian(size: int, wall: bool) -> torch.Tensor:
 
 
 def face_velocities(velocity: torch.Tensor, wind_x: torch.Tensor, wind_z: torch.Tensor) -> list[torch.Tensor]:
-    """Means of neighbouring cells; at the open sides the cell's own, inflow clipped to the wind; 0 at the ground."""
+    """Velocities of the faces: means of neighbouring cells, 0 at the ground, inflow not faster than the wind."""
     u, v, w = velocity.unbind(1)
     if u.shape[1] == 1:
         zeros = torch.zeros_like(w)
@@ -90,12 +90,13 @@ def face_velocities(velocity: torch.Tensor, wind_x: torch.Tensor, wind_z: torch.
 
 
 def divergence(faces: list[torch.Tensor]) -> torch.Tensor:
+    """Divergence of the face velocities, (B, Z, Y, X)."""
     x, y, z = faces
     return (x[..., 1:] - x[..., :-1]) + (y[:, :, 1:] - y[:, :, :-1]) + (z[:, 1:] - z[:, :-1])
 
 
-def face_gradient(pressure: torch.Tensor, axis: int) -> torch.Tensor:
-    """Differences across the faces of an axis, the outer ones among them."""
+def _face_gradient(pressure: torch.Tensor, axis: int) -> torch.Tensor:
+    """Differences of pressure across all faces of an axis, including the outer ones."""
     size = pressure.shape[axis]
     first = pressure.narrow(axis, 0, 1)
     start = torch.zeros_like(first) if axis == 2 else first

@@ -1,4 +1,4 @@
-"""From seeds to frames."""
+"""Recordings of plumes: simulation and rendering, frame by frame."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -12,20 +12,23 @@ from .parameters import PlumeParameters, draw_parameters
 from .renderer import from_srgb, render, to_srgb
 from .solver import PlumeSolver
 
-# Raise it when the same seed and settings give other frames.
+# Increase it when the same seed and settings give other frames.
 SIMULATION_VERSION = "1.0.0"
-REFERENCE_SIZE = 64
-SLICE_THICKNESS = 10.0
+_REFERENCE_SIZE = 64
+_SLICE_THICKNESS = 10.0
 
 
 @dataclass(frozen=True)
 class PlumeSettings:
-    """What all plumes of a dataset share.
+    """Settings that all plumes of a dataset share.
 
-    size: height and width of the frames in pixels, one pixel a cell of the grid.
-    num_frames: frames a simulation.
-    dimensions: 3, or 2 for quick tests (which looks like ink, not like smoke).
+    size: height and width of the frames in pixels, a multiple of 8 from 8 to 512. One pixel is one grid cell.
+    num_frames: frames per simulation, at least 1.
+    dimensions: 3, or 2 for quick tests (which looks more like ink than smoke).
     background: a colour name, '#rrggbb', or the path of an image.
+
+    Raises:
+        ValueError: a value is out of range, or the background cannot be read.
     """
 
     size: int = 64
@@ -37,17 +40,20 @@ class PlumeSettings:
         if not 8 <= self.size <= 512 or self.size % 8:
             raise ValueError(f"size is {self.size}: expected a multiple of 8 from 8 to 512 pixels.")
         if self.num_frames < 1:
-            raise ValueError(f"num_frames is {self.num_frames}: expected 1 frame a simulation or more.")
+            raise ValueError(f"num_frames is {self.num_frames}: expected at least 1.")
         if self.dimensions not in (2, 3):
             raise ValueError(f"dimensions is {self.dimensions}: expected 2 or 3.")
-        background_image(self.background, self.size)
+        _background_image(self.background, self.size)
 
 
 @dataclass
 class Recording:
     """Frames of one simulation.
 
-    image: (T, size, size, 3) uint8; alpha: (T, size, size) uint8, opacity; params: what `draw_parameters` drew.
+    seed: seed of the plume.
+    image: smoke over the background, (T, size, size, 3) uint8, sRGB.
+    alpha: opacity of the smoke, (T, size, size) uint8, 0 (clear) to 255 (opaque).
+    params: fields of `PlumeParameters` by name.
     """
 
     seed: int
@@ -59,10 +65,22 @@ class Recording:
 def simulate_plumes(
     seeds: Sequence[int], settings: PlumeSettings, device: torch.device | str = "cpu"
 ) -> list[Recording]:
-    """Simulate and film the plumes of `seeds`.
+    """Simulate and render one plume per seed.
 
-    The same seed gives the same bits on the same machine: on a CPU one plume at a time and on one thread, so whatever
-    the number of processes; on a GPU together, so for the same list of seeds.
+    On the same machine, the same seed gives the same bits. On a CPU, plumes are simulated one by one on one thread, so
+    that a recording does not depend on the other seeds. On a GPU they form one batch, so that the last bits depend on
+    the list of seeds. The physics is described in `solver`, the image formation in `renderer`.
+
+    Args:
+        seeds: seeds from 0 to 2**32 - 2, from which `draw_parameters` draws the plumes.
+        settings: size, length, dimensions and background of the recordings.
+        device: "cpu" or "cuda".
+
+    Returns:
+        One recording of `settings.num_frames` frames per seed.
+
+    Raises:
+        torch.OutOfMemoryError: the batch does not fit on the GPU.
     """
     if torch.device(device).type == "cpu":
         with one_thread():
@@ -74,54 +92,46 @@ def simulate_plumes(
 def film(
     plumes: Sequence[PlumeParameters], settings: PlumeSettings, device: torch.device | str = "cpu"
 ) -> list[Recording]:
-    """Simulate given plumes side by side."""
+    """Simulate and render the given plumes as one batch; see `simulate_plumes`."""
     num_steps = max(plume.warmup for plume in plumes) + settings.num_frames
     images = np.zeros((len(plumes), settings.num_frames, settings.size, settings.size, 3), dtype=np.uint8)
     alphas = np.zeros((len(plumes), settings.num_frames, settings.size, settings.size), dtype=np.uint8)
-    background = background_image(settings.background, settings.size).to(device)
-    for step, solver in zip(range(1, num_steps + 1), evolve(plumes, settings, device), strict=False):
+    background = _background_image(settings.background, settings.size).to(device)
+    solver = PlumeSolver(plumes, settings.size / _REFERENCE_SIZE, settings.dimensions, device=device)
+    for step in range(1, num_steps + 1):
+        solver.step()
         recorded = [i for i, plume in enumerate(plumes) if 0 < step - plume.warmup <= settings.num_frames]
         if recorded:
-            image, alpha = picture(solver, [plumes[i] for i in recorded], recorded, settings, background)
+            image, alpha = _view(solver, [plumes[i] for i in recorded], recorded, settings, background)
             for place, i in enumerate(recorded):
                 images[i, step - plumes[i].warmup - 1] = image[place]
                 alphas[i, step - plumes[i].warmup - 1] = alpha[place]
     return [Recording(p.seed, images[i], alphas[i], p.to_dict()) for i, p in enumerate(plumes)]
 
 
-def evolve(
-    plumes: Sequence[PlumeParameters], settings: PlumeSettings, device: torch.device | str = "cpu"
-) -> Iterator[PlumeSolver]:
-    """The solver after each step, without end."""
-    solver = PlumeSolver(plumes, settings.size / REFERENCE_SIZE, settings.dimensions, device=device)
-    while True:
-        solver.step()
-        yield solver
-
-
-def picture(
+def _view(
     solver: PlumeSolver, plumes: Sequence[PlumeParameters], rows: Sequence[int], settings: PlumeSettings, background
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The middle of the domain as the camera sees it: (B, size, size, 3) and (B, size, size) uint8."""
-    thickness = 1.0 if settings.dimensions == 3 else SLICE_THICKNESS * solver.scale
+    """The centre of the domain as the camera sees it: (B, size, size, 3) and (B, size, size) uint8."""
+    thickness = 1.0 if settings.dimensions == 3 else _SLICE_THICKNESS * solver.scale
     radiance, alpha = render(solver.density[list(rows)], plumes, solver.scale, thickness)
     top, left = (radiance.shape[2] - settings.size) // 2, (radiance.shape[3] - settings.size) // 2
     window = (..., slice(top, top + settings.size), slice(left, left + settings.size))
     radiance, alpha = radiance[window], alpha[window]
     image = to_srgb(radiance + (1 - alpha) * background)
-    image = torch.where((alpha * 255).round() == 0, to_srgb(background), image)  # no colour where there is no alpha
-    return to_uint8(image.permute(0, 2, 3, 1)), to_uint8(alpha[:, 0])
+    image = torch.where((alpha * 255).round() == 0, to_srgb(background), image)  # no colour where alpha rounds to 0
+    return _to_uint8(image.permute(0, 2, 3, 1)), _to_uint8(alpha[:, 0])
 
 
-def to_uint8(values: torch.Tensor) -> np.ndarray:
+def _to_uint8(values: torch.Tensor) -> np.ndarray:
     return (values * 255).round().to(torch.uint8).cpu().numpy()
 
 
-def background_image(background: str, size: int) -> torch.Tensor:
-    """(3, size, size), linear light.
+def _background_image(background: str, size: int) -> torch.Tensor:
+    """The background in linear light, (3, size, size).
 
     Raises:
-        ValueError: neither a colour nor a picture.
+        ValueError: it is neither a colour nor an image.
     """
     from PIL import Image, ImageColor, UnidentifiedImageError
 
@@ -143,7 +153,7 @@ def background_image(background: str, size: int) -> torch.Tensor:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Sums of several threads depend on their number in the last bit."""
+    """Use one thread, because the last bit of sums depends on the number of threads."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,9 +1,9 @@
-"""Lit smoke on black: absorption and scattering along straight rays, light marched from above.
+"""Renderer of lit smoke on black: absorption and scattering along parallel rays, with light marched from above.
 
-The camera is far away and looks along +Z. Transmittance is Beer and Lambert's; the source term is single scattering
-with the octaves of Wrenninge, Kulla and Lundqvist, *Oz: the Great and Volumetric* (SIGGRAPH 2013 talk; also
-Wrenninge, *Art-Directable Multiple Volumetric Scattering*, SIGGRAPH 2015): octave n carries a share 0.5^n of the light
-and sees an extinction smaller by 0.4^n, which is what light scattered n times does.
+The camera is far away and looks along +Z. Transmittance follows the Beer-Lambert law. The source term is single
+scattering with octaves that approximate multiple scattering (Wrenninge, Kulla and Lundqvist, *Oz: the Great and
+Volumetric*, SIGGRAPH 2013 talk; Wrenninge, *Art-Directable Multiple Volumetric Scattering*, SIGGRAPH 2015): octave n
+has a share of 0.5^n of the light, and its extinction is multiplied by 0.4^n.
 """
 
 from collections.abc import Sequence
@@ -20,16 +20,17 @@ OCTAVE_EXTINCTION = 0.4
 def render(
     density: torch.Tensor, plumes: Sequence[PlumeParameters], scale: float = 1.0, thickness: float = 1.0
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Picture and opacity of smoke.
+    """Render smoke.
 
     Args:
         density: (B, Z, Y, X), Z away from the camera, Y upwards.
-        plumes: the light and the smoke's optics, one per entry of the batch.
-        scale: cells of the grid in a reference cell.
-        thickness: reference cells that one slice stands for, times scale; above 1 for two dimensions.
+        plumes: optical parameters, one per entry of the batch.
+        scale: grid cells per reference cell.
+        thickness: depth of one slice in grid cells; above 1 for two dimensions.
 
     Returns:
-        Radiance (B, 3, Y, X), linear, premultiplied (on black), top row first; and alpha (B, 1, Y, X) in [0, 1].
+        Radiance on black (premultiplied by alpha), (B, 3, Y, X), linear, top row first.
+        Alpha, (B, 1, Y, X) in [0, 1].
     """
 
     def column(name: str) -> torch.Tensor:
@@ -38,7 +39,7 @@ def render(
     step = thickness / scale
     depth = column("sigma") * step * density
     before = depth.cumsum(dim=1) - depth
-    weight = torch.exp(-before) - torch.exp(-before - depth)  # light that each cell sends to the camera
+    weight = torch.exp(-before) - torch.exp(-before - depth)  # share of the light of each cell that reaches the camera
     light = column("sigma_light") / scale
     sun = sunlight(density * light, column("sun_x"), column("sun_z") * (density.shape[1] > 1))
     sky = shadow(density * light)
@@ -56,29 +57,30 @@ def render(
 
 
 def shadow(extinction: torch.Tensor) -> torch.Tensor:
-    """Optical depth above each cell, half of its own included."""
+    """Optical depth of the smoke above each cell, (B, Z, Y, X), including half of the cell."""
     return extinction.flip(2).cumsum(dim=2).flip(2) - extinction / 2
 
 
 def sunlight(extinction: torch.Tensor, sun_x: torch.Tensor, sun_z: torch.Tensor) -> torch.Tensor:
-    """Optical depth between each cell and a sun that stands aslant.
+    """Optical depth between each cell and the sun, (B, Z, Y, X).
 
-    Slice by slice from the top, each slice of accumulated depth moved by the slant of the ray.
+    Depth is accumulated slice by slice from the top; between slices it is shifted along the ray.
 
     Args:
-        extinction: (B, Z, Y, X), per cell.
-        sun_x, sun_z: (B, 1, 1, 1), cells that the ray towards the sun moves a cell of height, in [-1, 1].
+        extinction: per cell, (B, Z, Y, X).
+        sun_x, sun_z: horizontal distance in cells that the ray towards the sun covers per cell of height, in [-1, 1],
+            (B, 1, 1, 1).
     """
     length = (1 + sun_x**2 + sun_z**2).sqrt()
     extinction = extinction * length
     depths = [torch.zeros_like(extinction[:, :, -1])]
     for row in range(extinction.shape[2] - 1, 0, -1):
-        depths.append(_moved(_moved(depths[-1] + extinction[:, :, row], sun_x[..., 0], 2), sun_z[..., 0], 1))
+        depths.append(_shift(_shift(depths[-1] + extinction[:, :, row], sun_x[..., 0], 2), sun_z[..., 0], 1))
     return torch.stack(depths[::-1], dim=2) + extinction / 2
 
 
-def _moved(field: torch.Tensor, distance: torch.Tensor, axis: int) -> torch.Tensor:
-    """`field` at positions moved by `distance` in [-1, 1] along an axis; nothing comes in from outside."""
+def _shift(field: torch.Tensor, distance: torch.Tensor, axis: int) -> torch.Tensor:
+    """Sample `field` at positions shifted by `distance` in [-1, 1] along an axis; the outside is 0."""
     size = field.shape[axis]
     if size == 1:
         return field
@@ -89,10 +91,11 @@ def _moved(field: torch.Tensor, distance: torch.Tensor, axis: int) -> torch.Tens
 
 
 def to_srgb(radiance: torch.Tensor) -> torch.Tensor:
-    """Linear light to display values in [0, 1] (IEC 61966-2-1)."""
+    """Convert linear light to sRGB values in [0, 1] (IEC 61966-2-1)."""
     radiance = radiance.clamp(0, 1)
     return torch.where(radiance <= 0.0031308, 12.92 * radiance, 1.055 * radiance.clamp(min=1e-8) ** (1 / 2.4) - 0.055)
 
 
 def from_srgb(values: torch.Tensor) -> torch.Tensor:
+    """Convert sRGB values in [0, 1] to linear light."""
     return torch.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)

@@ -1,7 +1,7 @@
-"""Smoke in air: velocity, density and temperature on one grid, a step at a time.
+"""Solver for smoke in air: velocity, density and temperature on one grid.
 
-Stam (1999) for the splitting into advection, forces and projection; Fedkiw, Stam and Jensen, *Visual Simulation of
-Smoke* (SIGGRAPH 2001) for buoyancy (eq. 8) and vorticity confinement (eq. 9-11).
+Operator splitting into advection, forces and projection follows Stam, *Stable Fluids* (SIGGRAPH 1999); buoyancy (eq. 8)
+and vorticity confinement (eq. 9-11) follow Fedkiw, Stam and Jensen, *Visual Simulation of Smoke* (SIGGRAPH 2001).
 """
 
 from collections.abc import Sequence
@@ -19,24 +19,25 @@ REFERENCE_DEPTH = 48
 
 
 def grid_shape(scale: float, dimensions: int = 3) -> tuple[int, int, int]:
-    """(Z, Y, X) cells of a domain at `scale` cells a reference cell."""
+    """Shape (Z, Y, X) of the grid with `scale` cells per reference cell."""
     height, width = round(REFERENCE_HEIGHT * scale), round(REFERENCE_WIDTH * scale)
     return (round(REFERENCE_DEPTH * scale) if dimensions == 3 else 1, height, width)
 
 
 class PlumeSolver:
-    """Plumes that evolve side by side; index 0 of Z is nearest the camera, of Y at the ground, of X at the left.
+    """A batch of plumes. Z points away from the camera, Y upwards from the ground, and X to the right.
 
     Args:
-        plumes: one per entry of the batch.
-        scale: cells of the grid in a reference cell.
-        dimensions: 3, or 2 (one slice).
-        dt: units of time a step.
+        plumes: parameters, one per entry of the batch.
+        scale: grid cells per reference cell; the domain has 48 x 80 x 72 reference cells (Z, Y, X).
+        dimensions: 3, or 2 for one slice.
+        dt: units of time per step.
 
     Attributes:
-        velocity: (B, 3, Z, Y, X), x y z, in cells a unit of time.
-        scalars: (B, 2, Z, Y, X), density and temperature (above the air's).
-        faces: divergence-free velocities of the faces, as `PressureProjection` returns them.
+        velocity: (B, 3, Z, Y, X), components x, y, z in grid cells per unit of time.
+        scalars: (B, 2, Z, Y, X), density and temperature (relative to the air).
+        faces: divergence-free velocities of the faces, as returned by `PressureProjection`.
+        time: units of time since the start.
     """
 
     def __init__(
@@ -72,11 +73,11 @@ class PlumeSolver:
 
     @property
     def density(self) -> torch.Tensor:
-        """(B, Z, Y, X)."""
+        """Density, (B, Z, Y, X)."""
         return self.scalars[:, 0]
 
     def step(self) -> None:
-        """Advect, add smoke and forces, project."""
+        """Advance by `dt`: advect, add smoke and forces, project."""
         self.advect()
         self.add_smoke()
         self.add_forces()
@@ -84,6 +85,7 @@ class PlumeSolver:
         self.time += self.dt
 
     def advect(self) -> None:
+        """Advect velocity, density and temperature."""
         x, y, z = self.faces
         carrier = torch.stack(
             [(x[..., 1:] + x[..., :-1]) / 2, (y[:, :, 1:] + y[:, :, :-1]) / 2, (z[:, 1:] + z[:, :-1]) / 2], dim=1
@@ -93,7 +95,7 @@ class PlumeSolver:
         self.velocity, self.scalars = fields[:, :3], fields[:, 3:]
 
     def pad(self, fields: torch.Tensor) -> torch.Tensor:
-        """One layer around: the wind without smoke at the open sides, the cells themselves at the ground."""
+        """Pad (B, C, Z, Y, X) by one layer: wind without smoke at the open sides, copies of the cells at the ground."""
         batch, channels = fields.shape[:2]
         ambient = self.ambient[:, :channels]
         depth, height, width = self.shape
@@ -107,11 +109,13 @@ class PlumeSolver:
         return torch.cat([fields[..., :1, :], fields, above], dim=3)
 
     def add_smoke(self) -> None:
+        """Add the inflow, diffuse, and let density and temperature decay."""
         scalars = (self.scalars + self.dt * self.viscosity * laplacian(self.scalars)) * self.keep
         scalars[:, :, :, : self.source.height] += self.dt * self.source(self.time)[:, None]
         self.scalars = scalars
 
     def add_forces(self) -> None:
+        """Add viscosity, vorticity confinement and buoyancy."""
         velocity = self.velocity + self.dt * self.viscosity * laplacian(self.velocity)
         velocity += self.dt * self.confinement[:, None] * vorticity_confinement(self.velocity)
         velocity[:, 1] += self.dt * self.buoyancy * self.scalars[:, 1]
@@ -119,7 +123,7 @@ class PlumeSolver:
 
 
 def laplacian(fields: torch.Tensor) -> torch.Tensor:
-    """Second differences of (B, C, Z, Y, X), no gradient across the border, spacing 1."""
+    """Laplacian of (B, C, Z, Y, X) with spacing 1 and no gradient across the border."""
     total = torch.zeros_like(fields)
     for axis in (2, 3, 4):
         size = fields.shape[axis]
@@ -130,8 +134,8 @@ def laplacian(fields: torch.Tensor) -> torch.Tensor:
     return total
 
 
-def central_difference(field: torch.Tensor, axis: int) -> torch.Tensor:
-    """(f[i + 1] - f[i - 1]) / 2 along an axis, the border repeated, spacing 1."""
+def _central_difference(field: torch.Tensor, axis: int) -> torch.Tensor:
+    """(f[i + 1] - f[i - 1]) / 2 along an axis, with replicated border."""
     size = field.shape[axis]
     if size == 1:
         return torch.zeros_like(field)
@@ -140,16 +144,16 @@ def central_difference(field: torch.Tensor, axis: int) -> torch.Tensor:
 
 
 def vorticity_confinement(velocity: torch.Tensor) -> torch.Tensor:
-    """N x omega with N = grad|omega| / |grad|omega||, (B, 3, Z, Y, X): the force of Fedkiw et al., eq. 11, at h = 1."""
+    """Force N x omega, N = grad|omega| / |grad|omega||, (B, 3, Z, Y, X) (Fedkiw et al., eq. 11, h = epsilon = 1)."""
     u, v, w = velocity.unbind(1)
     x, y, z = 3, 2, 1
     omega = (
-        central_difference(w, y) - central_difference(v, z),
-        central_difference(u, z) - central_difference(w, x),
-        central_difference(v, x) - central_difference(u, y),
+        _central_difference(w, y) - _central_difference(v, z),
+        _central_difference(u, z) - _central_difference(w, x),
+        _central_difference(v, x) - _central_difference(u, y),
     )
     size = (omega[0] ** 2 + omega[1] ** 2 + omega[2] ** 2).sqrt()
-    normal = [central_difference(size, axis) for axis in (x, y, z)]
+    normal = [_central_difference(size, axis) for axis in (x, y, z)]
     length = (normal[0] ** 2 + normal[1] ** 2 + normal[2] ** 2).sqrt().add_(1e-6)
     nx, ny, nz = (part / length for part in normal)
     return torch.stack(

@@ -1,4 +1,4 @@
-"""Where smoke comes from: a soft sphere near the ground, times a drifting random field that makes it turbulent."""
+"""Source of smoke: a soft sphere near the ground, multiplied by a drifting random field that makes it turbulent."""
 
 import math
 from collections.abc import Sequence
@@ -7,19 +7,20 @@ import torch
 
 from .parameters import PlumeParameters
 
-NUM_MODES = 32
+_NUM_MODES = 32
 
 
 class NoisySource:
-    """Inflow a unit of time of several plumes, on the lowest cells of a grid.
+    """Inflow of a batch of plumes into the lowest cells of a grid.
 
     The noise is a sum of random Fourier modes (Kraichnan, *Diffusion by a random velocity field*, Phys. Fluids 13,
-    1970, eq. 2.1) with wavelengths around `noise_length`; each drifts upwards and changes with time.
+    1970, eq. 2.1) with wavelengths around `noise_length`, which drift upwards and change with time.
 
     Args:
+        plumes: parameters, one per entry of the batch.
         shape: (Z, Y, X) of the grid.
-        scale: cells of the grid in a reference cell.
-        reference_width: reference cells in the domain's width.
+        scale: grid cells per reference cell.
+        reference_width: width of the domain in reference cells.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class NoisySource:
         units = [self._noise_modes(plume, reference_width) for plume in plumes]
         wave, phase, frequency = (torch.stack(parts).to(device) for parts in zip(*units, strict=True))
         self.frequency = frequency
-        # Positions in reference cells from the middle of the width, so that a mirror only changes a sign.
+        # Positions are in reference cells from the centre of the width, so that mirroring only changes a sign.
         x = ((torch.arange(width, device=device) + 0.5) - width / 2) / scale
         y = (torch.arange(self.height, device=device) + 0.5) / scale
         z = ((torch.arange(depth, device=device) + 0.5) - depth / 2) / scale
@@ -52,29 +53,29 @@ class NoisySource:
         self.period = torch.tensor([p.pulse_period for p in plumes], device=device).view(column)
 
     def __call__(self, time: float) -> torch.Tensor:
-        """(B, Z, height, X): what density and temperature gain a unit of time in the lowest `height` cells."""
+        """Gain of density and temperature per unit of time in the lowest `height` cells, (B, Z, height, X)."""
         angles = self.zy_phase + (self.frequency * time)[:, :, None, None]
         batch, modes, depth, height = angles.shape
         angles = angles.view(batch, modes, -1).transpose(1, 2)
         field = angles.cos() @ self.x_cos - angles.sin() @ self.x_sin
-        field = field.view(batch, depth, height, -1) * math.sqrt(2 / NUM_MODES)
+        field = field.view(batch, depth, height, -1) * math.sqrt(2 / _NUM_MODES)
         puff = 1 + self.pulse * torch.sin(2 * math.pi * time / self.period)
         return self.rate * puff * self.sphere * (1 + self.noise * field).clamp(min=0)
 
     def _noise_modes(self, plume: PlumeParameters, reference_width: int) -> tuple[torch.Tensor, ...]:
-        """Wave vectors (32, 3) in radians a reference cell, phases and frequencies (32,)."""
+        """Wave vectors (32, 3) in radians per reference cell, phases (32,) and frequencies (32,)."""
         generator = torch.Generator().manual_seed(plume.seed + 1)
-        direction = torch.randn(NUM_MODES, 3, generator=generator)
+        direction = torch.randn(_NUM_MODES, 3, generator=generator)
         direction = direction / direction.norm(dim=1, keepdim=True)
-        spread = 0.6 + 1.2 * torch.rand(NUM_MODES, 1, generator=generator)
+        spread = 0.6 + 1.2 * torch.rand(_NUM_MODES, 1, generator=generator)
         wave = direction * 2 * math.pi / (plume.noise_length * reference_width * spread)
-        phase = 2 * math.pi * torch.rand(NUM_MODES, generator=generator)
-        drift = 0.5 + 0.5 * torch.rand(NUM_MODES, generator=generator)
-        change = 0.2 * torch.randn(NUM_MODES, generator=generator)
+        phase = 2 * math.pi * torch.rand(_NUM_MODES, generator=generator)
+        drift = 0.5 + 0.5 * torch.rand(_NUM_MODES, generator=generator)
+        change = 0.2 * torch.randn(_NUM_MODES, generator=generator)
         return wave, phase, -wave[:, 1] * drift + change
 
     def _sphere(self, plume: PlumeParameters, x, y, z, reference_width: int) -> torch.Tensor:
-        """(Z, height, X), 1 in the middle, falling to 0 over a fifth of the radius beyond it."""
+        """(Z, height, X), 1 up to 0.8 radii from the centre, decreasing to 0 at 1.2 radii."""
         radius = plume.radius * reference_width
         centres = [plume.x] if plume.second_distance == 0 else [plume.x, plume.x + plume.second_distance]
         vertical = (y - plume.y * reference_width)[None, :, None]

@@ -19,15 +19,15 @@ def uniform(velocity: tuple[float, float, float], shape: tuple[int, int, int]) -
     return torch.tensor(velocity).view(1, 3, 1, 1, 1).expand(1, 3, *(n + 2 for n in shape)).contiguous()
 
 
-def test_whole_cells_are_moved_exactly():
+def test_shifts_by_whole_cells_are_exact():
     field = blob(12.0)
     velocity = uniform((3.0, 2.0, 0.0), (4, 32, 32))
     moved = maccormack(field, velocity, 1.0, pad)
     torch.testing.assert_close(moved[..., 2:, 3:], field[..., :-2, :-3], atol=1e-6, rtol=0)
 
 
-def test_is_more_exact_than_one_trace_and_stays_within_bounds():
-    """20 steps of 0.37 cells along x: MacCormack is of second order, the semi-Lagrangian trace of first."""
+def test_is_more_accurate_than_one_trace_and_stays_within_bounds():
+    """20 steps of 0.37 cells along x: MacCormack is second order, the semi-Lagrangian trace first order."""
     velocity = uniform((0.37, 0.0, 0.0), (4, 32, 32))
     corrected = plain = blob(12.0)
     for _ in range(20):
@@ -41,8 +41,8 @@ def test_is_more_exact_than_one_trace_and_stays_within_bounds():
     assert corrected.min() >= 0 and corrected.max() <= 1
 
 
-def test_the_trace_is_of_second_order_in_a_vortex():
-    """In a solid rotation the end of one step is wrong by the cube of its length: half the step, an eighth."""
+def test_the_trace_is_second_order_in_a_vortex():
+    """In a solid rotation, the error of one step is proportional to the cube of its length."""
     size = 66
     middle = (size - 1) / 2
     y, x = torch.meshgrid(torch.arange(float(size)), torch.arange(float(size)), indexing="ij")

@@ -12,7 +12,7 @@ def random_points(batch: int = 2) -> list[torch.Tensor]:
     return [torch.rand(batch, 4, 3, 8, generator=generator) * (size + 1) - 1 for size in sizes]
 
 
-def test_equals_grid_sample_also_outside():
+def test_equals_grid_sample_inside_and_outside():
     fields = torch.randn(2, 3, *SHAPE, generator=torch.Generator().manual_seed(0))
     points = random_points()
     grid = torch.stack([2 * p / (size - 1) - 1 for p, size in zip(points, SHAPE[::-1], strict=True)], dim=-1)
@@ -28,7 +28,7 @@ def test_is_exact_for_linear_fields():
     torch.testing.assert_close(values[:, 0], 2 * px - 3 * py + 0.5 * pz + 1, atol=1e-4, rtol=1e-5)
 
 
-def test_bounds_are_those_of_the_eight_corners():
+def test_bounds_are_the_extremes_of_the_eight_corners():
     fields = torch.randn(2, 3, *SHAPE, generator=torch.Generator().manual_seed(0))
     points = random_points()
     low, high = Trilinear(*points, SHAPE).bounds(Table(fields))

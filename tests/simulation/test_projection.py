@@ -4,7 +4,7 @@ from smoke_vq.simulation.projection import PressureProjection, axis_laplacian, d
 
 
 def test_solves_the_poisson_equation_of_the_whole_box():
-    """Against one dense float64 solve of the Laplacian put together by Kronecker products."""
+    """Compared with a dense float64 solution, with the Laplacian built by Kronecker products."""
     shape = (4, 6, 5)
     z, y, x = (axis_laplacian(n, wall=axis == 1) for axis, n in enumerate(shape))
     eye = [torch.eye(n, dtype=torch.float64) for n in shape]
@@ -25,7 +25,7 @@ def test_faces_are_divergence_free_and_the_ground_is_a_wall():
     assert cells.shape == velocity.shape
 
 
-def test_a_uniform_wind_passes_unchanged():
+def test_a_uniform_wind_is_unchanged():
     wind = torch.full((1, 1, 10, 1), 0.3)
     velocity = torch.zeros(1, 3, 6, 10, 8)
     velocity[:, 0] = 0.3
@@ -42,7 +42,7 @@ def test_two_dimensions_are_one_slice():
     assert (faces[2] == 0).all()
 
 
-def test_air_enters_no_faster_than_the_wind():
+def test_air_does_not_enter_faster_than_the_wind():
     velocity = torch.zeros(1, 3, 4, 6, 5)
     velocity[:, 0, ..., 0] = 5.0
     velocity[:, 0, ..., -1] = -5.0

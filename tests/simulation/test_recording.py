@@ -33,12 +33,12 @@ def test_the_same_seed_gives_the_same_bits_on_any_number_of_threads():
     assert np.array_equal(alone.image, recordings[0][1].image)
 
 
-def test_plumes_differ_and_lie_in_their_ranges():
+def test_plumes_differ_and_are_within_their_ranges():
     drawn = [draw_parameters(seed) for seed in range(40)]
     for name, (low, high) in RANGES.items():
         values = [getattr(plume, name) for plume in drawn]
         assert len(set(values)) == 40, name
-        # A pair of sources moves the first to the left by up to 0.15.
+        # The first of two sources is moved to the left by up to 0.15.
         assert low - (0.15 if name == "x" else 0) <= min(values) and max(values) <= high, name
     for name in ("elongation", "second_distance", "pulse"):
         default = getattr(PlumeParameters(), name)
@@ -46,13 +46,13 @@ def test_plumes_differ_and_lie_in_their_ranges():
     assert 8 < sum(plume.warmup < 8 for plume in drawn) < 32
 
 
-def test_the_onset_starts_empty_and_a_warm_plume_does_not():
+def test_a_recording_after_warmup_starts_with_smoke():
     settings = PlumeSettings(size=16, num_frames=1)
     [onset], [warm] = (film([PlumeParameters(warmup=frames)], settings) for frames in (0, 10))
     assert (warm.alpha > 50).sum() > 2 * (onset.alpha > 50).sum()
 
 
-def test_smoke_lies_over_the_background(tmp_path):
+def test_smoke_covers_the_background(tmp_path):
     Image.new("RGB", (40, 30), (0, 0, 255)).save(tmp_path / "sky.png")
     black, red, sky = (
         film([PlumeParameters(warmup=3)], PlumeSettings(size=16, num_frames=6, background=background))[0]
@@ -70,11 +70,11 @@ def test_smoke_lies_over_the_background(tmp_path):
         ({"size": 12}, "size is 12: expected a multiple of 8 from 8 to 512"),
         ({"size": 0}, "size is 0: expected"),
         ({"size": 1024}, "size is 1024: expected"),
-        ({"num_frames": 0}, "num_frames is 0: expected 1"),
+        ({"num_frames": 0}, "num_frames is 0: expected at least 1"),
         ({"dimensions": 4}, "dimensions is 4: expected 2 or 3"),
         ({"background": "blackish"}, "background is 'blackish': expected a colour name"),
     ],
 )
-def test_impossible_settings_are_refused(changes, sentence):
+def test_invalid_settings_are_refused(changes, sentence):
     with pytest.raises(ValueError, match=sentence):
         PlumeSettings(**changes)

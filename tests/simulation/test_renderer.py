@@ -9,13 +9,13 @@ from smoke_vq.simulation.renderer import from_srgb, shadow, sunlight, to_srgb
 WHITE = dict(sun_warmth=0.0, tint=0.0)
 
 
-def test_alpha_of_a_slab_is_beer_and_lamberts():
+def test_alpha_of_a_slab_follows_beer_lambert():
     density = torch.full((1, 10, 4, 4), 0.5)
     _, alpha = render(density, [PlumeParameters(sigma=0.2)])
     torch.testing.assert_close(alpha, torch.full((1, 1, 4, 4), 1 - math.exp(-0.2 * 0.5 * 10)))
 
 
-def test_unshadowed_smoke_scatters_what_it_stops():
+def test_smoke_without_shadow_scatters_what_it_absorbs():
     """Without extinction towards the light: radiance = albedo (sun + ambient's colour) (1 - T)."""
     density = torch.rand(1, 10, 4, 4, generator=torch.Generator().manual_seed(0))
     plume = PlumeParameters(sigma=0.2, sigma_light=0.0, sun=0.9, ambient=0.0, albedo=0.7, **WHITE)
@@ -28,13 +28,13 @@ def test_no_smoke_is_black_and_clear():
     assert (radiance == 0).all() and (alpha == 0).all()
 
 
-def test_the_top_is_lit_and_the_bottom_lies_in_shadow():
+def test_the_top_is_lit_and_the_bottom_is_in_shadow():
     radiance, _ = render(torch.ones(1, 20, 20, 20), [PlumeParameters(sun_x=0.0, sun_z=0.0)])
     rows = radiance[0, 1].mean(1)
     assert (rows.diff() < 0).all()
 
 
-def test_finer_cells_give_the_same_picture():
+def test_a_finer_grid_gives_the_same_image():
     coarse = torch.rand(1, 6, 8, 8, generator=torch.Generator().manual_seed(0))
     fine = coarse.repeat_interleave(2, 1).repeat_interleave(2, 2).repeat_interleave(2, 3)
     plume = PlumeParameters(sun_x=0.0, sun_z=0.0)
@@ -44,15 +44,15 @@ def test_finer_cells_give_the_same_picture():
     torch.testing.assert_close(pooled, one, atol=0.03, rtol=0.05)
 
 
-def test_shadow_and_a_sun_overhead_agree():
+def test_a_sun_overhead_gives_the_shadow():
     extinction = torch.rand(1, 3, 6, 4, generator=torch.Generator().manual_seed(0))
     none = torch.zeros(1, 1, 1, 1)
     torch.testing.assert_close(sunlight(extinction, none, none), shadow(extinction))
 
 
 @pytest.mark.parametrize("slant", [(1, 0), (-1, 0), (0, 1), (1, -1)])
-def test_a_diagonal_sun_meets_the_cells_of_the_diagonal(slant):
-    """Against a walk from each cell towards the sun."""
+def test_a_diagonal_sun_passes_the_diagonal_cells(slant):
+    """Compared with a walk from each cell towards the sun."""
     extinction = torch.rand(1, 5, 6, 7, generator=torch.Generator().manual_seed(0))
     sun_x, sun_z = (torch.full((1, 1, 1, 1), float(s)) for s in slant)
     found = sunlight(extinction, sun_x, sun_z)[0]

@@ -29,7 +29,7 @@ def centre_of_mass(solver: PlumeSolver) -> tuple[float, float]:
 
 
 def outflow(solver: PlumeSolver, dt: float) -> float:
-    """Smoke that the open sides let out in `dt`, first order in time."""
+    """Smoke that leaves through the open sides in `dt`, to first order in time."""
     x, y, z = (face[0] for face in solver.faces)
     density = solver.density[0]
     sides = [
@@ -44,7 +44,7 @@ def outflow(solver: PlumeSolver, dt: float) -> float:
 
 @pytest.mark.parametrize("seed", [5, 13])
 def test_advection_conserves_mass(seed):
-    """To about 1 % a step, beyond what left through the open sides."""
+    """To about 1 % per step, without what leaves through the open sides."""
     solver = PlumeSolver([draw_parameters(seed)])
     changes = []
     for _ in range(20):
@@ -59,8 +59,8 @@ def test_advection_conserves_mass(seed):
     assert abs(np.mean(changes)) < 0.01 and np.abs(changes).max() < 0.025, changes
 
 
-def test_the_budget_of_smoke_is_closed():
-    """Without flow: what the source gives, less what dissipates, is what there is."""
+def test_smoke_equals_inflow_minus_dissipation():
+    """Without advection."""
     solver = PlumeSolver([plume(dissipation=0.01)], SCALE)
     total = 0.0
     for _ in range(5):
@@ -79,7 +79,7 @@ def test_the_flow_stays_divergence_free():
     assert (solver.density >= 0).all()
 
 
-def test_buoyancy_lifts_the_smoke_and_wind_carries_it():
+def test_buoyancy_lifts_smoke_and_wind_moves_it():
     heights, places = {}, {}
     for name, changes in {
         "calm": {},
@@ -98,8 +98,8 @@ def test_buoyancy_lifts_the_smoke_and_wind_carries_it():
 
 @pytest.mark.parametrize("dimensions", [2, 3])
 @pytest.mark.parametrize("seed", [2, 7])
-def test_a_mirrored_plume_is_the_plume_in_a_mirror(dimensions, seed):
-    """Rounding grows with turbulence, so the first frames."""
+def test_mirrored_parameters_give_mirrored_frames(dimensions, seed):
+    """Only the first frames, because turbulence amplifies rounding errors."""
     settings = PlumeSettings(size=16, num_frames=8, dimensions=dimensions)
     parameters = PlumeParameters(**draw_parameters(seed).to_dict() | {"warmup": 0})
     [original], [mirrored] = film([parameters], settings), film([parameters.mirrored()], settings)
@@ -108,7 +108,7 @@ def test_a_mirrored_plume_is_the_plume_in_a_mirror(dimensions, seed):
     assert parameters.mirrored().mirrored().to_dict() == pytest.approx(parameters.to_dict())
 
 
-def test_batched_plumes_are_the_plumes_one_by_one():
+def test_a_batch_equals_single_plumes():
     parameters = [plume(seed=1), plume(seed=2, wind_x=0.4, warmup=2)]
     settings = PlumeSettings(size=16, num_frames=4)
     together = film(parameters, settings)
@@ -117,7 +117,7 @@ def test_batched_plumes_are_the_plumes_one_by_one():
         np.testing.assert_allclose(alone.image.astype(int), recording.image, atol=2)
 
 
-def test_laplacian_is_numpys_second_difference():
+def test_laplacian_equals_numpy_second_differences():
     field = torch.randn(1, 1, 5, 6, 7, generator=torch.Generator().manual_seed(0))
     inner = field[0, 0].double().numpy()
     expected = sum(
@@ -128,7 +128,7 @@ def test_laplacian_is_numpys_second_difference():
 
 
 def test_vorticity_confinement_is_equation_11_of_fedkiw():
-    """In the interior, against numpy's gradients in float64."""
+    """Compared with numpy gradients in float64, in the interior."""
     velocity = torch.randn(1, 3, 8, 9, 10, generator=torch.Generator().manual_seed(0))
     u, v, w = velocity[0].double().numpy()
     gradient = {name: np.gradient(c) for name, c in zip("uvw", (u, v, w), strict=True)}  # axes z, y, x

@@ -99,7 +99,7 @@ parameters uniformly.
 |---|---|
 {ranges}
 
-A quarter of the plumes each have an elongated source, a pair of sources, or a pulsating source.
+A quarter of the plumes have an elongated source, a quarter two sources, and a quarter a pulsating source.
 
 ```bash
 {_command(settings)}
