@@ -23,42 +23,29 @@ def parse_arguments() -> argparse.Namespace:
     source.add_argument("--split", action="append", metavar="NAME=SOURCE", help="one split; may be repeated")
     source.add_argument("--input", metavar="SOURCE", help="one source, split by clip into train and validation")
     parser.add_argument("--output-dir", required=True, help="new or empty folder, or the folder of an interrupted run")
-    parser.add_argument(
-        "--videos", help="folder of the videos (default: videos/ next to the metadata file or in its parent)"
-    )
-    parser.add_argument(
-        "--validation-fraction", type=float, default=0.1, help="fraction of the clips of --input (default: 0.1)"
-    )
+    parser.add_argument("--videos", help="folder of the videos (default: videos/ beside the metadata or one level up)")
+    parser.add_argument("--validation-fraction", type=float, default=0.1, help="of the clips of --input (default: 0.1)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random split of --input (default: 0)")
-    parser.add_argument(
-        "--labels",
-        nargs="+",
-        default=list(map(str, POSITIVE_LABELS)),
-        help="label states to keep, or 'all' (default: 47 23)",
-    )
+    parser.add_argument("--labels", nargs="+", default=POSITIVE_LABELS, help="kept labels, or 'all' (default: 47 23)")
     parser.add_argument("--size", type=int, default=64, help="height and width of the frames in pixels (default: 64)")
     parser.add_argument("--matting", choices=MATTINGS, default="guided", help="default: guided, which is faster")
-    parser.add_argument(
-        "--gain", type=float, help="brightness factor of all clips (default: 1 to 4, chosen for each clip)"
-    )
+    parser.add_argument("--gain", type=float, help="brightness factor (default: 1 to 4, chosen for each clip)")
     parser.add_argument("--min-coverage", type=float, default=0.0003, help="smallest share of smoke in a kept frame")
     parser.add_argument("--max-coverage", type=float, default=0.85, help="largest share of smoke in a kept frame")
     parser.add_argument("--num-proc", type=int, default=1, help="worker processes (default: 1)")
     parser.add_argument("--push-to-hub", metavar="USER/NAME", help="upload the finished dataset")
     parser.add_argument("--private", action="store_true", help="create the repository as private")
-    parser.add_argument(
-        "--keep-clips", action="store_true", help="keep the results of single clips in OUTPUT_DIR/.clips"
-    )
+    parser.add_argument("--keep-clips", action="store_true", help="keep the results of single clips in .clips")
     return parser.parse_args()
 
 
-def parse_labels(words: list[str]) -> list[int] | None:
+def _parse_labels(words: list) -> list[int] | None:
     if words == ["all"]:
         return None
     try:
         return [int(word) for word in words]
     except ValueError:
-        raise ValueError(f"labels are {' '.join(words)}: expected whole numbers, or 'all'.") from None
+        raise ValueError(f"labels are {' '.join(map(str, words))}: expected whole numbers, or 'all'.") from None
 
 
 def main() -> None:
@@ -68,7 +55,7 @@ def main() -> None:
     settings = ClipSettings(
         arguments.size, arguments.matting, arguments.gain, arguments.min_coverage, arguments.max_coverage
     )
-    labels = parse_labels(arguments.labels)
+    labels = _parse_labels(arguments.labels)
     if arguments.input is not None:
         clips = list_clips(arguments.input, labels, arguments.videos)
         splits = split_clips(clips, arguments.validation_fraction, arguments.seed)

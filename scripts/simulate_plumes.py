@@ -24,36 +24,19 @@ from smoke_vq.simulation import PlumeSettings
 
 
 def parse_arguments() -> argparse.Namespace:
-    cuda = torch.cuda.is_available()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output-dir", required=True, help="new or empty folder, or the folder of an interrupted run")
     parser.add_argument("--num-frames", type=int, default=10_240, help="number of training frames (default: 10240)")
-    parser.add_argument(
-        "--validation-frames", type=int, help="number of validation frames (default: a tenth of --num-frames)"
-    )
-    parser.add_argument(
-        "--frames-per-simulation",
-        type=int,
-        default=64,
-        help="frames per simulation; the last one may be shorter (default: 64)",
-    )
+    parser.add_argument("--validation-frames", type=int, help="number of validation frames (default: a tenth)")
+    parser.add_argument("--frames-per-simulation", type=int, default=64, help="length of a simulation (default: 64)")
     parser.add_argument("--size", type=int, default=64, help="height and width of the frames in pixels (default: 64)")
-    parser.add_argument(
-        "--dimensions", type=int, default=3, help="dimensions of the simulation; 2 for quick tests (default: 3)"
-    )
-    parser.add_argument(
-        "--background", default="black", help="colour name, '#rrggbb' or path of an image (default: black)"
-    )
-    parser.add_argument(
-        "--device", choices=("cpu", "cuda"), default="cuda" if cuda else "cpu", help="default: cuda if available"
-    )
+    parser.add_argument("--dimensions", type=int, default=3, help="2 is for quick tests (default: 3)")
+    parser.add_argument("--background", default="black", help="colour name, '#rrggbb' or image file (default: black)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default=device, help="default: cuda if available")
     parser.add_argument("--num-proc", type=int, help="worker processes (default: one per core; 1 on a GPU)")
-    parser.add_argument(
-        "--seed", type=int, default=TRAIN_SEED, help="seed of the first training simulation (default: 0)"
-    )
-    parser.add_argument(
-        "--validation-seed", type=int, default=VALIDATION_SEED, help="seed of the first validation simulation"
-    )
+    parser.add_argument("--seed", type=int, default=TRAIN_SEED, help="first training seed (default: 0)")
+    parser.add_argument("--validation-seed", type=int, default=VALIDATION_SEED, help="first seed (default: 1000000000)")
     parser.add_argument("--simulations-per-shard", type=int, help="simulations per file (default: 4; 32 on a GPU)")
     parser.add_argument("--push-to-hub", metavar="USER/NAME", help="upload the finished dataset")
     parser.add_argument("--private", action="store_true", help="create the repository as private")

@@ -5,7 +5,8 @@ README.md is written last: a folder without it is incomplete.
 
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -76,8 +77,8 @@ def write_split(folder: Path, split: str, rows: Iterable[dict], features, rows_p
     data.mkdir(parents=True, exist_ok=True)
     for old in data.glob(f"{split}-*"):
         old.unlink()
-    shards, count = [], 0
-    for batch in _batches(rows, rows_per_shard):
+    shards, count, rows = [], 0, iter(rows)
+    while batch := list(islice(rows, rows_per_shard)):
         shards.append(data / f"{split}-{len(shards):05d}.tmp")
         shards[-1].write_bytes(parquet(batch, features))
         count += len(batch)
@@ -100,17 +101,6 @@ def parquet(rows: list[dict], features) -> bytes:
         if enabled:
             enable_progress_bars()
     return buffer.getvalue()
-
-
-def _batches(rows: Iterable[dict], size: int) -> Iterator[list[dict]]:
-    batch = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def write_card(folder: Path, text: str, features, num_rows: dict[str, int], **metadata) -> None:

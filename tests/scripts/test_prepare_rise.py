@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import os
 import signal
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from training_runs import run
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "prepare_rise.py"
@@ -62,22 +62,10 @@ def command(*arguments):
     return {"args": [sys.executable, str(SCRIPT), *map(str, arguments)], "env": environment}
 
 
-def start(*arguments):
-    return subprocess.run(**command(*arguments), capture_output=True, text=True, timeout=120)
-
-
-def call(capsys, monkeypatch, *arguments):
+def call(*arguments):
     """Run the script in this process and return its exit status and stderr."""
-    specification = importlib.util.spec_from_file_location("prepare_rise", SCRIPT)
-    script = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(script)
-    monkeypatch.setattr(sys, "argv", ["prepare_rise.py", *map(str, arguments)])
-    try:
-        script.run(script.main)
-        status = 0
-    except SystemExit as stop:
-        status = stop.code
-    return status, capsys.readouterr().err
+    ended = run("prepare_rise.py", " ".join(map(str, arguments)))
+    return ended.code, ended.err
 
 
 def shards(folder):
@@ -88,11 +76,11 @@ def test_rise_folders_become_a_dataset(rise, tmp_path):
     import datasets
 
     output = tmp_path / "smoke"
-    done = start(
+    status, message = call(
         "--split", f"train={rise / 'train'}", "--split", f"validation={rise / 'validation'}",
         "--output-dir", output, "--num-proc", 2, "--size", 32,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert status == 0, message
     loaded = datasets.load_dataset(str(output), cache_dir=str(tmp_path / "cache"))
     assert set(loaded) == {"train", "validation"}
     rows = list(loaded["train"])
@@ -110,9 +98,9 @@ def test_rise_folders_become_a_dataset(rise, tmp_path):
         assert path.is_dir() or str(tmp_path).encode() not in path.read_bytes(), f"{path.name} contains a local path"
 
 
-def test_the_dataset_does_not_depend_on_processes_or_interruptions(videos, tmp_path, capsys, monkeypatch):
+def test_the_dataset_does_not_depend_on_processes_or_interruptions(videos, tmp_path):
     options = ("--input", videos, "--validation-fraction", 0.25, "--size", 32, "--keep-clips")
-    assert call(capsys, monkeypatch, *options, "--output-dir", tmp_path / "whole")[0] == 0
+    assert call(*options, "--output-dir", tmp_path / "whole")[0] == 0
     stopped = (*options, "--output-dir", tmp_path / "stopped")
     process = subprocess.Popen(**command(*stopped, "--num-proc", 2), stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
@@ -123,27 +111,27 @@ def test_the_dataset_does_not_depend_on_processes_or_interruptions(videos, tmp_p
     assert process.returncode == 130 and not (tmp_path / "stopped" / "README.md").exists()
     finished = {path: path.stat().st_mtime_ns for path in tmp_path.glob("stopped/.clips/*/*.npz")}
     assert finished and not list(tmp_path.glob("stopped/**/*.tmp"))
-    assert call(capsys, monkeypatch, *stopped)[0] == 0
+    assert call(*stopped)[0] == 0
     assert all(path.stat().st_mtime_ns == then for path, then in finished.items())
     assert shards(tmp_path / "stopped") == shards(tmp_path / "whole")
     card = (tmp_path / "whole/README.md").read_text()
     assert "license: unknown" in card and "RISE" not in card.partition("## Preparation")[0]
 
 
-def test_a_truncated_clip_is_listed_and_the_others_are_kept(rise, tmp_path, capsys, monkeypatch):
+def test_a_truncated_clip_is_listed_and_the_others_are_kept(rise, tmp_path):
     path = rise / "train" / "videos" / "clip1.mp4"
     content = path.read_bytes()
     path.unlink()
     path.write_bytes(content[: len(content) // 2])
     output = tmp_path / "smoke"
-    status, _ = call(capsys, monkeypatch, "--split", f"train={rise / 'train'}", "--output-dir", output, "--size", 32)
+    status, _ = call("--split", f"train={rise / 'train'}", "--output-dir", output, "--size", 32)
     assert status == 0
     dropped = json.loads((output / "dropped.json").read_text())
     assert [(entry["clip_id"], entry["reason"]) for entry in dropped] == [("clip1", "unreadable")]
     assert "clip: unreadable | 1" in (output / "README.md").read_text()
 
 
-def test_invalid_input_ends_in_one_sentence(rise, tmp_path, capsys, monkeypatch):
+def test_invalid_input_ends_in_one_sentence(rise, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "a.mp4").write_text("not a video")
@@ -166,19 +154,19 @@ def test_invalid_input_ends_in_one_sentence(rise, tmp_path, capsys, monkeypatch)
         (("--split", f"train={tmp_path / 'broken'}"), "unreadable: 1"),
         (("--split", train, "--size", "128"), "too small: 3"),
     ]:
-        status, message = call(capsys, monkeypatch, "--output-dir", output, *options)
+        status, message = call("--output-dir", output, *options)
         assert status == 2 and words in message, (options, message)
         assert message.splitlines()[-1].startswith("error: ") and "Traceback" not in message
         assert not (output / "README.md").exists()
 
 
-def test_the_pushed_dataset_loads_from_the_hub(hub, rise, tmp_path, capsys, monkeypatch):
+def test_the_pushed_dataset_loads_from_the_hub(hub, rise, tmp_path):
     import datasets
 
     output = tmp_path / "smoke"
     options = ("--split", f"train={rise / 'train'}", "--split", f"validation={rise / 'validation'}", "--size", 32)
     push = ("--keep-clips", "--push-to-hub", "user/rise", "--private")
-    status, message = call(capsys, monkeypatch, *options, *push, "--output-dir", output)
+    status, message = call(*options, *push, "--output-dir", output)
     assert status == 0 and hub.repository("user/rise", "dataset").private, message
     local = {path.relative_to(output).as_posix(): path for path in output.rglob("*") if path.is_file()}
     published = {name: path.read_bytes() for name, path in local.items() if not name.startswith(".clips/")}
@@ -197,26 +185,26 @@ def test_the_pushed_dataset_loads_from_the_hub(hub, rise, tmp_path, capsys, monk
             }
 
 
-def test_missing_write_access_is_reported_before_the_cut_out(hub, rise, tmp_path, capsys, monkeypatch):
+def test_missing_write_access_is_reported_before_the_cut_out(hub, rise, tmp_path, monkeypatch):
     hub.create("other/rise", "dataset")
     options = ("--split", f"train={rise / 'train'}", "--output-dir", tmp_path / "smoke", "--push-to-hub")
-    status, message = call(capsys, monkeypatch, *options, "other/rise")
+    status, message = call(*options, "other/rise")
     assert status == 2 and message.startswith("error: Cannot push to 'other/rise': 403")
     monkeypatch.delenv("HF_TOKEN")
-    status, message = call(capsys, monkeypatch, *options, "user/rise")
+    status, message = call(*options, "user/rise")
     assert status == 2 and message.startswith("error: Cannot push to 'user/rise': nobody is logged in")
     assert not (tmp_path / "smoke").exists() and len(hub.repositories) == 1
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared RISE clips are missing (SMOKE_VQ_SHARED)")
-def test_real_clips_give_smoke_on_black(tmp_path, capsys, monkeypatch):
+def test_real_clips_give_smoke_on_black(tmp_path):
     import datasets
 
     records = json.loads((SHARED / "validation" / "metadata_validation.json").read_text())
     chosen = [record for record in records if record["label_state"] == 23][:60:12]
     (tmp_path / "some.json").write_text(json.dumps(chosen))
     status, message = call(
-        capsys, monkeypatch, "--split", f"train={tmp_path / 'some.json'}",
+        "--split", f"train={tmp_path / 'some.json'}",
         "--videos", SHARED / "validation" / "videos", "--output-dir", tmp_path / "smoke",
     )  # fmt: skip
     assert status == 0, message

@@ -1,6 +1,5 @@
 """scripts/simulate_plumes.py with small two-dimensional plumes."""
 
-import importlib.util
 import json
 import os
 import resource
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 from loopback_hub import LoopbackHub
 from PIL import Image
-from training_runs import reset_accelerate
+from training_runs import run
 
 from smoke_vq.data.sources import load_frames
 
@@ -35,28 +34,10 @@ def command(*arguments, launcher=()):
     return {"args": [sys.executable, *launcher, str(SCRIPT), *QUICK, *map(str, arguments)], "env": environment}
 
 
-@pytest.fixture
-def call(capsys, monkeypatch):
-    """Runs the script in this process and returns its exit status and stderr."""
-    specification = importlib.util.spec_from_file_location("simulate_plumes", SCRIPT)
-    script = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(script)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def start(*arguments):
-        monkeypatch.setattr(sys, "argv", ["simulate_plumes.py", *QUICK, *map(str, arguments)])
-        try:
-            script.run(script.main)
-            status = 0
-        except SystemExit as stop:
-            status = stop.code
-        finally:
-            reset_accelerate()
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-        return status, capsys.readouterr().err
-
-    return start
+def call(*arguments):
+    """Run the script in this process and return its exit status and stderr."""
+    ended = run("simulate_plumes.py", " ".join(map(str, [*QUICK, *arguments])))
+    return ended.code, ended.err
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +91,7 @@ def test_two_launched_processes_with_two_workers_each_write_the_same_bits(whole,
 
 
 @pytest.mark.parametrize(("num_proc", "number"), [(1, signal.SIGINT), (2, signal.SIGTERM)])
-def test_a_stopped_run_leaves_complete_shards_and_continues(tmp_path, call, num_proc, number):
+def test_a_stopped_run_leaves_complete_shards_and_continues(tmp_path, num_proc, number):
     output = tmp_path / "stopped"
     long = ("--num-frames", 300, "--frames-per-simulation", 20, "--output-dir", output)
     process = subprocess.Popen(**command(*long, "--num-proc", num_proc), stderr=subprocess.PIPE, text=True)
@@ -130,7 +111,7 @@ def test_a_stopped_run_leaves_complete_shards_and_continues(tmp_path, call, num_
     assert len(shards(output)) == 16 and all(path.stat().st_mtime_ns == then for path, then in finished.items())
 
 
-def test_only_missing_shards_of_a_finished_folder_are_written(whole, tmp_path, call):
+def test_only_missing_shards_of_a_finished_folder_are_written(whole, tmp_path):
     output = tmp_path / "copy"
     (output / "data").mkdir(parents=True)
     for path in whole[0].rglob("*.*"):
@@ -144,7 +125,7 @@ def test_only_missing_shards_of_a_finished_folder_are_written(whole, tmp_path, c
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*.*")} == before
 
 
-def test_invalid_input_ends_in_one_sentence_and_writes_nothing(whole, tmp_path, call):
+def test_invalid_input_ends_in_one_sentence_and_writes_nothing(whole, tmp_path):
     (tmp_path / "foreign").mkdir()
     (tmp_path / "foreign" / "thesis.tex").touch()
     (tmp_path / "words.txt").write_text("not an image")
@@ -163,7 +144,7 @@ def test_invalid_input_ends_in_one_sentence_and_writes_nothing(whole, tmp_path, 
         (("--validation-seed", 3), "train (0 to 3) and validation (3 to 3) overlap"),
         (("--num-frames", 10**11, "--frames-per-simulation", 10**6), "GB free"),
         (("--push-to-hub", "plumes"), "expected 'user/name'"),
-        (("--push-to-hub", "user/a b"), "no valid name"),
+        (("--push-to-hub", "user/a..b"), "no valid name"),
         (("--push-to-hub", "user/plumes"), "Cannot push to 'user/plumes': nobody is logged in"),
         (("--output-dir", tmp_path / "words.txt"), "is a file"),
         (("--output-dir", tmp_path / "foreign"), "other files ('thesis.tex')"),
@@ -214,14 +195,14 @@ def test_the_same_command_repeats_a_failed_push(whole, tmp_path):
     assert files == local | {".gitattributes": files[".gitattributes"]}
 
 
-def test_missing_write_access_is_reported_before_the_simulation(hub, tmp_path, call):
+def test_missing_write_access_is_reported_before_the_simulation(hub, tmp_path):
     hub.create("other/plumes", "dataset")
     status, message = call("--output-dir", tmp_path / "plumes", "--push-to-hub", "other/plumes")
     assert status == 2 and message.startswith("error: Cannot push to 'other/plumes'") and "403" in message
     assert not (tmp_path / "plumes").exists() and len(message.splitlines()) == 1
 
 
-def test_the_background_image_is_recorded_without_its_path(tmp_path, call):
+def test_the_background_image_is_recorded_without_its_path(tmp_path):
     picture = tmp_path / "sky.png"
     Image.new("RGB", (16, 16), (90, 120, 200)).save(picture)
     output = tmp_path / "plumes"
