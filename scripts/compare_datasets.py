@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from smoke_vq.data.frames import DatasetFrames
-from smoke_vq.data.sources import open_dataset
+from smoke_vq.data.sources import find_source
 from smoke_vq.hub.provenance import public_name
 from smoke_vq.metrics import markdown_table
 from smoke_vq.metrics.smoke_statistics import STATISTICS_TABLE, smoke_statistics
@@ -30,7 +30,7 @@ def main() -> None:
     arguments = parser.parse_args()
     columns, rows, labels = {}, [], []
     for name in arguments.datasets:
-        dataset = open_dataset(name, arguments.split)
+        dataset = find_source(name).open(name, arguments.split)
         column = next((column for column in SEQUENCE_COLUMNS if column in dataset.column_names), None)
         if column is None or "alpha" not in dataset.column_names:
             raise ValueError(

@@ -43,7 +43,7 @@ def main() -> None:
                 distances[f"lpips_{net}"] = LPIPS(net, weights).to(accelerator.device)
         if "fid" in arguments.metrics:
             features = InceptionFeatures(arguments.inception_weights).to(accelerator.device)
-        frames = load_frames(arguments.dataset, arguments.split, processor.size, max_frames=arguments.max_frames)
+        frames = load_frames(arguments.dataset, arguments.split, processor.height, max_frames=arguments.max_frames)
     evaluator = ReconstructionEvaluator(accelerator, frames, processor, arguments.batch_size, arguments.num_images)
     comparison = Comparison(accelerator, evaluator.all, tuple(arguments.metrics), distances, features)
     columns = evaluator.compare(models, comparison)
@@ -117,10 +117,10 @@ def common_processor(models: list[str]) -> SmokeImageProcessor:
     """The processor of the models, which have to agree on the size of frames."""
     processors = [SmokeImageProcessor.from_pretrained(model) for model in models]
     for model, processor in zip(models, processors, strict=True):
-        if processor.size != processors[0].size:
+        if processor.height != processors[0].height:
             raise ValueError(
-                f"Models for frames of one size can be compared: {models[0]} takes {processors[0].size}x"
-                f"{processors[0].size}, {model} {processor.size}x{processor.size}."
+                f"Models for frames of one size can be compared: {models[0]} takes {processors[0].height}x"
+                f"{processors[0].height}, {model} {processor.height}x{processor.height}."
             )
     return processors[0]
 

@@ -8,13 +8,13 @@ SMOKE_THRESHOLD = -0.99  # without an alpha, a pixel is smoke where any channel 
 
 
 def to_pixel_values(images: torch.Tensor) -> torch.Tensor:
-    """(B, H, W, C) uint8 to (B, C, H, W) float32 in [-1, 1]."""
-    return images.permute(0, 3, 1, 2).float().div(127.5).sub(1).contiguous()
+    """(..., H, W, C) uint8 to (..., C, H, W) float32 in [-1, 1]."""
+    return images.movedim(-1, -3).float().div(127.5).sub(1).contiguous()
 
 
 def to_images(pixel_values: torch.Tensor) -> torch.Tensor:
-    """(B, C, H, W) to (B, H, W, C) uint8: clamped and rounded. The inverse of `to_pixel_values`."""
-    return clamp(pixel_values.detach().float()).add(1).mul(127.5).round().to(torch.uint8).permute(0, 2, 3, 1)
+    """(..., C, H, W) to (..., H, W, C) uint8: clamped and rounded. The inverse of `to_pixel_values`."""
+    return clamp(pixel_values.detach().float()).add(1).mul(127.5).round().to(torch.uint8).movedim(-3, -1)
 
 
 def to_unit(pixel_values: torch.Tensor) -> torch.Tensor:
@@ -33,10 +33,10 @@ def clamp(pixel_values: torch.Tensor) -> torch.Tensor:
 
 
 def smoke_mask(pixel_values: torch.Tensor) -> torch.Tensor:
-    """(B, C, H, W) to (B, 1, H, W) bool: True where any channel is brighter than the threshold."""
-    return pixel_values.amax(dim=1, keepdim=True) > SMOKE_THRESHOLD
+    """(..., C, H, W) to (..., 1, H, W) bool: True where any channel is brighter than the threshold."""
+    return pixel_values.amax(dim=-3, keepdim=True) > SMOKE_THRESHOLD
 
 
 def smoke_alpha(images: torch.Tensor) -> torch.Tensor:
-    """(B, H, W, 3) uint8 to (B, H, W) uint8: the alpha that stands for `smoke_mask`, 0 or 255."""
-    return smoke_mask(to_pixel_values(images.amax(dim=3, keepdim=True)))[:, 0].to(torch.uint8) * 255
+    """(..., H, W, 3) uint8 to (..., H, W) uint8: the alpha that stands for `smoke_mask`, 0 or 255."""
+    return smoke_mask(to_pixel_values(images.amax(dim=-1, keepdim=True))).squeeze(-3).to(torch.uint8) * 255

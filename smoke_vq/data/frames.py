@@ -1,4 +1,4 @@
-"""Frames that a loader can index: packed in memory as uint8 (fast), or decoded when asked for (larger than memory)."""
+"""Frames that a loader can index: packed in memory as uint8 (fast), or decoded on access (larger than memory)."""
 
 import zlib
 from collections.abc import Sequence
@@ -7,17 +7,65 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .processor import as_array, resize
+from .images import as_frame
+from .order import permutation
 
 
-class PackedFrames:
-    """All frames as one uint8 tensor, decoded once: 46-140 thousand frames a second against 2-8 thousand from PNG.
+class Frames:
+    """What a loader needs of frames.
+
+    name: where they came from, for error messages.
+    size: (H, W) of every frame.
+    has_alpha: whether a batch has `alpha`.
+    in_memory: whether indexing is fast enough to need no worker processes.
+    sequences: (N,) int64, equal for neighbours that follow each other in time (see `runs`), or None if unknown.
+    """
+
+    name: str
+    size: tuple[int, int]
+    has_alpha: bool
+    in_memory = False
+    sequences: torch.Tensor | None = None
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def __getitems__(self, rows: Sequence[int]) -> dict[str, torch.Tensor]:
+        """{image (B, H, W, 3) uint8, row (B,) int64} and, with alpha, alpha (B, H, W) uint8."""
+        raise NotImplementedError
+
+    def fingerprint(self) -> str:
+        """A short text that changes with the frames."""
+        raise NotImplementedError
+
+    def select(self, count: int | None) -> "Frames":
+        """At most `count` frames, evenly spaced, so that every clip keeps its share."""
+        raise NotImplementedError
+
+    def pack(self) -> "Frames":
+        """The same frames in memory."""
+        raise NotImplementedError
+
+    def to(self, device) -> "Frames":
+        """The same frames on a device, if they are in memory."""
+        return self
+
+    def epoch_order(self, seed: int, epoch: int) -> torch.Tensor:
+        """The rows of a training epoch, (N,) int64: a pure function of its arguments."""
+        return permutation(len(self), seed, epoch)
+
+    def at_epoch(self, seed: int, epoch: int) -> "Frames":
+        """The frames as they are in one epoch, for frames that draw at random."""
+        return self
+
+
+class PackedFrames(Frames):
+    """All frames as one uint8 tensor, decoded once: 46-140 thousand frames a second, from PNG 2-8 thousand.
 
     Args:
         images: (N, H, W, 3) uint8.
         alphas: (N, H, W) uint8, or None.
-        name: where they came from, for error messages and cards.
-        sequences: (N,) int64, equal for neighbours that follow each other in time (see `runs`), or None if unknown.
+        sequences: (N,) int64 or None.
     """
 
     in_memory = True
@@ -65,11 +113,11 @@ class PackedFrames:
         return self.alphas is not None
 
     def brightness(self) -> torch.Tensor:
-        """(N,), sum of the pixel values of each frame: how much there is to see."""
+        """(N,), sum of the uint8 values of each frame."""
         return self.images.flatten(1).sum(dim=1)
 
     def fingerprint(self) -> str:
-        """Changes when any pixel does."""
+        """Number of frames and CRC-32 of all pixels."""
         checksum = zlib.crc32(self.images.cpu().contiguous().numpy().data)
         if self.alphas is not None:
             checksum = zlib.crc32(self.alphas.cpu().contiguous().numpy().data, checksum)
@@ -80,7 +128,6 @@ class PackedFrames:
         return PackedFrames(self.images.to(device), alphas, self.name, self.sequences)
 
     def select(self, count: int | None) -> "PackedFrames":
-        """At most `count` frames, evenly spaced, so that every clip keeps its share."""
         if count is None or count >= len(self):
             return self
         rows = torch.linspace(0, len(self) - 1, count).round().long()
@@ -89,11 +136,10 @@ class PackedFrames:
         return PackedFrames(self.images[rows], alphas, self.name, sequences)
 
     def pack(self) -> "PackedFrames":
-        """Packed they are."""
         return self
 
     def save(self, path: Path) -> None:
-        """Write one safetensors file, whole or not at all."""
+        """Write one safetensors file, under a temporary name until it is complete."""
         from safetensors.torch import save_file
 
         tensors = {"images": self.images, "alphas": self.alphas, "sequences": self.sequences}
@@ -109,27 +155,30 @@ class PackedFrames:
 
     @classmethod
     def load(cls, path: Path) -> "PackedFrames":
+        """Read a file that `save` wrote.
+
+        Raises:
+            ValueError: the file is damaged, or has other tensors.
+        """
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         try:
             tensors = load_file(path)
         except SafetensorError as error:
-            raise ValueError(f"{path} is no whole safetensors file: {error}.") from error
+            raise ValueError(f"{path} is not a complete safetensors file: {error}.") from error
         if "images" not in tensors:
-            raise ValueError(f"{path} holds no tensor 'images': expected (N, H, W, 3) uint8, found {sorted(tensors)}.")
+            raise ValueError(f"{path} has no tensor 'images': expected (N, H, W, 3) uint8, found {sorted(tensors)}.")
         return cls(tensors["images"], tensors.get("alphas"), str(path), tensors.get("sequences"))
 
 
-class DatasetFrames:
-    """Rows of a `datasets.Dataset` with a column `image` and perhaps `alpha`, decoded when they are asked for.
+class DatasetFrames(Frames):
+    """Rows of a `datasets.Dataset` with a column `image` and optionally `alpha`, decoded on access.
 
     Args:
         size: height and width that every frame must have.
-        resize: bring frames of another size to it instead of refusing them.
+        resize: resize frames of another size instead of refusing them.
     """
-
-    in_memory = False
 
     def __init__(self, dataset, size: int, resize: bool = False, name: str = "dataset"):
         self.columns = check_columns(dataset, name)
@@ -152,13 +201,13 @@ class DatasetFrames:
     def decode(self, row: int) -> dict[str, np.ndarray]:
         try:
             values = self.dataset[row]
-        except (OSError, SyntaxError) as error:  # PIL's words for truncated and broken files
+        except (OSError, SyntaxError) as error:  # what PIL raises for truncated and broken files
             raise ValueError(f"Row {row} of {self.name} cannot be decoded: {error}.") from error
-        return {column: self._check(values[column], column, row) for column in self.columns}
+        return {column: self._frame(values[column], column, row) for column in self.columns}
 
     @property
     def sequences(self) -> torch.Tensor | None:
-        """(N,) int64, equal for neighbours that follow each other in time, or None if the dataset does not say."""
+        """(N,) int64, or None if the dataset has no column that names a sequence."""
         if self._sequences is None:
             return None
         columns = self._sequences[:]
@@ -170,7 +219,6 @@ class DatasetFrames:
         return f"{len(self)}-{self.dataset._fingerprint}"
 
     def select(self, count: int | None) -> "DatasetFrames":
-        """At most `count` frames, evenly spaced, so that every clip keeps its share."""
         if count is None or count >= len(self):
             return self
         rows = [round(i * (len(self) - 1) / max(1, count - 1)) for i in range(count)]
@@ -179,24 +227,15 @@ class DatasetFrames:
         return chosen
 
     def pack(self) -> PackedFrames:
-        """Decode every row into memory."""
         batches = [self.__getitems__(range(start, min(start + 1024, len(self)))) for start in range(0, len(self), 1024)]
         packed = {column: torch.cat([batch[column] for batch in batches]) for column in self.columns}
         return PackedFrames(packed["image"], packed.get("alpha"), self.name, self.sequences)
 
-    def _check(self, image, column: str, row: int) -> np.ndarray:
+    def _frame(self, image, column: str, row: int) -> np.ndarray:
         try:
-            array = as_array(image, channels=3 if column == "image" else 1)
+            return as_frame(image, 3 if column == "image" else 1, self.size[0], self.resize)
         except ValueError as error:
             raise ValueError(f"Row {row} of {self.name}, column {column!r}: {error}") from error
-        if array.shape[:2] == self.size:
-            return array
-        if self.resize:
-            return resize(array, self.size[0])
-        raise ValueError(
-            f"Row {row} of {self.name} is {array.shape[1]}x{array.shape[0]}: expected {self.size[1]}x{self.size[0]} "
-            f"(prepare the data at that size, or ask for it with resize: true)."
-        )
 
 
 def check_columns(dataset, name: str) -> list[str]:
@@ -208,7 +247,7 @@ def check_columns(dataset, name: str) -> list[str]:
 
 
 def sequence_columns(dataset):
-    """The columns of a dataset that say which frame follows which, or None if it has none."""
+    """The columns of a dataset that say which frame follows which, or None if they are missing."""
     name = next((column for column in ("sequence_id", "clip_id") if column in dataset.column_names), None)
     place = next((column for column in ("frame_index", "frame") if column in dataset.column_names), None)
     return None if name is None else dataset.select_columns([name] + ([] if place is None else [place]))

@@ -1,23 +1,27 @@
-"""The order of the frames in an epoch, a pure function of (seed, epoch): of one dataset, and of a weighted mix."""
+"""Chance as a pure function of (seed, epoch): the order of the frames in an epoch, and a hash for each row."""
 
 from collections.abc import Sequence
 from fractions import Fraction
 
+import numpy as np
 import torch
+
+GOLDEN = 0x9E3779B97F4A7C15  # 2^64 / golden ratio
+MASK64 = (1 << 64) - 1
 
 
 def permutation(length: int, seed: int, epoch: int, stream: int = 0) -> torch.Tensor:
-    """(length,) int64, another one for each seed, epoch and stream."""
-    key = (seed * 1_000_003 + epoch + stream * 0x9E3779B97F4A7C15) % (1 << 63)
+    """(length,) int64, a different one for each seed, epoch and stream."""
+    key = (seed * 1_000_003 + epoch + stream * GOLDEN) % (1 << 63)
     return torch.randperm(length, generator=torch.Generator().manual_seed(key))
 
 
 def mixed_order(lengths: Sequence[int], weights: Sequence[float], seed: int, epoch: int) -> torch.Tensor:
-    """The rows of an epoch over datasets whose rows are numbered one behind the other: (sum(lengths),) int64.
+    """The order of an epoch over several datasets whose rows are numbered consecutively: (sum(lengths),) int64.
 
-    Dataset i gives the same number of rows to every epoch, its share by weight. The epochs take them, one after the
-    other, from an endless sequence of permutations of the dataset: position p is entry p % length of permutation
-    p // length. At no point has a frame been drawn more than once oftener than another of its dataset. The rows of all
+    Dataset i has the same number of rows in every epoch, its share by weight. Over all epochs these rows form an
+    endless sequence of permutations of the dataset: position p is entry p % length of permutation p // length. So at
+    any point the frames of a dataset have been drawn equally often, or some of them once more. The rows of all
     datasets are then shuffled together.
     """
     rows, first = [], 0
@@ -40,3 +44,24 @@ def shares(total: int, weights: Sequence[float]) -> list[int]:
     for i in by_remainder[: total - sum(counts)]:
         counts[i] += 1
     return counts
+
+
+def coin_flips(seed: int, epoch: int, rows: torch.Tensor) -> torch.Tensor:
+    """A fair coin for each (seed, epoch, row), as bool: the top bit of its hash."""
+    return torch.from_numpy((_hash(seed, epoch, rows) >> np.uint64(63)).astype(bool)).to(rows.device)
+
+
+def draws(seed: int, epoch: int, rows: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """A uniform whole number in [0, counts) for each (seed, epoch, row), as int64; independent of the coins."""
+    hashes = _hash(seed, epoch, rows, stream=1) % counts.cpu().numpy().astype(np.uint64)
+    return torch.from_numpy(hashes.astype(np.int64)).to(rows.device)
+
+
+def _hash(seed: int, epoch: int, rows: torch.Tensor, stream: int = 0) -> np.ndarray:
+    """uint64, by splitmix64 (Steele et al., 2014)."""
+    start = (seed * GOLDEN + epoch * 0xD1B54A32D192ED03 + stream * 0xBF58476D1CE4E5B9) & MASK64
+    with np.errstate(over="ignore"):
+        x = rows.cpu().numpy().astype(np.uint64) * np.uint64(GOLDEN) + np.uint64(start)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return x ^ (x >> np.uint64(31))

@@ -1,39 +1,49 @@
 """The image processor: pictures to what a model takes (`pixel_values`, `mask`), and back."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
+from transformers import AutoImageProcessor, PreTrainedConfig
 from transformers.image_processing_base import ImageProcessingMixin  # noqa: F401  (a pipeline looks for it here)
 from transformers.image_processing_utils import BaseImageProcessor, BatchFeature
 
 from .. import pixels
 from ..downloads.download import download_files, find_folder, normal_subfolder
-
-CONFIG = "preprocessor_config.json"
+from ..layout import PROCESSOR
+from .images import as_frame
 
 
 class SmokeImageProcessor(BaseImageProcessor):
     """Turns frames into `pixel_values` and back.
 
-    Saves itself as `preprocessor_config.json` beside a model's `config.json`, and loads back from there or the Hub.
+    Saved as `preprocessor_config.json` beside a model's `config.json`; loaded from there or from the Hub, also by
+    `transformers.AutoImageProcessor` once this class is imported.
 
     Args:
-        size: height and width of the frames that the model was trained on.
-        do_resize: bring frames of other sizes to `size` (area averaging down, bicubic up); otherwise refuse them.
+        size: height and width of the frames that the model was trained on, as one number or as
+            {"height": 64, "width": 64}, which is how it is saved. Only square frames are supported.
+        do_resize: resize frames of other sizes (area averaging down, bicubic up); otherwise refuse them.
     """
 
     model_input_names = ["pixel_values", "mask"]  # noqa: RUF012  (transformers' name and form)
 
-    def __init__(self, size: int = 64, do_resize: bool = True, **kwargs):
+    def __init__(self, size: int | Mapping[str, int] = 64, do_resize: bool = True, **kwargs):
         super().__init__(**kwargs)
-        if not isinstance(size, int) or size < 1:
-            raise ValueError(f"size expects a positive whole number, found {size!r}.")
-        self.size = size
+        height, width = (size.get("height"), size.get("width")) if isinstance(size, Mapping) else (size, size)
+        if type(height) is not int or height < 1 or width != height:
+            raise ValueError(
+                f"size expects a positive whole number, or 'height' and 'width' that are equal, found {size!r}."
+            )
+        self.size = {"height": height, "width": width}
         self.do_resize = do_resize
+
+    @property
+    def height(self) -> int:
+        """Height and width, in pixels."""
+        return self.size["height"]
 
     @classmethod
     def from_pretrained(
@@ -48,22 +58,21 @@ class SmokeImageProcessor(BaseImageProcessor):
         verify: bool = True,
         **kwargs,
     ) -> "SmokeImageProcessor":
-        """Load from a model's folder or its Hub repository; `kwargs` take the place of saved values.
+        """Load from a model's folder or its Hub repository; `kwargs` override saved values.
 
-        A download is compared with what the Hub recorded, as a model's is; with the model's `revision` it is of the
-        same commit.
+        A download is verified as a model's is, and with the model's `revision` it comes from the same commit.
 
         Raises:
-            OSError: no such folder, repository, revision or file.
-            ValueError: the file is damaged; a revision of a folder.
+            OSError: the folder, repository, revision or file does not exist.
+            ValueError: the file is damaged, or a revision of a local folder is asked for.
         """
         subfolder = normal_subfolder(subfolder)
         folder = find_folder(pretrained_model_name_or_path, subfolder, revision)
         if folder is None:
             folder = download_files(
                 str(pretrained_model_name_or_path),
-                [CONFIG],
-                [CONFIG],
+                [PROCESSOR],
+                [PROCESSOR],
                 revision=revision,
                 subfolder=subfolder,
                 token=token,
@@ -72,8 +81,8 @@ class SmokeImageProcessor(BaseImageProcessor):
                 local_files_only=local_files_only,
                 verify=verify,
             )
-        elif not (folder / CONFIG).is_file():
-            raise FileNotFoundError(f"The folder {folder} does not hold {CONFIG}.")
+        elif not (folder / PROCESSOR).is_file():
+            raise FileNotFoundError(f"The folder {folder} does not hold {PROCESSOR}.")
         return super().from_pretrained(folder, **kwargs)
 
     def preprocess(self, images, alpha=None, return_tensors: str = "pt", **kwargs) -> BatchFeature:
@@ -85,7 +94,7 @@ class SmokeImageProcessor(BaseImageProcessor):
             alpha: opacity of the smoke in the same forms without the channel axis, or None.
 
         Returns:
-            `pixel_values` (B, 3, size, size) in [-1, 1] and `mask` (B, 1, size, size) in [0, 1].
+            `pixel_values` (B, 3, H, W) in [-1, 1] and `mask` (B, 1, H, W) in [0, 1].
 
         Raises:
             ValueError: another type, number of channels or, without `do_resize`, size.
@@ -94,23 +103,22 @@ class SmokeImageProcessor(BaseImageProcessor):
             raise ValueError(f"Unknown keyword {next(iter(kwargs))!r}: expected 'images', 'alpha' or 'return_tensors'.")
         if return_tensors != "pt":
             raise ValueError(f"return_tensors expects 'pt', found {return_tensors!r}.")
-        frames = [self._resize(as_array(image, channels=3)) for image in _as_list(images)]
-        pixel_values = self.to_pixel_values(torch.stack([torch.from_numpy(frame) for frame in frames]))
+        pixel_values = self.to_pixel_values(self._stack(images, channels=3))
         if alpha is not None:
-            alpha = torch.stack([torch.from_numpy(self._resize(as_array(a, channels=1))) for a in _as_list(alpha)])
+            alpha = self._stack(alpha, channels=1)
         return BatchFeature({"pixel_values": pixel_values, "mask": self.to_mask(pixel_values, alpha)})
 
     def to_pixel_values(self, images: torch.Tensor) -> torch.Tensor:
-        """(B, H, W, 3) uint8 to (B, 3, H, W) float32 in [-1, 1]."""
+        """(..., H, W, 3) uint8 to (..., 3, H, W) float32 in [-1, 1]."""
         return pixels.to_pixel_values(images)
 
     def to_mask(self, pixel_values: torch.Tensor, alpha: torch.Tensor | None = None) -> torch.Tensor:
-        """(B, 1, H, W) in [0, 1]: the soft alpha (B, H, W) uint8 if there is one, else 1 where the target is not black.
+        """The mask (..., 1, H, W) in [0, 1] of a target (..., 3, H, W), never of a reconstruction.
 
-        From the target alone, never from a reconstruction.
+        The soft alpha (..., H, W) uint8 if there is one, otherwise 1 where the target is not black.
         """
         if alpha is not None:
-            return alpha.unsqueeze(1).float().div(255)
+            return alpha.unsqueeze(-3).float().div(255)
         return pixels.smoke_mask(pixel_values).float()
 
     def postprocess(self, sample: torch.Tensor, output_type: str = "pil"):
@@ -121,39 +129,12 @@ class SmokeImageProcessor(BaseImageProcessor):
         return arrays if output_type == "np" else [Image.fromarray(array) for array in arrays]
 
     def to_images(self, sample: torch.Tensor) -> torch.Tensor:
-        """(B, 3, H, W) in [-1, 1] to (B, H, W, 3) uint8, what is shown; inverse of `to_pixel_values`."""
+        """(..., 3, H, W) in [-1, 1] to (..., H, W, 3) uint8, clamped; the inverse of `to_pixel_values`."""
         return pixels.to_images(sample)
 
-    def _resize(self, array: np.ndarray) -> np.ndarray:
-        if array.shape[:2] == (self.size, self.size):
-            return array
-        if not self.do_resize:
-            raise ValueError(f"Expected frames of {self.size}x{self.size}, found {array.shape[1]}x{array.shape[0]}.")
-        return resize(array, self.size)
-
-
-def resize(array: np.ndarray, size: int) -> np.ndarray:
-    """(H, W[, C]) uint8 to (size, size[, C]) uint8: area averaging on the way down, bicubic on the way up."""
-    planes = torch.from_numpy(np.atleast_3d(array)).permute(2, 0, 1)[None].float()
-    if min(array.shape[:2]) >= size:
-        planes = F.interpolate(planes, (size, size), mode="area")
-    else:
-        planes = F.interpolate(planes, (size, size), mode="bicubic", antialias=True)
-    resized = planes[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).numpy()
-    return resized.reshape(resized.shape[: array.ndim])
-
-
-def as_array(image, channels: int) -> np.ndarray:
-    """Return a PIL image, array or tensor as (H, W, 3) or, for one channel, (H, W) uint8; refuse anything else."""
-    if isinstance(image, Image.Image):
-        expected = {3: "RGB", 1: "L"}[channels]
-        if image.mode != expected:
-            raise ValueError(f"Expected {expected} images, found one of mode {image.mode}.")
-    array = np.asarray(image)
-    shape = "(H, W, 3)" if channels == 3 else "(H, W)"
-    if array.dtype != np.uint8 or array.ndim != (3 if channels == 3 else 2) or (channels == 3 and array.shape[2] != 3):
-        raise ValueError(f"Expected {shape} uint8 images, found {array.dtype} of shape {array.shape}.")
-    return np.array(array)  # a copy: PIL's memory is read-only
+    def _stack(self, images, channels: int) -> torch.Tensor:
+        frames = [as_frame(image, channels, self.height, self.do_resize) for image in _as_list(images)]
+        return torch.stack([torch.from_numpy(frame) for frame in frames])
 
 
 def _as_list(images) -> Sequence:
@@ -162,3 +143,13 @@ def _as_list(images) -> Sequence:
     if isinstance(images, (np.ndarray, torch.Tensor)):
         return images if images.ndim == 4 else [images]
     return images
+
+
+class _SmokeConfig(PreTrainedConfig):
+    """Only a key: AutoImageProcessor finds classes of other libraries by a configuration class."""
+
+    model_type = "smoke_vq"
+
+
+_BACKENDS = {"torchvision": SmokeImageProcessor, "pil": SmokeImageProcessor}
+AutoImageProcessor.register(_SmokeConfig, image_processor_classes=_BACKENDS, exist_ok=True)

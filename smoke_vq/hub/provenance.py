@@ -14,9 +14,8 @@ from typing import Any
 
 import torch
 import yaml
-from huggingface_hub import DatasetCard
 
-from ..data.sources import dataset_revision, simulation_of
+from ..data.sources import find_source
 from ..layout import ARGUMENTS, TRAINING
 from ..version import __version__
 from .model_folder import LOCAL_PATH
@@ -84,11 +83,11 @@ def public_arguments(arguments) -> dict[str, Any]:
 
 
 def public_name(source: str) -> str:
-    """A Hub name or a simulation as it is, a local path by its last part."""
-    if simulation_of(source) is not None or not (Path(source).exists() or ELSEWHERE.search(source)):
+    """A local path is reduced to its last part; other names (Hub, simulation) stay as they are."""
+    if not find_source(source).is_local or not (Path(source).exists() or ELSEWHERE.search(source)):
         return source
     name = last_part(source)
-    return name if simulation_of(name) is None else f"./{name}"
+    return name if find_source(name).is_local else f"./{name}"
 
 
 def last_part(path: str) -> str:
@@ -97,21 +96,10 @@ def last_part(path: str) -> str:
 
 
 def describe_data(source: str, split: str) -> dict[str, Any]:
-    """Name, title, split, revision and licence of a dataset, and whether the Hub has it."""
-    configuration = simulation_of(source)
-    facts = {"name": public_name(source), "split": split, "revision": dataset_revision(source), "on_hub": False}
-    if configuration is not None:
-        return facts | {"title": f"simulated plumes ({configuration})", "license": "cc0-1.0"}
-    card = Path(source) / "README.md"
-    if card.is_file():
-        try:
-            data = DatasetCard.load(card).data.to_dict()
-        except (ValueError, yaml.YAMLError):  # a text of the user's own, which is no card
-            data = {}
-        title = f"{facts['name']} ({data['pretty_name']})" if data.get("pretty_name") else facts["name"]
-        return facts | {"title": title, "license": data.get("license_name") or data.get("license")}
-    on_hub = not Path(source).exists() and source.count("/") == 1
-    return facts | {"title": facts["name"], "license": None, "on_hub": on_hub}
+    """Name, title, split, revision and license of a dataset, and whether it is on the Hub."""
+    found, name = find_source(source), public_name(source)
+    facts = {"name": name, "split": split, "revision": found.revision(source), "on_hub": found.on_hub}
+    return facts | found.describe(source, name)
 
 
 def commit() -> dict[str, Any]:

@@ -8,9 +8,10 @@ from accelerate import Accelerator
 from accelerate.utils import GradientAccumulationPlugin, set_seed
 from torch import nn
 
-from ..data.loader import FrameLoader, StreamLoader
-from ..data.mixed_frames import load_mixed_frames, stream_mixed_frames
+from ..data.loader import FrameLoader, Loader
 from ..data.processor import SmokeImageProcessor
+from ..data.sources import load_frames, stream_frames
+from ..data.stream_loader import StreamLoader
 from ..evaluation.evaluator import ReconstructionEvaluator
 from .arguments import TrainingArguments
 
@@ -53,9 +54,7 @@ def use_all_cores(accelerator: Accelerator, num_threads: int | None = None) -> N
         torch.set_num_threads(num_threads or max(1, cores // accelerator.num_processes))
 
 
-def make_train_loader(
-    accelerator: Accelerator, arguments: TrainingArguments, processor: SmokeImageProcessor
-) -> FrameLoader:
+def make_train_loader(accelerator: Accelerator, arguments: TrainingArguments, processor: SmokeImageProcessor) -> Loader:
     """Shuffled, flipped batches of the training split."""
     common = dict(
         processor=processor,
@@ -68,13 +67,13 @@ def make_train_loader(
     )
     if arguments.streaming:
         sources, split, weights = arguments.dataset, arguments.train_split, arguments.dataset_weights
-        stream = stream_mixed_frames(sources, split, weights, arguments.seed)
-        return StreamLoader(stream, arguments.frames_per_epoch, processor.size, arguments.resize, **common)
+        stream = stream_frames(sources, split, weights, arguments.seed)
+        return StreamLoader(stream, arguments.frames_per_epoch, processor.height, arguments.resize, **common)
     with accelerator.main_process_first():  # one process fills the cache of datasets
-        frames = load_mixed_frames(
+        frames = load_frames(
             arguments.dataset,
             arguments.train_split,
-            processor.size,
+            processor.height,
             arguments.packed,
             arguments.resize,
             arguments.max_train_frames,
@@ -92,7 +91,7 @@ def make_evaluator(
     """Validation frames, always packed: they are read at every validation. A mix is joined, whatever its weights."""
     sources = arguments.validation_dataset or arguments.dataset
     with accelerator.main_process_first():
-        frames = load_mixed_frames(sources, arguments.validation_split, processor.size, resize=arguments.resize).pack()
+        frames = load_frames(sources, arguments.validation_split, processor.height, resize=arguments.resize).pack()
     return ReconstructionEvaluator(
         accelerator,
         frames,

@@ -39,7 +39,7 @@ def test_refuses_a_damaged_file(tmp_path, tiny_frames, content):
     path = tmp_path / "train.safetensors"
     tiny_frames.save(path)
     path.write_bytes(path.read_bytes()[:-10] if content is None else content)
-    with pytest.raises(ValueError, match="is no whole safetensors file"):
+    with pytest.raises(ValueError, match="is not a complete safetensors file"):
         PackedFrames.load(path)
 
 
@@ -47,7 +47,7 @@ def test_refuses_a_file_of_other_tensors(tmp_path):
     from safetensors.torch import save_file
 
     save_file({"weights": torch.zeros(3)}, tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match=r"holds no tensor 'images'.*found \['weights'\]"):
+    with pytest.raises(ValueError, match=r"has no tensor 'images'.*found \['weights'\]"):
         PackedFrames.load(tmp_path / "model.safetensors")
 
 
@@ -62,7 +62,7 @@ def test_refuses_a_file_of_other_tensors(tmp_path):
     ],
     ids=["floats", "channels first", "empty", "float alphas", "fewer alphas"],
 )
-def test_refuses_tensors_that_are_no_frames(images, alphas, sentence):
+def test_refuses_other_tensors(images, alphas, sentence):
     with pytest.raises(ValueError, match=f"my clip: .*{sentence}"):
         PackedFrames(images, alphas, name="my clip")
 

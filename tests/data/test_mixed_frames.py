@@ -1,4 +1,4 @@
-"""Several datasets as one: rows behind one another, masks by one rule, an order by weight that forgets no frame."""
+"""Several datasets as one: consecutive rows, one rule for masks, an order by weight that reaches every frame."""
 
 from collections import Counter
 
@@ -8,7 +8,7 @@ from training_runs import smoke
 
 from smoke_vq.data.frames import PackedFrames
 from smoke_vq.data.loader import FrameLoader
-from smoke_vq.data.mixed_frames import MixedFrames, load_mixed_frames
+from smoke_vq.data.mixed_frames import MixedFrames
 from smoke_vq.data.order import mixed_order, permutation, shares
 from smoke_vq.data.processor import SmokeImageProcessor
 from smoke_vq.data.sources import load_frames
@@ -31,7 +31,7 @@ def parts() -> list[PackedFrames]:
     return [smoke(24, seed=0), smoke(10, seed=1), smoke(7, seed=2)]
 
 
-def test_rows_are_numbered_one_behind_the_other(parts):
+def test_rows_are_numbered_consecutively(parts):
     mixed = MixedFrames(parts)
     images, alphas = torch.cat([p.images for p in parts]), torch.cat([p.alphas for p in parts])
     for rows in ([0, 40, 24, 33, 34, 23, 0], [40], list(range(41))):
@@ -39,7 +39,7 @@ def test_rows_are_numbered_one_behind_the_other(parts):
     assert (len(mixed), mixed.size, mixed.in_memory) == (41, (16, 16), True)
 
 
-def test_packed_is_the_same_behind_one_another(parts):
+def test_packed_frames_are_the_same(parts):
     parts[1] = without_alpha(parts[1])
     mixed = MixedFrames(parts)
     assert_same(mixed.pack().__getitems__(range(41)), mixed.__getitems__(range(41)))
@@ -58,7 +58,7 @@ def test_frames_without_alpha_keep_the_mask_of_their_pixels(parts, packed):
     assert set(found[-7:].unique().tolist()) == {0, 1}
 
 
-def test_without_any_alpha_there_is_none(parts):
+def test_without_any_alpha_a_mix_has_none(parts):
     mixed = MixedFrames([without_alpha(part) for part in parts])
     assert set(mixed.__getitems__([0, 30])) == {"image", "row"} and mixed.pack().alphas is None
 
@@ -78,27 +78,27 @@ def test_the_fingerprint_changes_with_a_part_or_their_order(parts):
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_at_most_so_many_frames_are_spaced_over_all_parts(dataset_folder, tmp_path, packed):
+def test_max_frames_are_spaced_over_all_parts(dataset_folder, tmp_path, packed):
     smoke(8, seed=1).save(tmp_path / "train.safetensors")
     sources = [str(dataset_folder), str(tmp_path)]
-    mixed = load_mixed_frames(sources, size=16, packed=packed, max_frames=8, weights=[1, 1])
+    mixed = load_frames(sources, size=16, packed=packed, max_frames=8, weights=[1, 1])
     assert mixed.lengths == [6, 2] and mixed.weights == [1, 1]
     expected = [load_frames(source, size=16, max_frames=n).images for source, n in zip(sources, (6, 2), strict=True)]
     assert torch.equal(mixed.__getitems__(range(8))["image"], torch.cat(expected))
-    assert load_mixed_frames(sources, size=16, max_frames=99).lengths == [24, 8]
-    with pytest.raises(ValueError, match=r"At most 1 frames of .* leave none of "):
-        load_mixed_frames(sources, size=16, max_frames=1)
+    assert load_frames(sources, size=16, max_frames=99).lengths == [24, 8]
+    with pytest.raises(ValueError, match=r"1 of the frames of .* include none of "):
+        load_frames(sources, size=16, max_frames=1)
 
 
-def test_a_single_source_stays_what_it_is(dataset_folder, tiny_frames):
-    frames = load_mixed_frames([str(dataset_folder)], size=16, weights=[3])
+def test_a_single_source_is_not_mixed(dataset_folder, tiny_frames):
+    frames = load_frames([str(dataset_folder)], size=16, weights=[3])
     assert isinstance(frames, PackedFrames) and frames.fingerprint() == tiny_frames.fingerprint()
 
 
-def test_refuses_other_sizes_and_weights_that_draw_nothing(parts):
+def test_refuses_different_sizes_and_weights_that_are_too_small(parts):
     with pytest.raises(ValueError, match=r"has frames of \(8, 8\), blobs of \(16, 16\)"):
         MixedFrames([parts[0], smoke(3, size=8)])
-    with pytest.raises(ValueError, match="An epoch of 34 frames has none of blobs: give it a larger weight"):
+    with pytest.raises(ValueError, match="An epoch of 34 frames has no frame of blobs: give it a larger weight"):
         MixedFrames(parts[:2], [100, 1])
 
 
@@ -141,7 +141,7 @@ def test_datasets_are_mixed_throughout_an_epoch():
 
 
 def test_one_dataset_keeps_its_order(parts):
-    """That of runs that were made before there were mixes."""
+    """So that older runs can be repeated and resumed."""
     generator = torch.Generator().manual_seed(3 * 1_000_003 + 2)
     expected = torch.randperm(24, generator=generator)
     assert torch.equal(permutation(24, seed=3, epoch=2), expected)

@@ -1,4 +1,4 @@
-"""The pixel range: in, out, and what is refused."""
+"""Pictures in, pictures out, saving and loading, and what is refused."""
 
 import json
 
@@ -105,10 +105,35 @@ def test_saves_beside_a_model_and_loads_back(tmp_path, tiny_model):
     SmokeImageProcessor(size=24, do_resize=False).save_pretrained(tmp_path)
     assert (tmp_path / "config.json").read_text() == config
     loaded = SmokeImageProcessor.from_pretrained(tmp_path)
-    assert (loaded.size, loaded.do_resize) == (24, False)
+    assert (loaded.size, loaded.height, loaded.do_resize) == ({"height": 24, "width": 24}, 24, False)
+    assert SmokeImageProcessor.from_pretrained(tmp_path, size=8).height == 8
     stored = json.loads((tmp_path / "preprocessor_config.json").read_text())
-    assert (stored["size"], stored["do_resize"]) == (24, False)
+    assert (stored["size"], stored["do_resize"]) == (loaded.size, False)
     assert str(tmp_path) not in json.dumps(stored)
+
+
+def test_loads_a_saved_size_that_is_one_number(tmp_path):
+    """As it was saved in older models."""
+    stored = {"do_resize": True, "image_processor_type": "SmokeImageProcessor", "size": 24}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(stored))
+    assert SmokeImageProcessor.from_pretrained(tmp_path).to_dict() == SmokeImageProcessor(size=24).to_dict()
+
+
+def test_auto_image_processor_loads_it(tmp_path, tiny_model):
+    from transformers import AutoImageProcessor
+
+    tiny_model.save_pretrained(tmp_path)
+    SmokeImageProcessor(size=24, do_resize=False).save_pretrained(tmp_path)
+    loaded = AutoImageProcessor.from_pretrained(tmp_path)
+    assert type(loaded) is SmokeImageProcessor and (loaded.height, loaded.do_resize) == (24, False)
+
+
+def test_auto_image_processor_loads_it_from_the_hub(hub, tmp_path):
+    from transformers import AutoImageProcessor
+
+    SmokeImageProcessor(size=24).save_pretrained(tmp_path)
+    hub.put("user/smoke", {path.name: path.read_bytes() for path in tmp_path.iterdir()})
+    assert AutoImageProcessor.from_pretrained("user/smoke").height == 24
 
 
 @pytest.mark.parametrize(
@@ -123,12 +148,12 @@ def test_saves_beside_a_model_and_loads_back(tmp_path, tiny_model):
     ],
     ids=["L", "RGBA", "grey", "4 channels", "channels first", "floats"],
 )
-def test_refuses_what_is_no_rgb_frame(processor, image, sentence):
+def test_refuses_other_images(processor, image, sentence):
     with pytest.raises(ValueError, match=sentence):
         processor(image)
 
 
-def test_refuses_what_is_no_alpha(processor):
+def test_refuses_an_alpha_with_channels(processor):
     with pytest.raises(ValueError, match="Expected L images, found one of mode RGB"):
         processor(frame(), alpha=Image.new("RGB", (16, 16)))
 
@@ -139,10 +164,13 @@ def test_refuses_what_is_no_alpha(processor):
         (lambda processor: processor(frame(), return_tensors="np"), "return_tensors expects 'pt', found 'np'"),
         (lambda processor: processor(frame(), do_rescale=True), "Unknown keyword 'do_rescale'"),
         (lambda processor: processor.postprocess(torch.zeros(1, 3, 4, 4), "latent"), "'pil' or 'np', found 'latent'"),
-        (lambda _: SmokeImageProcessor(size=0), "size expects a positive whole number, found 0"),
-        (lambda _: SmokeImageProcessor(size="64"), "size expects a positive whole number, found '64'"),
+        (lambda _: SmokeImageProcessor(size=0), "size expects a positive whole number, .*, found 0"),
+        (lambda _: SmokeImageProcessor(size="64"), "size expects a positive whole number, .*, found '64'"),
+        (lambda _: SmokeImageProcessor(size=True), "size expects a positive whole number, .*, found True"),
+        (lambda _: SmokeImageProcessor(size={"height": 8, "width": 9}), "'height' and 'width' that are equal, found {"),
+        (lambda _: SmokeImageProcessor(size={"shortest_edge": 64}), "found {'shortest_edge': 64}"),
     ],
 )
-def test_refuses_what_it_does_not_know(processor, call, sentence):
+def test_refuses_unknown_options(processor, call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call(processor)

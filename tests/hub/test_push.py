@@ -74,7 +74,7 @@ def test_one_commit_with_all_that_a_user_needs(hub, tiny_model, same, tmp_path):
     assert front(files["README.md"])["model_name"] == "SmokeVQVAE" and "model-index" not in front(files["README.md"])
     assert "Nothing is known of this model's quality" in card and f'from_pretrained("{NAME}")' in card
     assert same(SmokeVQVAE.from_pretrained(NAME))
-    assert SmokeImageProcessor.from_pretrained(NAME).size == 16
+    assert SmokeImageProcessor.from_pretrained(NAME).height == 16
     half = SmokeVQVAE.from_pretrained(NAME, variant="fp16")
     (tmp_path / HALF).write_bytes(files[HALF])
     expected = load_file(tmp_path / HALF)

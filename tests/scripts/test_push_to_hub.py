@@ -83,7 +83,7 @@ def test_one_commit_holds_all_that_is_known_of_the_model(hub, push, best):
         name: content for name, content in read(best).items() if name != "README.md"
     }
     assert same(NAME, best) and same(NAME, best, variant="fp16")
-    assert SmokeImageProcessor.from_pretrained(NAME).size == 16
+    assert SmokeImageProcessor.from_pretrained(NAME).height == 16
 
 
 def test_the_card_says_what_was_measured_on_what(hub, push, best):

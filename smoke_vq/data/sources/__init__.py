@@ -1,0 +1,93 @@
+"""From a name to frames: a folder, a Hub dataset, packed safetensors files, simulated plumes."""
+
+import os
+from collections.abc import Sequence
+
+from ..frames import Frames
+from ..mixed_frames import MixedFrames
+from .base import Source
+from .folder import FolderSource
+from .hub import HubSource
+from .packed import PackedSource
+from .simulated import SimulatedSource
+
+# The last one that matches a name is taken; a folder takes all that is left.
+SOURCES: dict[str, Source] = {
+    "folder": FolderSource(),
+    "hub": HubSource(),
+    "packed": PackedSource(),
+    "simulated": SimulatedSource(),
+}
+
+
+def find_source(name: str) -> Source:
+    """The source of the data with this name."""
+    return next(source for source in reversed(SOURCES.values()) if source.matches(name))
+
+
+def load_frames(
+    source: str | Sequence[str],
+    split: str = "train",
+    size: int = 64,
+    packed: bool = True,
+    resize: bool = False,
+    max_frames: int | None = None,
+    weights: Sequence[float] | None = None,
+) -> Frames:
+    """Load one split of a dataset, or of several as one.
+
+    Args:
+        source: a folder that `load_dataset` reads (Parquet with columns `image` and optionally `alpha`, or images), a
+            folder of `<split>.safetensors` files or one such file (read without the datasets package), a Hub dataset
+            "user/name", or "simulated" or "simulated:CONFIGURATION" for plumes that are simulated here at the first
+            use and then found in the cache of datasets. (A folder of that name is "./simulated".) Or a list of these.
+        split: its name.
+        size: height and width of the frames.
+        packed: decode everything into memory once; otherwise decode frames on access.
+        resize: resize frames of another size instead of refusing them.
+        max_frames: the largest number of frames, evenly spaced over the split (of all sources).
+        weights: of several sources, how often a training epoch draws from each (see `MixedFrames`).
+
+    Raises:
+        FileNotFoundError: the folder, file or dataset does not exist.
+        ValueError: unknown split or configuration, no frames, or a frame that cannot be decoded or has another size or
+            other channels.
+    """
+    names = _names(source)
+    parts = [find_source(name).load(name, split, size, resize) for name in names]
+    if len(parts) == 1:
+        frames = parts[0].select(max_frames)
+        return frames.pack() if packed else frames
+    frames = MixedFrames(parts, weights).select(max_frames)
+    return MixedFrames([part.pack() for part in frames.parts], weights) if packed else frames
+
+
+def stream_frames(
+    source: str | Sequence[str], split: str = "train", weights: Sequence[float] | None = None, seed: int = 0
+):
+    """Open one split of a dataset, or of several, as a `datasets.IterableDataset` with the columns for training.
+
+    Several sources are drawn from at random by weight. In an epoch each of them starts from its beginning, and starts
+    again at its end until all have been read once; so the ends of the shards of a source are seen only if its share of
+    the epoch is at least its length.
+    """
+    names = _names(source)
+    if len(names) > 1 and weights is None:
+        raise ValueError("Streaming several datasets needs dataset_weights, since a stream does not know its length.")
+    streams = [find_source(name).stream(name, split) for name in names]
+    if len(streams) == 1:
+        return streams[0]
+    for name, stream in zip(names, streams, strict=True):
+        if stream.column_names != streams[0].column_names:
+            raise ValueError(
+                f"Datasets that are streamed together need the same columns: {names[0]} has "
+                f"{streams[0].column_names} and {name} {stream.column_names}."
+            )
+    import datasets
+
+    probabilities = [weight / sum(weights) for weight in weights]
+    return datasets.interleave_datasets(streams, probabilities, seed, stopping_strategy="all_exhausted")
+
+
+def _names(source: str | os.PathLike | Sequence[str]) -> list[str]:
+    return [str(source)] if isinstance(source, (str, os.PathLike)) else list(source)

@@ -1,0 +1,36 @@
+"""A local folder or file that `datasets.load_dataset` reads."""
+
+from pathlib import Path
+
+from .base import Source, load_dataset
+
+
+class FolderSource(Source):
+    """Parquet files, image folders and the like; its README.md, if it is a dataset card, gives title and license."""
+
+    is_local = True
+
+    def matches(self, name: str) -> bool:
+        return True
+
+    def open(self, name: str, split: str, streaming: bool = False):
+        path = Path(name)
+        if not path.exists():
+            raise FileNotFoundError(f"There is no dataset at {name}: expected a folder or a Hub name 'user/name'.")
+        if path.is_dir() and not any(path.iterdir()):
+            raise FileNotFoundError(f"The dataset folder {name} is empty.")
+        return load_dataset(name, split, streaming)
+
+    def describe(self, name: str, published_name: str) -> dict[str, str | None]:
+        path = Path(name) / "README.md"
+        if not path.is_file():
+            return super().describe(name, published_name)
+        import yaml
+        from huggingface_hub import DatasetCard
+
+        try:
+            card = DatasetCard.load(path).data.to_dict()
+        except (ValueError, yaml.YAMLError):  # the user's own README, without metadata
+            card = {}
+        title = f"{published_name} ({card['pretty_name']})" if card.get("pretty_name") else published_name
+        return {"title": title, "license": card.get("license_name") or card.get("license")}

@@ -1,0 +1,26 @@
+"""A dataset of the Hugging Face Hub."""
+
+import re
+from pathlib import Path
+
+from .base import Source, load_dataset
+
+
+class HubSource(Source):
+    """A name "user/name" that is not a local folder."""
+
+    on_hub = True
+
+    def matches(self, name: str) -> bool:
+        is_repository = re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name) is not None
+        return is_repository and not name.endswith(".safetensors") and not Path(name).exists()
+
+    def open(self, name: str, split: str, streaming: bool = False):
+        return load_dataset(name, split, streaming)
+
+    def revision(self, name: str) -> str | None:
+        """The commit."""
+        import datasets
+
+        found = datasets.load_dataset_builder(name).hash  # of what load_dataset opened, from the cache when offline
+        return found if found is not None and re.fullmatch("[0-9a-f]{40}", found) else None

@@ -1,0 +1,30 @@
+"""Frames that `PackedFrames.save` wrote: read without the datasets package."""
+
+from pathlib import Path
+
+from ..frames import PackedFrames
+from .base import Source
+
+
+class PackedSource(Source):
+    """A safetensors file, or a folder with one for each split (`<split>.safetensors`)."""
+
+    is_local = True
+
+    def matches(self, name: str) -> bool:
+        path = Path(name)
+        return path.is_file() if path.suffix == ".safetensors" else any(path.glob("*.safetensors"))
+
+    def open(self, name: str, split: str, streaming: bool = False):
+        raise ValueError(f"{name} has packed frames, which can be loaded, but not streamed or read by columns.")
+
+    def load(self, name: str, split: str, size: int, resize: bool) -> PackedFrames:
+        path = Path(name)
+        file = path if path.suffix == ".safetensors" else path / f"{split}.safetensors"
+        if not file.is_file():
+            splits = sorted(other.stem for other in path.glob("*.safetensors"))
+            raise ValueError(f"{name} has no split {split!r}: found {splits}.")
+        frames = PackedFrames.load(file)
+        if frames.size != (size, size):
+            raise ValueError(f"{file} holds frames of {frames.size[1]}x{frames.size[0]}: expected {size}x{size}.")
+        return frames

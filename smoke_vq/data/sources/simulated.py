@@ -1,0 +1,28 @@
+"""Plumes that are simulated on this machine."""
+
+from ...simulation import SIMULATION_VERSION
+from .base import Source
+
+
+class SimulatedSource(Source):
+    """The names "simulated:CONFIGURATION" and "simulated", which is the configuration "default"."""
+
+    def matches(self, name: str) -> bool:
+        return name.partition(":")[0] == "simulated"
+
+    def open(self, name: str, split: str, streaming: bool = False):
+        from ...preparation.plumes.builder import load_simulated  # brings the datasets package
+
+        return load_simulated(_configuration(name), split, streaming)
+
+    def revision(self, name: str) -> str:
+        """The version of the simulation."""
+        return SIMULATION_VERSION
+
+    def describe(self, name: str, published_name: str) -> dict[str, str | None]:
+        return {"title": f"simulated plumes ({_configuration(name)})", "license": "cc0-1.0"}
+
+
+def _configuration(name: str) -> str:
+    _, colon, configuration = name.partition(":")
+    return configuration if colon else "default"
