@@ -13,7 +13,7 @@ from smoke_vq.data.frames import DatasetFrames
 from smoke_vq.data.sources import find_source
 from smoke_vq.hub.provenance import public_name
 from smoke_vq.metrics import markdown_table
-from smoke_vq.metrics.smoke_statistics import STATISTICS_TABLE, smoke_statistics
+from smoke_vq.metrics.smoke_statistics import STATISTICS, smoke_statistics
 from smoke_vq.pictures import image_grid
 from smoke_vq.script import run
 
@@ -48,7 +48,7 @@ def main() -> None:
     arguments.output_dir.mkdir(parents=True, exist_ok=True)
     image_grid(rows, labels).save(arguments.output_dir / "frames.png")
     (arguments.output_dir / "statistics.json").write_text(json.dumps(columns, indent=2) + "\n")
-    print(f"{markdown_table(columns, STATISTICS_TABLE)}\n\nstatistics.json and frames.png: {arguments.output_dir}")
+    print(f"{markdown_table(columns, STATISTICS)}\n\nstatistics.json and frames.png: {arguments.output_dir}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Measure models on a dataset split, beside baselines and image codecs: a table, metrics.json and a picture.
+"""Measure models on a dataset split and compare them with baselines and image codecs.
+
+Writes metrics.json and reconstructions.png, and prints a table.
 
 python scripts/evaluate.py --models runs/my_vqvae/best --dataset data/rise64 --split validation --output-dir evaluation
 python scripts/evaluate.py --models runs/a/best runs/b/best --dataset data/rise64 --metrics image plume lpips fid
@@ -9,18 +11,21 @@ import csv
 import json
 import math
 from pathlib import Path
+from typing import Any
 
+import torch
 from accelerate import Accelerator
 
 from smoke_vq.data.processor import SmokeImageProcessor
 from smoke_vq.data.sources import load_frames
 from smoke_vq.evaluation.baselines import BASELINES
-from smoke_vq.evaluation.comparison import METRICS, Column, Comparison
-from smoke_vq.metrics import markdown_table
-from smoke_vq.metrics.distribution import InceptionFeatures
+from smoke_vq.evaluation.comparison import Column, Comparison
+from smoke_vq.evaluation.evaluator import ReconstructionEvaluator
+from smoke_vq.metrics import METRICS, make_metrics, markdown_table
+from smoke_vq.metrics.fid import InceptionFeatures
 from smoke_vq.models.auto import AutoAutoencoder
-from smoke_vq.script import run
-from smoke_vq.training import ReconstructionEvaluator, use_all_cores
+from smoke_vq.registry import choose
+from smoke_vq.script import run, use_all_cores
 
 
 def main() -> None:
@@ -35,18 +40,13 @@ def main() -> None:
     }
     processor = common_processor(arguments.models)
     with accelerator.main_process_first():
-        distances, features = {}, None
-        if "lpips" in arguments.metrics:
-            from smoke_vq.losses.perceptual import LPIPS
-
-            for net, weights in (("alex", arguments.alexnet_weights), ("vgg", arguments.vgg16_weights)):
-                distances[f"lpips_{net}"] = LPIPS(net, weights).to(accelerator.device)
-        if "fid" in arguments.metrics:
-            features = InceptionFeatures(arguments.inception_weights).to(accelerator.device)
+        options = {
+            name: load(arguments, accelerator.device) for name, load in NETWORKS.items() if name in arguments.metrics
+        }
         frames = load_frames(arguments.dataset, arguments.split, processor.height, max_frames=arguments.max_frames)
     evaluator = ReconstructionEvaluator(accelerator, frames, processor, arguments.batch_size, arguments.num_images)
-    comparison = Comparison(accelerator, evaluator.all, tuple(arguments.metrics), distances, features)
-    columns = evaluator.compare(models, comparison)
+    metrics = make_metrics([*arguments.metrics, "codebook", "size"], **options)
+    columns = evaluator.compare(models, Comparison(accelerator, evaluator.all, metrics))
 
     if accelerator.is_main_process:
         figures = {name: column.figures for name, column in columns.items()}
@@ -72,7 +72,10 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--split", default="validation")
     parser.add_argument(
-        "--metrics", nargs="+", default=["image", "plume"], help=f"some of {', '.join(METRICS)} (default: image plume)"
+        "--metrics",
+        nargs="+",
+        default=["image", "plume"],
+        help=f"some of {', '.join(METRICS)}; codebook and size are always measured (default: image plume)",
     )
     parser.add_argument("--alexnet-weights", help="safetensors file, for LPIPS (or SMOKE_VQ_ALEXNET, or torchvision's)")
     parser.add_argument("--vgg16-weights", help="safetensors file, for LPIPS (or SMOKE_VQ_VGG16, or torchvision's)")
@@ -88,9 +91,23 @@ def parse_arguments() -> argparse.Namespace:
         if getattr(arguments, name) is not None and getattr(arguments, name) < 1:
             raise ValueError(f"{name} expects 1 or more, found {getattr(arguments, name)}.")
     for name in arguments.metrics:
-        if name not in METRICS:
-            raise ValueError(f"Unknown metric {name!r}: expected some of {list(METRICS)}.")
+        choose(METRICS, name, "metric")
     return arguments
+
+
+def lpips_networks(arguments: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    from smoke_vq.losses.perceptual import LPIPS
+
+    weights = {"alex": arguments.alexnet_weights, "vgg": arguments.vgg16_weights}
+    return {"functions": {f"lpips_{net}": LPIPS(net, path).to(device) for net, path in weights.items()}}
+
+
+def inception_network(arguments: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    return {"network": InceptionFeatures(arguments.inception_weights).to(device)}
+
+
+# Keyword arguments of the metrics that need a pretrained network.
+NETWORKS = {"lpips": lpips_networks, "fid": inception_network}
 
 
 def short_names(models: list[str]) -> list[str]:

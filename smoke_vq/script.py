@@ -1,11 +1,16 @@
-"""What every script shares: a user's mistake ends in one sentence, not in a stack of frames."""
+"""What every script shares: short error messages and the use of all CPU cores."""
 
+import os
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call `main`; ValueError and OSError (what a user wrote or named) become `error: <sentence>` and exit status 2."""
+    """Call `main`. A ValueError or OSError is printed as `error: <message>` without traceback, with exit status 2."""
     try:
         main()
     except KeyboardInterrupt:
@@ -14,3 +19,15 @@ def run(main: Callable[[], None]) -> None:
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def use_all_cores(accelerator: "Accelerator", num_threads: int | None = None) -> None:
+    """Let torch use `num_threads` CPU threads per process, by default an equal share of the available cores.
+
+    `accelerate launch` sets one thread per process unless told otherwise. Does nothing if the device is not the CPU.
+    """
+    if accelerator.device.type == "cpu":
+        import torch
+
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        torch.set_num_threads(num_threads or max(1, cores // accelerator.num_processes))

@@ -1,1 +1,1 @@
-"""Measuring reconstructions: one model at each validation, several models and image codecs side by side."""
+"""Evaluation of reconstructions: one model at each validation, several models and image codecs in one table."""

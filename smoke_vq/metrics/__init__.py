@@ -1,17 +1,69 @@
-"""Metrics: sums that add up over batches and processes, turned into figures at the end."""
+"""Metrics: each accumulates over the batches of a dataset and over processes, and computes its figures at the end."""
 
+from collections.abc import Iterable
+from typing import Any
+
+from ..registry import choose
 from .codebook import CodebookUsage, expected_usage
-from .distances import MeanDistances
+from .compressed_size import CompressedSize
+from .fid import InceptionDistance
+from .figure import Figure
+from .figures_table import table_of
 from .image_quality import ImageQuality
+from .metric import Batch, Metric
+from .perceptual_distance import PerceptualDistance
 from .plume import PlumeQuality, flicker
-from .table import markdown_table
 
 __all__ = [
+    "METRICS",
+    "Batch",
     "CodebookUsage",
+    "CompressedSize",
+    "Figure",
     "ImageQuality",
-    "MeanDistances",
+    "InceptionDistance",
+    "Metric",
+    "PerceptualDistance",
     "PlumeQuality",
     "expected_usage",
+    "figure_of",
     "flicker",
+    "make_metrics",
     "markdown_table",
 ]
+
+# The order is that of tables.
+METRICS: dict[str, type[Metric]] = {
+    "image": ImageQuality,
+    "lpips": PerceptualDistance,
+    "fid": InceptionDistance,
+    "plume": PlumeQuality,
+    "codebook": CodebookUsage,
+    "size": CompressedSize,
+}
+
+
+def make_metrics(names: Iterable[str], **options: dict[str, Any]) -> list[Metric]:
+    """Create the metrics of these names in `METRICS`, each one once.
+
+    Args:
+        options: keyword arguments of a metric, by its name.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    return [choose(METRICS, name, "metric")(**options.get(name, {})) for name in dict.fromkeys(names)]
+
+
+def figure_of(name: str) -> Figure:
+    """The figure of this name; one with a general format if no metric in `METRICS` has it."""
+    return next((figure for figure in _known_figures() if figure.name == name), Figure(name, name))
+
+
+def markdown_table(columns: dict[str, dict[str, float | None]], figures: Iterable[Figure] | None = None) -> str:
+    """`table_of` with the figures of all metrics as the known ones, or with `figures`."""
+    return table_of(columns, _known_figures() if figures is None else figures)
+
+
+def _known_figures() -> list[Figure]:
+    return [figure for metric in METRICS.values() for figure in metric.figures]

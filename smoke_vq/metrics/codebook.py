@@ -2,41 +2,43 @@
 
 import torch
 
-from .accumulator import Accumulator
+from .figure import Figure
+from .metric import Batch, Metric
 
 
 def expected_usage(num_codes: int, num_tokens: int) -> float:
-    """Share of the codes that perfectly uniform use would show on `num_tokens` tokens, `1 - (1 - 1/K)^N`.
+    """Expected `codebook_usage` of uniformly distributed codes over `num_tokens` tokens, `1 - (1 - 1/K)^N`.
 
-    With 1,024 codes: 0.63 on 1,024 tokens, 0.87 on 2,048. A usage says nothing without it.
+    With 1,024 codes: 0.63 for 1,024 tokens, 0.87 for 2,048. Compare a measured usage with it.
     """
     return 1 - (1 - 1 / num_codes) ** num_tokens
 
 
-class CodebookUsage(Accumulator):
-    """Counts codes over a dataset.
+class CodebookUsage(Metric):
+    """Counts the codes that a model uses. No figures for models without codes."""
 
-    - `num_codes_used`, and `codebook_usage`, their share of the codebook;
-    - `perplexity`: `exp(-sum p log p)` of the code frequencies, K for uniform use, 1 when one code serves all;
-    - `num_tokens`: how many codes were counted.
-    """
+    figures = (
+        Figure("num_codes_used", "codes in use", None, "d", meaning="codes that occur at least once"),
+        Figure("codebook_usage", "codebook usage", "higher", ".3f", meaning="share of the codebook that is in use"),
+        Figure("perplexity", "perplexity", "higher", ".1f", meaning="exp(-sum p log p) of the code frequencies p"),
+        Figure("num_tokens", "tokens", None, "d", meaning="number of codes counted"),
+    )
 
-    def __init__(self, num_codes: int):
-        super().__init__()
-        self.num_codes = num_codes
-
-    def update(self, indices: torch.Tensor) -> None:
-        """indices: integers in [0, num_codes), any shape."""
-        self.add("counts", torch.bincount(indices.flatten(), minlength=self.num_codes))
+    def update(self, batch: Batch) -> None:
+        if batch.indices is None or batch.num_codes is None:
+            return
+        self.add("counts", torch.bincount(batch.indices.flatten(), minlength=batch.num_codes))
 
     def compute(self) -> dict[str, float]:
+        if not self.sums:
+            return {}
         counts = self.sums["counts"]
         frequency = counts / counts.sum()
         entropy = -torch.special.xlogy(frequency, frequency).sum()
         used = int((counts > 0).sum())
         return {
             "num_codes_used": used,
-            "codebook_usage": used / self.num_codes,
+            "codebook_usage": used / len(counts),
             "perplexity": float(entropy.exp()),
             "num_tokens": int(counts.sum()),
         }

@@ -1,36 +1,48 @@
-"""What a plume should keep when it is reconstructed: its mass, its outline, its scales, its edges, its motion."""
+"""What a reconstruction should keep of a plume: mass, outline, scales, edges and motion."""
 
 import math
 
 import torch
 
-from .accumulator import Accumulator
+from ..pixels import clamp, to_images, to_unit
+from .figure import Figure
+from .metric import Batch, Metric
 from .power_spectrum import radial_power_spectrum
 
-VISIBLE = 12 / 255  # mean channel above which a pixel counts as smoke
-BANDS = ("low", "middle", "high")
-ROUNDING = 1 / 255**2 / 12  # power of 8-bit rounding: below it a spectrum says nothing, and black has one
+VISIBLE = 12 / 255  # a pixel shows smoke where its mean channel is above this
+_BANDS = ("low", "middle", "high")
+_ROUNDING = 1 / 255**2 / 12  # power of the error of rounding to 8 bits, added so that black has a spectrum
 
 
-class PlumeQuality(Accumulator):
-    """Faithfulness to the plume over a dataset; brightness is the mean channel in [0, 1], a frame's mass its sum.
+class PlumeQuality(Metric):
+    """Faithfulness to the plume. Brightness is the mean channel in [0, 1], the mass of a frame its summed brightness.
 
-    - `mass_error`: `sum_i |M'_i - M_i| / sum_i M_i`, the mean over frames of the relative error of the mass, each
-      weighted by its mass: a nearly empty frame cannot outweigh a plume, and smoke drawn into it still counts;
-    - `mask_iou`: mean over frames of the intersection over union of the visible pixels; frames in which neither shows
-      any are left out;
+    - `mass_error`: `sum_i |M'_i - M_i| / sum_i M_i` over frames i, so that nearly empty frames cannot dominate, while
+      smoke that is added to an empty frame counts;
+    - `mask_iou`: mean over frames of the intersection over union of the visible pixels; frames without visible pixels
+      in both sample and target are left out;
     - `spectrum_low`, `_middle`, `_high`: `|log10|` of the ratio of the mean powers of luminance in thirds of the
-      octaves from one wave a frame to the finest (of 64 pixels: 1-3, 4-10 and 11-31 waves); 0.3 is a factor of two;
-    - `sharpness`: mean brightness gradient of the outputs over that of the targets, where the target shows smoke;
-      1 is right, less is blurred, more is noisy or overdrawn.
+      octaves from one wave per frame to the finest (with 64 pixels: 1-3, 4-10 and 11-31 waves); 0.3 is a factor of 2;
+    - `sharpness`: mean brightness gradient of the samples relative to that of the targets, where the target shows
+      smoke; below 1 is blurred, above 1 noisy;
+    - `flicker`: see `flicker`; None where the sequences are unknown or no frame follows another.
+
+    The first two and the sharpness are left out for a dataset without smoke.
     """
 
-    def update(self, sample: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
-        """sample, target: (B, 3, H, H) in [-1, 1]. Returns `mass_error` and `mask_iou` of each frame, (B,).
+    figures = (
+        Figure("mass_error", "mass error", "lower", ".4f", meaning="relative error of the total brightness of a frame"),
+        Figure("mask_iou", "mask IoU", "higher", ".4f", meaning="intersection over union of the visible pixels"),
+        *(
+            Figure(f"spectrum_{band}", f"spectrum error ({band})", "lower", ".3f", "log10", f"{band} third of octaves")
+            for band in _BANDS
+        ),
+        Figure("sharpness", "sharpness", 1.0, ".3f", meaning="brightness gradient on smoke relative to the targets'"),
+        Figure("flicker", "flicker", "lower", ".3f", meaning="change over time that is not in the targets, relative"),
+    )
 
-        A frame's own figures may be undefined (NaN): the error of a mass of nothing, the outline of nothing.
-        """
-        sample, target = sample.float().clamp(-1, 1) / 2 + 0.5, target.float() / 2 + 0.5
+    def update(self, batch: Batch) -> None:
+        sample, target = to_unit(clamp(batch.sample.float())), to_unit(batch.target.float())
         light, true_light = sample.mean(dim=1), target.mean(dim=1)
         mass, true_mass = (value.double().sum(dim=(1, 2)) for value in (light, true_light))
         difference = (mass - true_mass).abs()
@@ -45,16 +57,21 @@ class PlumeQuality(Accumulator):
 
         self.add("sample_power", radial_power_spectrum(sample).double().sum(dim=0))
         self.add("target_power", radial_power_spectrum(target).double().sum(dim=0))
-        self.add("frames", torch.tensor(len(sample), device=sample.device))
+        self.add("num_frames", torch.tensor(len(sample), device=sample.device))
 
         inner = smoke[:, :-1, :-1]
         self.add("gradient", (gradient(light) * inner).sum(dtype=torch.float64))
         self.add("true_gradient", (gradient(true_light) * inner).sum(dtype=torch.float64))
-        undefined = torch.full_like(true_mass, float("nan"))
-        return {"mass_error": torch.where(true_mass > 0, difference / true_mass, undefined), "mask_iou": iou}
 
-    def compute(self) -> dict[str, float]:
-        """What is undefined (a dataset without smoke) is left out."""
+        undefined = torch.full_like(true_mass, float("nan"))
+        self.keep("mass_error", torch.where(true_mass > 0, difference / true_mass, undefined))
+        self.keep("mask_iou", iou)
+        if batch.sequence is not None:
+            self.keep("sequence", batch.sequence)
+            self.keep("sample", to_images(batch.sample))
+            self.keep("target", to_images(batch.target))
+
+    def compute(self) -> dict[str, float | None]:
         sums = {name: value.cpu() for name, value in self.sums.items()}
         ratios = {
             "mass_error": (sums["mass_difference"], sums["mass"]),
@@ -62,39 +79,41 @@ class PlumeQuality(Accumulator):
             "sharpness": (sums["gradient"], sums["true_gradient"]),
         }
         figures = {name: float(part / whole) for name, (part, whole) in ratios.items() if whole > 0}
-        sample, target = (sums[f"{name}_power"] / sums["frames"] + ROUNDING for name in ("sample", "target"))
+        sample, target = (sums[f"{name}_power"] / sums["num_frames"] + _ROUNDING for name in ("sample", "target"))
         band = band_of_rings(len(target))
-        for index, name in enumerate(BANDS):
+        for index, name in enumerate(_BANDS):
             ratio = sample[band == index].mean() / target[band == index].mean()
             figures[f"spectrum_{name}"] = abs(float(ratio.log10()))
-        return figures
+        known = "sequence" in self.frames
+        names = ("sample", "target", "sequence")
+        return figures | {"flicker": flicker(*(self.frames[name] for name in names)) if known else None}
 
 
 def gradient(light: torch.Tensor) -> torch.Tensor:
-    """(B, H, W) to the length of its forward differences, (B, H - 1, W - 1)."""
+    """(B, H, W) to the norm of its forward differences, (B, H - 1, W - 1)."""
     down = light[:, 1:, :-1] - light[:, :-1, :-1]
     right = light[:, :-1, 1:] - light[:, :-1, :-1]
     return torch.hypot(down, right)
 
 
 def band_of_rings(count: int) -> torch.Tensor:
-    """(count,): 0, 1 or 2 for each ring from one wave a frame on, by thirds of the octaves up to `count + 1` waves."""
+    """The third of the octaves, 0, 1 or 2, of each ring from 1 to `count` waves per frame: (count,)."""
     thirds = [3 * math.log(waves) / math.log(count + 1) for waves in range(1, count + 1)]
     return torch.tensor([int(third + 1e-9) for third in thirds])
 
 
 def flicker(sample: torch.Tensor, target: torch.Tensor, sequences: torch.Tensor) -> float | None:
-    """Change that is not in the smoke: `sum |dx' - dx| / sum |dx|`, dx the change of brightness between two frames.
+    """Change over time that is not in the target: `sum |dx' - dx| / sum |dx|`.
 
-    Summed over the pixels that show smoke in either target of a pair. 0 where the outputs move as the targets do; 1
-    for outputs that do not move at all.
+    dx is the change of brightness between two consecutive frames, summed over the pixels that show smoke in either
+    target of the pair. 0 where the sample changes as the target does, 1 where it does not change at all.
 
     Args:
         sample, target: (N, H, W, 3) uint8, in order.
         sequences: (N,), equal for neighbours that follow each other.
 
     Returns:
-        None where no two frames follow each other, or nothing changes between those that do.
+        None where no frame follows another, or nothing changes between those that do.
     """
     wrong = change = 0.0
     for index in (sequences[1:] == sequences[:-1]).nonzero()[:, 0].split(512):

@@ -1,4 +1,4 @@
-"""The radial power spectrum: how much of a frame's contrast is at which scale."""
+"""Radial power spectrum: the contrast of a frame by scale."""
 
 import torch
 
@@ -12,7 +12,10 @@ def radial_power_spectrum(images: torch.Tensor) -> torch.Tensor:
         images: (B, 3, H, H).
 
     Returns:
-        (B, H // 2 - 1): the ring of k waves a frame width at index k - 1, for k from 1 to H // 2 - 1.
+        (B, H // 2 - 1): the ring of k waves per frame at index k - 1, for k from 1 to H // 2 - 1.
+
+    Raises:
+        ValueError: frames that are not square.
     """
     size = images.shape[-1]
     if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] != size:
@@ -28,7 +31,7 @@ def radial_power_spectrum(images: torch.Tensor) -> torch.Tensor:
 
 
 def spectral_slope(power: torch.Tensor, first: int = 3) -> float:
-    """Exponent of a power law fitted to a mean spectrum (K,) from ring `first` on: about -3 for clouds of smoke."""
+    """Exponent of a power law fitted to a mean spectrum (K,) from ring `first` on; about -3 for smoke."""
     waves = torch.arange(first, len(power) + 1, dtype=torch.float64)
     x, y = waves.log(), power[first - 1 :].double().cpu().log()
     x = x - x.mean()

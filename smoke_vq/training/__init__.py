@@ -2,7 +2,7 @@
 
 from ..evaluation.evaluator import ReconstructionEvaluator
 from .arguments import TrainingArguments
-from .builders import make_accelerator, make_evaluator, make_train_loader, use_all_cores
+from .builders import make_accelerator, make_evaluator, make_train_loader
 from .parsing import check_arguments, parse_arguments
 from .player import Player
 from .recipes.vqgan import VQGANArguments, VQGANObjective
@@ -23,5 +23,4 @@ __all__ = [
     "make_evaluator",
     "make_train_loader",
     "parse_arguments",
-    "use_all_cores",
 ]

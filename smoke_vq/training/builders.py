@@ -1,7 +1,6 @@
 """From arguments to the parts that every training script needs."""
 
 import importlib.util
-import os
 
 import torch
 from accelerate import Accelerator
@@ -13,6 +12,7 @@ from ..data.processor import SmokeImageProcessor
 from ..data.sources import load_frames, stream_frames
 from ..data.stream_loader import StreamLoader
 from ..evaluation.evaluator import ReconstructionEvaluator
+from ..script import use_all_cores
 from .arguments import TrainingArguments
 
 
@@ -42,16 +42,6 @@ def make_accelerator(arguments: TrainingArguments) -> Accelerator:
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         torch.backends.cudnn.benchmark = True
     return accelerator
-
-
-def use_all_cores(accelerator: Accelerator, num_threads: int | None = None) -> None:
-    """Give torch `num_threads` CPU threads a process, by default the cores there are, shared out.
-
-    `accelerate launch` leaves one thread a process unless told otherwise.
-    """
-    if accelerator.device.type == "cpu":
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        torch.set_num_threads(num_threads or max(1, cores // accelerator.num_processes))
 
 
 def make_train_loader(accelerator: Accelerator, arguments: TrainingArguments, processor: SmokeImageProcessor) -> Loader:

@@ -230,7 +230,7 @@ class Trainer:
     def _record_samples(self) -> None:
         player = next(iter(self.objective.players.values()))
         with player.averaged() as model:
-            frames = self.evaluator.reconstruct(model)
+            frames = self.evaluator.samples(model)
         if self.accelerator.is_main_process:
             sheet = self.samples.add(self.step, frames, self.evaluator.targets())
             log_picture(self.accelerator, "reconstructions", sheet, self.step)

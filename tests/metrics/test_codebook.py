@@ -1,17 +1,17 @@
-"""Codebook use, by closed forms."""
+"""Codebook usage against closed forms."""
 
 import math
 
 import pytest
 import torch
 
-from smoke_vq.metrics import CodebookUsage, expected_usage
+from smoke_vq.metrics import Batch, CodebookUsage, expected_usage
 
 
 def measure(num_codes: int, *batches: torch.Tensor) -> dict[str, float]:
-    usage = CodebookUsage(num_codes)
+    usage, frames = CodebookUsage(), torch.zeros(1, 3, 8, 8)
     for indices in batches:
-        usage.update(indices)
+        usage.update(Batch(frames, frames, indices=indices, num_codes=num_codes))
     return usage.compute()
 
 
@@ -40,6 +40,12 @@ def test_perplexity_is_the_exponential_of_the_entropy():
 def test_batches_add_up_to_the_whole():
     indices = torch.randint(100, (6, 8, 8), generator=torch.Generator().manual_seed(0))
     assert measure(100, *indices.split(4)) == measure(100, indices)
+
+
+def test_a_model_without_codes_has_no_figures():
+    usage, frames = CodebookUsage(), torch.zeros(1, 3, 8, 8)
+    usage.update(Batch(frames, frames))
+    assert usage.compute() == {}
 
 
 @pytest.mark.parametrize(("num_tokens", "usage"), [(1024, 0.63), (2048, 0.87)])

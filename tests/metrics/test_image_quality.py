@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from smoke_vq.metrics import ImageQuality
+from smoke_vq.metrics import Batch, ImageQuality
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def frames():
 def measure(frames, batch_size: int) -> dict[str, float]:
     metric = ImageQuality()
     for batch in zip(*(tensor.split(batch_size) for tensor in frames), strict=True):
-        metric.update(*batch)
+        metric.update(Batch(*batch))
     return metric.compute()
 
 
@@ -31,7 +31,31 @@ def test_errors_are_those_of_numpy(frames):
     assert result["masked_mse"] == pytest.approx((mask * error).sum() / mask.sum(), rel=1e-5)
     assert result["background_mse"] == pytest.approx(((1 - mask) * error).sum() / (1 - mask).sum(), rel=1e-5)
     assert result["mse"] == pytest.approx(error.mean(), rel=1e-5)
+    assert result["coverage"] == pytest.approx(mask.mean(), rel=1e-5)
     assert result["num_frames"] == 9
+
+
+@pytest.mark.parametrize(("level", "missing"), [(0.0, "masked_mse"), (1.0, "background_mse")])
+def test_the_error_of_no_pixels_is_left_out_and_no_figure_is_nan(frames, level, missing):
+    sample, target, mask = frames
+    result = measure((sample, target, torch.full_like(mask, level)), 4)
+    names = {figure.name for figure in ImageQuality.figures}
+    assert names - set(result) == {missing} and result["coverage"] == level
+    assert all(np.isfinite(value) for value in result.values())
+
+
+def test_diversity_of_equal_targets_is_left_out(frames):
+    assert "diversity" not in measure(tuple(tensor[:1] for tensor in frames), 1)
+
+
+def test_the_training_loss_follows_from_the_figures(frames):
+    """sum(w e^2) / sum(w) with w = m + b (1 - m), from the two errors and the coverage."""
+    from smoke_vq.losses import masked_mse
+
+    result, b = measure(frames, 4), 0.2
+    smoke, background = result["coverage"], b * (1 - result["coverage"])
+    loss = (smoke * result["masked_mse"] + background * result["background_mse"]) / (smoke + background)
+    assert loss == pytest.approx(float(masked_mse(*frames, b)), rel=1e-6)
 
 
 def test_diversity_is_the_variance_over_frames(frames):
@@ -54,7 +78,7 @@ def test_processes_add_up_to_the_whole(frames):
     halves = [tuple(tensor[rank::2] for tensor in frames) for rank in range(2)]
     metrics = [ImageQuality(), ImageQuality()]
     for metric, half in zip(metrics, halves, strict=True):
-        metric.update(*half)
+        metric.update(Batch(*half))
     others = iter(list(metrics[1].sums.values()))
     metrics[0].reduce(lambda value: value + next(others))
     assert metrics[0].compute() == pytest.approx(measure(frames, 9), rel=1e-6)

@@ -1,4 +1,4 @@
-"""Plume metrics by closed forms and by NumPy."""
+"""Plume metrics against closed forms and NumPy."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from smoke_vq.metrics import PlumeQuality, flicker
+from smoke_vq.metrics import Batch, PlumeQuality, flicker
 from smoke_vq.metrics.plume import band_of_rings
 
 
@@ -21,8 +21,10 @@ def frames(count: int = 4, size: int = 32, seed: int = 0) -> torch.Tensor:
 def measure(sample: torch.Tensor, target: torch.Tensor, batch_size: int = 3) -> dict[str, float]:
     plume = PlumeQuality()
     for batch in zip(sample.split(batch_size), target.split(batch_size), strict=True):
-        plume.update(*batch)
-    return plume.compute()
+        plume.update(Batch(*batch))
+    figures = plume.compute()
+    assert figures.pop("flicker") is None, "the sequences are unknown"
+    return figures
 
 
 def test_a_perfect_reconstruction():
@@ -47,7 +49,10 @@ def test_mass_and_outline_are_those_of_numpy():
     found = measure(sample, target)
     assert found["mass_error"] == pytest.approx(difference.sum() / true_light.sum(), rel=1e-5)
     assert found["mask_iou"] == pytest.approx(iou.mean(), rel=1e-3)
-    per_frame = PlumeQuality().update(sample, target)
+    plume = PlumeQuality()
+    plume.update(Batch(sample, target))
+    plume.gather(lambda values: values)
+    per_frame = plume.frames
     assert per_frame["mask_iou"].numpy() == pytest.approx(iou, rel=1e-2)
     assert per_frame["mass_error"].numpy() == pytest.approx(difference / true_light.sum(axis=(1, 2)), rel=1e-4)
 
@@ -93,12 +98,25 @@ def moving(count: int = 6) -> torch.Tensor:
     return ((frames(count).permute(0, 2, 3, 1) + 1) * 127.5).round().byte()
 
 
-def test_flicker_is_nothing_where_outputs_move_along_and_one_where_they_stand_still():
+def test_flicker_is_0_for_samples_that_move_as_the_targets_and_1_for_samples_that_stand_still():
     target, sequence = moving(), torch.zeros(6, dtype=torch.int64)
     assert flicker(target, target, sequence) == 0
-    assert flicker(target // 2 + 7, target // 2, sequence) == pytest.approx(0, abs=1e-6), "a constant error is still"
+    assert flicker(target // 2 + 7, target // 2, sequence) == pytest.approx(0, abs=1e-6), (
+        "a constant error does not flicker"
+    )
     assert flicker(target[:1].expand_as(target), target, sequence) == pytest.approx(1)
     assert flicker(target // 4, target, sequence) == pytest.approx(0.75, abs=0.02)
+
+
+def test_flicker_is_measured_on_gathered_frames():
+    target, sequence = frames(6), torch.tensor([0, 0, 0, 1, 1, 1])
+    sample = target.roll(1, dims=0)
+    plume = PlumeQuality()
+    for part in range(2):
+        rows = slice(3 * part, 3 * part + 3)
+        plume.update(Batch(sample[rows], target[rows], sequence=sequence[rows]))
+    plume.gather(lambda values: values)
+    assert plume.compute()["flicker"] == flicker(moving(6).roll(1, dims=0), moving(6), sequence)
 
 
 def test_flicker_looks_within_sequences_only():

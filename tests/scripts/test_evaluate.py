@@ -74,10 +74,10 @@ def test_black_is_as_wrong_as_the_smoke_is_bright(evaluate, data, tmp_path):
         ("--split dev", "has no split 'dev'"),
         ("--batch-size 0", "batch_size expects 1 or more, found 0"),
         ("--max-frames -3", "max_frames expects 1 or more, found -3"),
-        ("--metrics image beauty", "Unknown metric 'beauty': expected some of"),
+        ("--metrics image beauty", "Unknown metric 'beauty': expected one of"),
         ("--labels a b", "1 models need as many labels, found 2"),
         ("--labels black", "The name 'black' is taken"),
-        ("--metrics fid --inception-weights /nowhere", "no file of Inception weights at /nowhere"),
+        ("--metrics fid --inception-weights /nowhere", "Inception weights /nowhere do not exist"),
     ],
 )
 def test_mistakes_end_in_one_sentence(evaluate, tmp_path, flags, said):
@@ -108,7 +108,7 @@ def test_several_models_side_by_side(evaluate, finished_run, tmp_path):
     figures = json.loads((tmp_path / "evaluation/metrics.json").read_text())
     assert set(figures) == {"best", "last"} | BASELINES
     assert figures["best"]["bytes_per_frame"] == 8 * 8 * 5 / 8
-    assert figures["best"]["flicker"] is None, "these frames say of no sequence"
+    assert figures["best"]["flicker"] is None, "the sequences of these frames are unknown"
     with open(tmp_path / "evaluation/per_sample.csv") as file:
         lines = [line for line in csv.DictReader(file) if line["model"] == "last"]
     assert [int(line["row"]) for line in lines] == list(range(10))

@@ -8,7 +8,8 @@ import pytest
 import torch
 from scipy.linalg import sqrtm
 
-from smoke_vq.metrics.distribution import INCEPTION_VARIABLE, InceptionFeatures, distribution_distances
+from smoke_vq.metrics import Batch, InceptionDistance
+from smoke_vq.metrics.fid import INCEPTION_VARIABLE, InceptionFeatures, fid_and_kid
 
 WEIGHTS = Path(__file__).resolve().parents[3] / "shared/weights/inception_v3_fid_2015_12_05_fp16.safetensors"
 
@@ -25,7 +26,7 @@ def test_fid_is_that_of_scipy(features):
     covariances = np.cov(real, rowvar=False), np.cov(fake, rowvar=False)
     distance = np.square(real.mean(0) - fake.mean(0)).sum()
     expected = distance + np.trace(covariances[0] + covariances[1] - 2 * sqrtm(covariances[0] @ covariances[1]).real)
-    assert distribution_distances(*features)["fid"] == pytest.approx(expected, rel=1e-4)
+    assert fid_and_kid(*features)["fid"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_kid_is_the_unbiased_mmd_of_a_cubic_kernel(features):
@@ -34,28 +35,45 @@ def test_kid_is_the_unbiased_mmd_of_a_cubic_kernel(features):
     kernel = lambda x, y: (x @ y.T / d + 1) ** 3  # noqa: E731
     own = sum((kernel(x, x).sum() - np.trace(kernel(x, x))) / (n * (n - 1)) for x in (real, fake))
     expected = own - 2 * kernel(real, fake).mean()
-    found = distribution_distances(*features)
+    found = fid_and_kid(*features)
     assert found["kid"] == pytest.approx(expected, rel=1e-4) and found["num_images"] == 80
 
 
 def test_subsets_are_the_same_each_time_and_leave_the_random_state_alone():
     real, fake = torch.rand(1010, 4), torch.rand(1010, 4)
     torch.manual_seed(1)
-    first = distribution_distances(real, fake)
+    first = fid_and_kid(real, fake)
     drawn = torch.rand(1)
     torch.manual_seed(1)
-    assert distribution_distances(real, fake) == first or pytest.fail("another draw")
+    assert fid_and_kid(real, fake) == first or pytest.fail("another draw")
     torch.manual_seed(1)
     assert torch.equal(torch.rand(1), drawn)
 
 
 def test_one_image_is_refused():
-    with pytest.raises(ValueError, match="2 images or more, found 1"):
-        distribution_distances(torch.rand(1, 4), torch.rand(5, 4))
+    with pytest.raises(ValueError, match="at least 2 images, found 1"):
+        fid_and_kid(torch.rand(1, 4), torch.rand(5, 4))
+
+
+def test_features_of_the_targets_are_computed_once_for_several_models():
+    seen = []
+
+    def network(images):
+        seen.append(len(images))
+        return images.flatten(1).float()
+
+    metric, target = InceptionDistance(network), torch.rand(6, 3, 4, 4) * 2 - 1
+    for sample in (target, target / 2):
+        metric.reset()
+        for part, true_part in zip(sample.split(3), target.split(3), strict=True):
+            metric.update(Batch(part, true_part))
+        metric.gather(lambda values: values)
+        assert metric.compute()["num_images"] == 6
+    assert metric.compute()["fid"] > 0 and sum(seen) == 6 + 6 + 6
 
 
 def test_a_missing_weights_file_is_named(tmp_path, monkeypatch):
-    with pytest.raises(FileNotFoundError, match="no file of Inception weights"):
+    with pytest.raises(FileNotFoundError, match=r"Inception weights .* do not exist"):
         InceptionFeatures(tmp_path / "none.safetensors")
     monkeypatch.setenv(INCEPTION_VARIABLE, str(tmp_path / "other.safetensors"))
     with pytest.raises(FileNotFoundError, match="other"):
