@@ -20,7 +20,8 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch.utils.flop_counter import FlopCounterMode
 
 from smoke_vq import PatchDiscriminator, SmokeVQGAN, SmokeVQVAE
-from smoke_vq.data.frames import DatasetFrames, PackedFrames
+from smoke_vq.data.dataset_frames import DatasetFrames
+from smoke_vq.data.frames import PackedFrames
 from smoke_vq.data.loader import FrameLoader
 from smoke_vq.data.processor import SmokeImageProcessor
 from smoke_vq.downloads.checksums import digest

@@ -1,4 +1,4 @@
-"""Put datasets of smoke beside each other: a table of statistics, and frames of each in one picture.
+"""Compare datasets of smoke: a table of statistics, and a picture with frames of each.
 
 python scripts/compare_datasets.py --datasets simulated:small data/rise64 --output-dir comparison
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from smoke_vq.data.frames import DatasetFrames
+from smoke_vq.data.dataset_frames import DatasetFrames
 from smoke_vq.data.sources import find_source
 from smoke_vq.hub.provenance import public_name
 from smoke_vq.metrics import markdown_table
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--datasets", nargs="+", required=True, help="prepared folders, Hub names, simulated:CONFIG")
     parser.add_argument("--split", default="validation")
     parser.add_argument("--size", type=int, default=64)
-    parser.add_argument("--num-images", type=int, default=12, help="sequences a dataset in the picture")
+    parser.add_argument("--num-images", type=int, default=12, help="sequences per dataset in the picture")
     parser.add_argument("--output-dir", type=Path, default=Path("comparison"))
     arguments = parser.parse_args()
     columns, rows, labels = {}, [], []

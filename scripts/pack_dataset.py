@@ -1,4 +1,4 @@
-"""Write one uint8 safetensors file a split: trains without the datasets package, and starts without decoding.
+"""Write a dataset as one uint8 safetensors file per split: it loads without the datasets package and without decoding.
 
 python scripts/pack_dataset.py --dataset data/rise64 --output-dir data/rise64_packed
 """
@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--dataset", required=True, help="folder, Hub name or 'simulated:CONFIGURATION'")
     parser.add_argument("--splits", nargs="+", default=["train", "validation"])
     parser.add_argument("--size", type=int, default=64)
-    parser.add_argument("--resize", action="store_true", help="bring frames of another size to --size")
+    parser.add_argument("--resize", action="store_true", help="resize frames of another size")
     parser.add_argument("--output-dir", type=Path, required=True)
     arguments = parser.parse_args()
     splits = {s: load_frames(arguments.dataset, s, arguments.size, resize=arguments.resize) for s in arguments.splits}

@@ -1,4 +1,7 @@
-"""The pixel range: every uint8 value survives the way in and back, and black is -1."""
+"""The pixel range: every uint8 value comes back unchanged, black is -1, and no other file knows the range."""
+
+import re
+from pathlib import Path
 
 import torch
 
@@ -29,3 +32,10 @@ def test_smoke_alpha_gives_the_mask_of_the_pixels():
     alpha = pixels.smoke_alpha(images)
     assert alpha.tolist() == [[[0, 0, 255], [0, 0, 255]]]
     assert torch.equal(alpha[:, None] > 0, pixels.smoke_mask(pixels.to_pixel_values(images)))
+
+
+def test_no_other_file_knows_the_range():
+    here = Path(pixels.__file__)
+    formulas = re.compile(r"127\.5|-0\.99|clamp\(-1|/ 2 \+ 0\.5|\* 2 - 1\b")
+    found = [path.name for path in here.parent.rglob("*.py") if path != here and formulas.search(path.read_text())]
+    assert found == []

@@ -1,1 +1,1 @@
-"""Smoke frames: where they come from, how they are loaded, and the one place that knows the pixel range (processor)."""
+"""Smoke frames: where they come from, how they are held in memory, batched, and turned into `pixel_values`."""

@@ -12,18 +12,6 @@ def as_frame(image, channels: int, size: int, do_resize: bool) -> np.ndarray:
     Raises:
         ValueError: another type or number of channels or, without `do_resize`, another size.
     """
-    array = as_array(image, channels)
-    if array.shape[:2] == (size, size):
-        return array
-    if not do_resize:
-        raise ValueError(
-            f"Expected frames of {size}x{size}, found {array.shape[1]}x{array.shape[0]} (resizing is not enabled)."
-        )
-    return resize(array, size)
-
-
-def as_array(image, channels: int) -> np.ndarray:
-    """Return a PIL image, array or tensor as (H, W, 3) or, for one channel, (H, W) uint8; refuse anything else."""
     if isinstance(image, Image.Image):
         expected = {3: "RGB", 1: "L"}[channels]
         if image.mode != expected:
@@ -32,10 +20,16 @@ def as_array(image, channels: int) -> np.ndarray:
     shape = "(H, W, 3)" if channels == 3 else "(H, W)"
     if array.dtype != np.uint8 or array.ndim != (3 if channels == 3 else 2) or (channels == 3 and array.shape[2] != 3):
         raise ValueError(f"Expected {shape} uint8 images, found {array.dtype} of shape {array.shape}.")
-    return np.array(array)  # a copy: PIL's memory is read-only
+    if array.shape[:2] == (size, size):
+        return np.array(array)  # a copy: PIL's memory is read-only
+    if not do_resize:
+        raise ValueError(
+            f"Expected frames of {size}x{size}, found {array.shape[1]}x{array.shape[0]} (resizing is not enabled)."
+        )
+    return _resize(np.array(array), size)
 
 
-def resize(array: np.ndarray, size: int) -> np.ndarray:
+def _resize(array: np.ndarray, size: int) -> np.ndarray:
     """(H, W[, C]) uint8 to (size, size[, C]) uint8: area averaging to make it smaller, bicubic to make it larger."""
     planes = torch.from_numpy(np.atleast_3d(array)).permute(2, 0, 1)[None].float()
     if min(array.shape[:2]) >= size:

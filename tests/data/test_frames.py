@@ -5,7 +5,8 @@ import stat
 import pytest
 import torch
 
-from smoke_vq.data.frames import DatasetFrames, PackedFrames
+from smoke_vq.data.dataset_frames import DatasetFrames
+from smoke_vq.data.frames import PackedFrames
 from smoke_vq.data.sources import load_frames
 
 

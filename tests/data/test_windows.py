@@ -8,7 +8,8 @@ import torch
 from batches import PROCESSOR, assert_same_batches, flat, rows_of
 from conftest import png
 
-from smoke_vq.data.frames import DatasetFrames, PackedFrames
+from smoke_vq.data.dataset_frames import DatasetFrames
+from smoke_vq.data.frames import PackedFrames
 from smoke_vq.data.loader import FrameLoader
 from smoke_vq.data.mixed_frames import MixedFrames
 from smoke_vq.data.order import coin_flips, draws

@@ -1,7 +1,8 @@
 """What a kind of data source has to know."""
 
 from ...downloads.errors import first_line
-from ..frames import DatasetFrames, Frames, check_columns
+from ..dataset_frames import DatasetFrames, check_columns
+from ..frames import Frames
 
 
 class Source:
