@@ -38,6 +38,19 @@ def clip(frames=36, strength=0.9, colour=(0.9, 0.9, 0.92), noise=0.008, scene=No
     return np.rint(255 * np.clip(composite, 0, 1)).astype(np.uint8), alpha
 
 
+def write_video(path, frames):
+    """Encode frames, (T, H, W, 3) uint8, with H.264."""
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=12, options={"crf": "12"})
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+
+
 def shrink(alpha, size=64):
     import cv2
 

@@ -126,6 +126,12 @@ def write_card(folder: Path, text: str, features, num_rows: dict[str, int], **me
     write_atomically(folder / "README.md", f"---\n{card.to_yaml()}\n---\n\n{text.strip()}\n".encode())
 
 
+def evenly_spaced(items: list, count: int) -> list:
+    """At most `count` of the items, evenly spaced."""
+    indices = np.linspace(0, len(items) - 1, count).round().astype(int).tolist() if items else []
+    return [items[index] for index in sorted(set(indices))]
+
+
 def write_contact_sheet(path: Path, rows: list[tuple[str, list[np.ndarray]]]) -> None:
     """Write rows of square images, (S, S) or (S, S, 3) uint8, each below its label, as one PNG."""
     labels, images = zip(*rows, strict=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from synthetic_clips import write_video
 from training_runs import run
 
 ROOT = Path(__file__).parents[2]
@@ -17,30 +18,23 @@ for module in ("av", "cv2", "datasets", "pymatting"):
     pytest.importorskip(module)
 
 
-def write_clip(path, seed, frames=12, side=96, strength=0.9):
-    """White puffs over a still, textured scene."""
-    import av
-
+def frames_of_puffs(seed, count=12, side=96):
+    """White puffs over a still, textured scene: (T, H, W, 3) uint8."""
     generator = np.random.default_rng(seed)
     scene = np.kron(generator.uniform(0.1, 0.35, (side // 4, side // 4)), np.ones((4, 4)))[..., None].repeat(3, -1)
     rows, columns = np.mgrid[:side, :side]
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=12, options={"crf": "15"})
-        stream.height = stream.width = side
-        stream.pix_fmt = "yuv420p"
-        for _ in range(frames):
-            (row, column), radius = generator.uniform(0.2 * side, 0.8 * side, 2), side / 9
-            alpha = strength * np.exp(-((rows - row) ** 2 + (columns - column) ** 2) / (2 * radius**2))[..., None]
-            frame = np.rint(255 * ((1 - alpha) * scene + 0.9 * alpha)).astype(np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
+    frames = []
+    for row, column in generator.uniform(0.2 * side, 0.8 * side, (count, 2)):
+        alpha = 0.9 * np.exp(-((rows - row) ** 2 + (columns - column) ** 2) / (2 * (side / 9) ** 2))[..., None]
+        frames.append((1 - alpha) * scene + 0.9 * alpha)
+    return np.rint(255 * np.stack(frames)).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("videos")
     for seed in range(4):
-        write_clip(folder / f"clip{seed}.mp4", seed)
+        write_video(folder / f"clip{seed}.mp4", frames_of_puffs(seed))
     return folder
 
 

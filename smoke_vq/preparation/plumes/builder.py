@@ -90,7 +90,7 @@ class SimulatedPlumes(datasets.GeneratorBasedBuilder):
         for split, seeds in self.config.seeds().items():
             splits.add(datasets.SplitInfo(split, num_examples=len(seeds) * self.config.num_frames))
         return datasets.DatasetInfo(
-            description="Simulated, lit smoke plumes in front of a still background.",
+            description="Simulated, lit smoke plumes in front of a constant background.",
             features=plume_features(),
             license="cc0-1.0",
             splits=splits,

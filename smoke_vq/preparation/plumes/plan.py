@@ -38,12 +38,9 @@ class PlumePlan:
     device: str = "cpu"
 
     def __post_init__(self):
-        if self.num_frames < 1:
-            raise ValueError(f"num-frames is {self.num_frames}: expected at least 1.")
-        if self.validation_frames < 0:
-            raise ValueError(f"validation-frames is {self.validation_frames}: expected 0 or more.")
-        if self.simulations_per_shard < 1:
-            raise ValueError(f"simulations-per-shard is {self.simulations_per_shard}: expected at least 1.")
+        for name, least in (("num_frames", 1), ("validation_frames", 0), ("simulations_per_shard", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name.replace('_', '-')} is {getattr(self, name)}: expected at least {least}.")
         self.seeds()
 
     def frames(self) -> dict[str, int]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..folder import (
     check_output_folder,
+    evenly_spaced,
     png,
     remove_temporary_files,
     write_atomically,
@@ -133,12 +134,12 @@ def _summarize(paths: dict[str, Path]) -> dict:
 def _sheet_rows(paths: dict[str, Path], kept: list[str], count: int) -> list[tuple[str, list[np.ndarray]]]:
     """Rows of the contact sheet for evenly spaced clips: original, smoke and alpha of a few frames."""
     rows = []
-    for index in sorted(set(np.linspace(0, len(kept) - 1, count).round().astype(int).tolist())):
-        result = load_clip_frames(paths[kept[index]])
+    for clip_id in evenly_spaced(kept, count):
+        result = load_clip_frames(paths[clip_id])
         images = []
         for original, time in zip(result["original"], result["shown"], strict=True):
             place = int(np.flatnonzero(result["frame_index"] == time)[0])
             images += [original, result["image"][place], result["alpha"][place]]
         times = ", ".join(map(str, result["shown"]))
-        rows.append((f"{kept[index]}   frames {times}: original, smoke on black, alpha", images))
+        rows.append((f"{clip_id}   frames {times}: original, smoke on black, alpha", images))
     return rows

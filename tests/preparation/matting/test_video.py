@@ -1,19 +1,8 @@
 import numpy as np
 import pytest
+from synthetic_clips import write_video
 
 from smoke_vq.preparation.matting.video import list_videos, read_video
-
-
-def write_video(path, frames, rate=12):
-    import av
-
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=rate, options={"crf": "12"})
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
 
 
 @pytest.fixture
