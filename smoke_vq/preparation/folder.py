@@ -66,6 +66,16 @@ def png(image: np.ndarray) -> dict:
     return {"bytes": buffer.getvalue(), "path": None}
 
 
+def frame_features(columns: dict):
+    """`datasets.Features` with the images `image` and `alpha`, and further columns with the given dtypes."""
+    from datasets import Features, Image, Value
+
+    def feature(dtype):
+        return {name: Value(d) for name, d in dtype.items()} if isinstance(dtype, dict) else Value(dtype)
+
+    return Features({"image": Image(), "alpha": Image()} | {name: feature(dtype) for name, dtype in columns.items()})
+
+
 def write_split(folder: Path, split: str, rows: Iterable[dict], features, rows_per_shard: int = 20_000) -> int:
     """Write rows as `data/<split>-00000-of-0000N.parquet`, and return their number.
 

@@ -1,6 +1,7 @@
 """Parameters of single plumes, drawn from a seed."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 import torch
@@ -80,6 +81,11 @@ class PlumeParameters:
     def to_dict(self) -> dict[str, float | int]:
         """All parameters by name."""
         return asdict(self)
+
+
+def parameter_column(plumes: Sequence[PlumeParameters], name: str, device: torch.device | str) -> torch.Tensor:
+    """One parameter of all plumes, (B, 1, 1, 1)."""
+    return torch.tensor([getattr(plume, name) for plume in plumes], device=device).view(-1, 1, 1, 1)
 
 
 # Ranges in which plumes look like smoke. Parameters in LOGARITHMIC are drawn log-uniformly, the others uniformly.

@@ -7,10 +7,11 @@ has a share of 0.5^n of the light, and its extinction is multiplied by 0.4^n.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 
-from .parameters import PlumeParameters
+from .parameters import PlumeParameters, parameter_column
 
 NUM_OCTAVES = 3
 OCTAVE_SHARE = 0.5
@@ -32,10 +33,7 @@ def render(
         Radiance on black (premultiplied by alpha), (B, 3, Y, X), linear, top row first.
         Alpha, (B, 1, Y, X) in [0, 1].
     """
-
-    def column(name: str) -> torch.Tensor:
-        return torch.tensor([getattr(plume, name) for plume in plumes], device=density.device).view(-1, 1, 1, 1)
-
+    column = partial(parameter_column, plumes, device=density.device)
     step = thickness / scale
     depth = column("sigma") * step * density
     before = depth.cumsum(dim=1) - depth

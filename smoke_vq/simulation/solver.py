@@ -5,11 +5,12 @@ and vorticity confinement (eq. 9-11) follow Fedkiw, Stam and Jensen, *Visual Sim
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 
 from .advection import maccormack
-from .parameters import PlumeParameters
+from .parameters import PlumeParameters, parameter_column
 from .projection import PressureProjection
 from .source import NoisySource
 
@@ -53,9 +54,7 @@ class PlumeSolver:
         self.source = NoisySource(plumes, self.shape, scale, REFERENCE_WIDTH, device)
         self.project = PressureProjection(self.shape, device)
 
-        def column(name: str) -> torch.Tensor:
-            return torch.tensor([getattr(plume, name) for plume in plumes], device=device).view(-1, 1, 1, 1)
-
+        column = partial(parameter_column, plumes, device=device)
         self.buoyancy = column("buoyancy") * scale
         self.confinement = column("confinement")
         self.viscosity = column("viscosity")[:, None]

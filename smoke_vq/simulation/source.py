@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
-from .parameters import PlumeParameters
+from .parameters import PlumeParameters, parameter_column
 
 _NUM_MODES = 32
 
@@ -46,11 +46,9 @@ class NoisySource:
         self.zy_phase = wave[:, :, 1, None, None] * y + wave[:, :, 2, None, None] * z[:, None] + phase[:, :, None, None]
         self.x_cos, self.x_sin = x_phase.cos(), x_phase.sin()
         self.sphere = torch.stack([self._sphere(p, x, y, z, reference_width) for p in plumes])
-        column = [-1, 1, 1, 1]
-        self.noise = torch.tensor([p.noise for p in plumes], device=device).view(column)
-        self.rate = torch.tensor([p.rate for p in plumes], device=device).view(column)
-        self.pulse = torch.tensor([p.pulse for p in plumes], device=device).view(column)
-        self.period = torch.tensor([p.pulse_period for p in plumes], device=device).view(column)
+        self.noise, self.rate, self.pulse, self.period = (
+            parameter_column(plumes, name, device) for name in ("noise", "rate", "pulse", "pulse_period")
+        )
 
     def __call__(self, time: float) -> torch.Tensor:
         """Gain of density and temperature per unit of time in the lowest `height` cells, (B, Z, height, X)."""

@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from ...simulation import PlumeParameters, PlumeSettings, Recording
-from ..folder import png
+from ..folder import frame_features, png
 
 TRAIN_SEED = 0
 VALIDATION_SEED = 1_000_000_000
@@ -46,18 +46,8 @@ def plume_seeds(num_train: int, num_validation: int, train_seed: int, validation
 
 def plume_features():
     """The columns, as `datasets.Features`."""
-    from datasets import Features, Image, Value
-
-    return Features(
-        {
-            "image": Image(),
-            "alpha": Image(),
-            "sequence_id": Value("string"),
-            "frame": Value("int32"),
-            "seed": Value("int64"),
-            "params": {field.name: Value(_DTYPES[field.type]) for field in fields(PlumeParameters)},
-        }
-    )
+    params = {field.name: _DTYPES[field.type] for field in fields(PlumeParameters)}
+    return frame_features({"sequence_id": "string", "frame": "int32", "seed": "int64", "params": params})
 
 
 def plume_rows(recording: Recording) -> Iterator[dict]:

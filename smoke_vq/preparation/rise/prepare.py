@@ -13,6 +13,7 @@ import numpy as np
 from ..folder import (
     check_output_folder,
     evenly_spaced,
+    frame_features,
     png,
     remove_temporary_files,
     write_atomically,
@@ -26,6 +27,10 @@ from .clips import Clip
 
 WORK_FOLDER = ".clips"
 _FILES = {WORK_FOLDER, "data", "README.md", "dropped.json", "contact_sheet.png"}
+_COLUMNS = {
+    **{"clip_id": "string", "frame_index": "int32", "camera": "int32", "view": "int32"},
+    **{"label": "int32", "time": "string"},
+}
 _NUM_SHEET_ROWS = 16
 
 
@@ -54,7 +59,7 @@ def prepare_rise(
     ids = Counter(clip.clip_id for clips in splits.values() for clip in clips)
     if ids and max(ids.values()) > 1:
         raise ValueError(f"Clip '{ids.most_common(1)[0][0]}' is in two splits.")
-    features = _frame_features()
+    features = frame_features(_COLUMNS)
     report, sheet = {}, []
     for split, clips in splits.items():
         paths = {clip.clip_id: output / WORK_FOLDER / split / _file_name(clip, settings) for clip in clips}
@@ -81,24 +86,6 @@ def _file_name(clip: Clip, settings: ClipSettings) -> str:
     """The file of a clip's result; it changes with everything that the result depends on."""
     key = {"key": clip.clip_id, **asdict(settings), "version": CLIP_VERSION, "bytes": clip.path.stat().st_size}
     return f"{re.sub(r'[^A-Za-z0-9._-]', '_', clip.clip_id)}-{settings_hash(key)}.npz"
-
-
-def _frame_features():
-    """The columns of a prepared dataset, as `datasets.Features`."""
-    from datasets import Features, Image, Value
-
-    return Features(
-        {
-            "image": Image(),
-            "alpha": Image(),
-            "clip_id": Value("string"),
-            "frame_index": Value("int32"),
-            "camera": Value("int32"),
-            "view": Value("int32"),
-            "label": Value("int32"),
-            "time": Value("string"),
-        }
-    )
 
 
 def _frame_rows(clips: list[Clip], paths: dict[str, Path]) -> Iterator[dict]:
