@@ -16,13 +16,13 @@ extras["all"] = sorted({requirement for group in extras.values() for requirement
 
 
 class BuildWithModelCards(build_py):
-    """Takes along what smoke_vq/shipped.py looks for; in an editable install it lies where it is."""
+    """Adds the files that smoke_vq/assets.py looks for; an editable install finds them in the checkout."""
 
     def run(self):
         super().run()
         if not self.editable_mode:
             source, target = Path(__file__).with_name("model_cards"), Path(self.build_lib, "smoke_vq", "model_cards")
-            for path in [source / "template.md", *source.glob("smoke_vqvae_nano/*")]:
+            for path in [*source.glob("*.md"), *source.glob("smoke_vqvae_nano/*")]:
                 self.mkpath(str(target / path.parent.relative_to(source)))
                 self.copy_file(str(path), str(target / path.relative_to(source)))
 
@@ -34,7 +34,7 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    package_dir={"": "."},  # said aloud, an editable install is a line in a .pth file, which type checkers can follow
+    package_dir={"": "."},  # makes an editable install a path in a .pth file, which type checkers can follow
     packages=find_packages(include=["smoke_vq", "smoke_vq.*"]),
     package_data={"smoke_vq": ["py.typed"]},
     cmdclass={"build_py": BuildWithModelCards},

@@ -6,7 +6,7 @@ python scripts/push_to_hub.py --folder runs/my_vqgan/best --repo-id user/smoke-v
 python scripts/push_to_hub.py --folder runs/my_vqgan/best --repo-id user/smoke-vqgan --private --dry-run
 python scripts/push_to_hub.py --folder data/plumes64 --repo-id user/plumes --repo-type dataset
 
-A model is loaded first, so that nothing is published that does not load.
+A model is loaded before it is published, so that nothing is published that does not load.
 """
 
 import argparse
@@ -18,8 +18,9 @@ from safetensors.torch import load_file
 
 from smoke_vq import PatchDiscriminator
 from smoke_vq.hub.card import LICENSE, write_card
-from smoke_vq.hub.model_folder import check_texts, published_files, stage_model
+from smoke_vq.hub.private_texts import check_texts
 from smoke_vq.hub.push import check_dataset, check_target, open_repo, push_dataset, push_model
+from smoke_vq.hub.staging import published_files, stage_model
 from smoke_vq.layout import CARD, DATASET_FILES, DISCRIMINATOR, MODEL_FILES, TRAINING
 from smoke_vq.models.auto import AutoAutoencoder
 from smoke_vq.script import run
@@ -28,17 +29,17 @@ from smoke_vq.training.export import add_variant
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, required=True, help="that training wrote, or a prepared dataset")
+    parser.add_argument("--folder", type=Path, required=True, help="best/ of a run, or a prepared dataset")
     parser.add_argument("--repo-id", required=True, metavar="USER/NAME")
     parser.add_argument("--repo-type", choices=("model", "dataset"), default="model")
-    parser.add_argument("--private", action="store_true", help="a new repository is private")
-    parser.add_argument("--revision", help="branch, made if need be (default: main)")
+    parser.add_argument("--private", action="store_true", help="create a private repository")
+    parser.add_argument("--revision", help="branch, created if it does not exist (default: main)")
     parser.add_argument("--create-pr", action="store_true", help="open a pull request instead of pushing")
-    parser.add_argument("--no-fp16", action="store_true", help="publish float32 alone")
-    parser.add_argument("--energy-kwh", type=float, help="what the training took, where you know it, for the card")
+    parser.add_argument("--no-fp16", action="store_true", help="publish float32 only")
+    parser.add_argument("--energy-kwh", type=float, help="energy of the training, if known, for the card")
     parser.add_argument("--license", help=f"of the weights, for the card (default: {LICENSE})")
     parser.add_argument("--commit-message", help="(default: Upload model, or dataset)")
-    parser.add_argument("--dry-run", action="store_true", help="print what would go, and the card; ask the Hub nothing")
+    parser.add_argument("--dry-run", action="store_true", help="print card and files; do not contact the Hub")
     return parser.parse_args()
 
 
@@ -47,7 +48,7 @@ def main() -> None:
     if arguments.energy_kwh is not None and not 0 < arguments.energy_kwh < float("inf"):
         raise ValueError(f"energy-kwh is {arguments.energy_kwh}: expected a number above 0.")
     if not arguments.folder.is_dir():
-        raise ValueError(f"There is no folder {arguments.folder}.")
+        raise ValueError(f"The folder {arguments.folder} does not exist.")
     target = (arguments.repo_id, arguments.repo_type, arguments.private, arguments.revision, arguments.create_pr)
     check_target(*target)
     if arguments.repo_type == "dataset":
@@ -70,7 +71,7 @@ def publish_dataset(arguments: argparse.Namespace, target: tuple) -> None:
 
 
 def publish_model(arguments: argparse.Namespace, target: tuple) -> None:
-    with stage_model(arguments.folder) as stage:  # a training may go on and exchange what lies in the folder
+    with stage_model(arguments.folder) as stage:  # training may continue and replace files of the folder
         complete(stage, arguments)
         if arguments.dry_run:
             print_listing(stage, MODEL_FILES, arguments)
@@ -84,7 +85,7 @@ def publish_model(arguments: argparse.Namespace, target: tuple) -> None:
 
 
 def complete(stage: Path, arguments: argparse.Namespace) -> None:
-    """Load what is staged, bring weights and facts to what was asked for, and write the card."""
+    """Check that the staged model loads, add or remove the fp16 variant, and write the card."""
     half = sorted(stage.glob("diffusion_pytorch_model*.fp16*"))
     try:
         model = AutoAutoencoder.from_pretrained(stage)
@@ -92,7 +93,7 @@ def complete(stage: Path, arguments: argparse.Namespace) -> None:
             AutoAutoencoder.from_pretrained(stage, variant="fp16")
         if (stage / DISCRIMINATOR).is_dir():
             PatchDiscriminator.from_pretrained(stage, subfolder=DISCRIMINATOR)
-    except (ValueError, OSError) as error:  # which knows the folder by the name of its stage
+    except (ValueError, OSError) as error:  # which names the staged copy
         raise ValueError(str(error).replace(str(stage), str(arguments.folder))) from error
     if arguments.no_fp16:
         for path in half:
@@ -102,11 +103,11 @@ def complete(stage: Path, arguments: argparse.Namespace) -> None:
     facts = stage / TRAINING
     if arguments.energy_kwh is not None:
         if not facts.is_file():
-            raise ValueError(f"{arguments.folder} has no {TRAINING}: there is no training that took this energy.")
+            raise ValueError(f"{arguments.folder} has no {TRAINING} to write the energy into.")
         text = json.dumps(json.loads(facts.read_text()) | {"energy_kwh": arguments.energy_kwh}, indent=2)
-        facts.unlink()  # a link to the folder's own
+        facts.unlink()  # a hard link to the folder's own file
         facts.write_text(text + "\n")
-    write_card(stage, arguments.repo_id, arguments.license or LICENSE)
+    write_card(stage, model.card_text, arguments.repo_id, arguments.license or LICENSE)
 
 
 def stored_in_half(folder: Path) -> bool:

@@ -15,10 +15,10 @@ from smoke_vq.training import (
     check_arguments,
     make_accelerator,
     make_evaluator,
+    make_publisher,
     make_train_loader,
     parse_arguments,
 )
-from smoke_vq.training.publisher import Publisher
 
 
 def main() -> None:
@@ -39,9 +39,9 @@ def main() -> None:
     processor = SmokeImageProcessor(size=model.config.sample_size)
     loader = make_train_loader(accelerator, arguments, processor)
     evaluator = make_evaluator(accelerator, arguments, processor, perceptual)
-    publisher = Publisher(accelerator, arguments)
     num_steps = Trainer.count_steps(arguments, loader)
     objective = VQGANObjective(accelerator, model, discriminator, perceptual, arguments, num_steps)
+    publisher = make_publisher(accelerator, arguments, SmokeVQGAN.card_text)
     result = Trainer(accelerator, objective, loader, evaluator, arguments, num_steps, publisher.push_best).train()
     if result is not None:
         publisher.finish(result)

@@ -13,10 +13,10 @@ from smoke_vq.training import (
     check_arguments,
     make_accelerator,
     make_evaluator,
+    make_publisher,
     make_train_loader,
     parse_arguments,
 )
-from smoke_vq.training.publisher import Publisher
 
 
 def main() -> None:
@@ -27,9 +27,9 @@ def main() -> None:
     processor = SmokeImageProcessor(size=model.config.sample_size)
     loader = make_train_loader(accelerator, arguments, processor)
     evaluator = make_evaluator(accelerator, arguments, processor)
-    publisher = Publisher(accelerator, arguments)
     num_steps = Trainer.count_steps(arguments, loader)
     objective = VQVAEObjective(accelerator, model, arguments, num_steps)
+    publisher = make_publisher(accelerator, arguments, SmokeVQVAE.card_text)
     result = Trainer(accelerator, objective, loader, evaluator, arguments, num_steps, publisher.push_best).train()
     if result is not None:
         publisher.finish(result)

@@ -1,4 +1,4 @@
-"""What the library brings along beside its code: the card's template, and a trained model small enough to keep."""
+"""Files that are installed with the code: the templates of model cards and a small trained model."""
 
 from pathlib import Path
 
@@ -7,4 +7,5 @@ _HOMES = (_PACKAGE / "model_cards", _PACKAGE.parent / "model_cards")  # as insta
 MODEL_CARDS = next((home for home in _HOMES if home.is_dir()), _HOMES[0])
 
 CARD_TEMPLATE = MODEL_CARDS / "template.md"
+AUTOENCODER_CARD = MODEL_CARDS / "autoencoder.md"
 NANO_MODEL = MODEL_CARDS / "smoke_vqvae_nano"

@@ -1,13 +1,17 @@
-"""The model card: what lies in a model's folder, told to someone who knows nothing of it."""
+"""The model card, written from the files in a model's folder for a reader who does not know the model."""
 
 import json
 import math
+import re
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import yaml
-from huggingface_hub import EvalResult, EvalResultEntry, ModelCard, ModelCardData, eval_result_entries_to_yaml
+from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData, eval_result_entries_to_yaml
+from safetensors import safe_open
 
 from ..assets import CARD_TEMPLATE
 from ..downloads.checksums import digest
@@ -27,40 +31,64 @@ from ..layout import (
     WEIGHTS_FILES,
 )
 from ..metrics import markdown_table
-from .model_folder import published_files
+from .staging import published_files
 
 LICENSE = "apache-2.0"
-REPORTED = ("masked_mse", "background_mse", "psnr", "ssim", "perceptual", "num_codes_used", "perplexity")
+KNOWN_TO_THE_HUB = ("mse", "psnr", "ssim")
 
 
-def write_card(folder: Path, repo_id: str | None = None, license: str = LICENSE) -> None:
-    """Write README.md, and `.eval_results/` where the Hub has the dataset, from what lies in the folder.
-
-    Nothing but config.json and weights has to be there: a figure or fact that is not known is said not to be.
+@dataclass(frozen=True)
+class CardText:
+    """What a model's class says on its cards.
 
     Args:
-        repo_id: where the card will be read, for its snippet.
+        template: Jinja template that extends `model_cards/template.md`, whose blocks it overrides; the default fits
+            any model.
+        tags: on the Hub.
+        pipeline_tag: a task of the Hub, or None.
+        task_name: what the figures measure.
+        reported: figures in the card's metadata; None for all.
+    """
+
+    template: Path = CARD_TEMPLATE
+    tags: tuple[str, ...] = ()
+    pipeline_tag: str | None = None
+    task_name: str = "Validation"
+    reported: tuple[str, ...] | None = None
+
+
+def write_card(folder: Path, text: CardText | None = None, repo_id: str | None = None, license: str = LICENSE) -> None:
+    """Write README.md and, for a dataset of the Hub, `.eval_results/` from what is in the folder.
+
+    Only config.json and weights are required; the card says which figures and facts are unknown.
+
+    Args:
+        text: of the model's class.
+        repo_id: where the card will be published, for its code example.
         license: of the weights, by its name on the Hub.
     """
-    config = json.loads((folder / CONFIG).read_text())
+    text, config = text or CardText(), json.loads((folder / CONFIG).read_text())
     columns, facts = read_figures(folder), _read_json(folder / TRAINING)
+    figures = columns.get("this model", {})
     arguments = yaml.safe_load((folder / ARGUMENTS).read_text()) if (folder / ARGUMENTS).is_file() else {}
-    grid = config["sample_size"] // 2 ** (len(config["encoder_block_out_channels"]) - 1)
     training, validation = facts.get("training_data", []), facts.get("validation_data", [])
-    card = ModelCard.from_template(
-        card_data(config["_class_name"], columns.get("this model", {}), facts, license),
-        template_path=str(CARD_TEMPLATE),
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([text.template.parent, CARD_TEMPLATE.parent]),
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    content = environment.get_template(text.template.name).render(
+        card_data=card_data(config["_class_name"], text, figures, facts, license).to_yaml(),
         name=repo_id or _local_name(folder),
         class_name=config["_class_name"],
-        config=config,
-        grid=grid,
-        bits=grid**2 * math.ceil(math.log2(config["num_vq_embeddings"])),
-        figures=columns.get("this model", {}),
+        config={key: value for key, value in config.items() if not key.startswith("_")},
+        figures=figures,
         baselines={name: column for name, column in columns.items() if name != "this model"},
         table=markdown_table(columns) if columns else None,
         facts=facts,
-        recipe=_recipe(arguments, facts),
-        averaged=arguments.get("ema_decay", 0) > 0,
+        arguments=arguments,
+        recipe=facts.get("recipe") or _recipe_of_old_facts(arguments, facts),
         unseen=all(
             (one["name"], one["split"]) not in {(t["name"], t["split"]) for t in training} for one in validation
         ),
@@ -68,69 +96,67 @@ def write_card(folder: Path, repo_id: str | None = None, license: str = LICENSE)
         duration=duration(facts["seconds"]) if facts else None,
         pictures=[name for name in (PICTURE, SAMPLES) if (folder / name).is_file()],
         has_discriminator=(folder / DISCRIMINATOR).is_dir(),
-        files=[
-            (path.relative_to(folder).as_posix(), path.stat().st_size, digest(path))
-            for path in published_files(folder, WEIGHTS_FILES)
-        ],
+        files=_weights_files(folder),
         license=license,
     )
-    card.save(folder / CARD)
-    results = eval_results(columns.get("this model", {}), facts)
+    content = re.sub(r"\n{3,}", "\n\n", content)  # empty blocks leave empty lines
+    (folder / CARD).write_text(content, encoding="utf-8")
+    results = eval_results(_reported(figures, text), facts)
     if results:
         (folder / EVAL_RESULTS).parent.mkdir(exist_ok=True)
         (folder / EVAL_RESULTS).write_text(yaml.safe_dump(results, sort_keys=False))
 
 
 def read_figures(folder: Path) -> dict[str, dict[str, Any]]:
-    """By column: those of metrics.json, or before there is one those of the last validation."""
+    """The columns of metrics.json or, before the final evaluation, one column of the last validation."""
     columns = _read_json(folder / METRICS)
     if columns:
         return columns
-    figures = _read_json(folder / VALIDATION)
-    return {"this model": figures} if "psnr" in figures else {}
+    figures = {name: value for name, value in _read_json(folder / VALIDATION).items() if name != "step"}
+    return {"this model": figures} if figures else {}
 
 
-def card_data(class_name: str, figures: dict[str, float], facts: dict, license: str = LICENSE) -> ModelCardData:
-    """The card's metadata, with a `model-index` of the figures measured on the validation data together."""
+def card_data(
+    class_name: str, text: CardText, figures: dict[str, Any], facts: dict, license: str = LICENSE
+) -> ModelCardData:
+    """The card's metadata, with a `model-index` of the figures on all validation data together."""
     base_model = facts.get("base_model")
     used = facts.get("training_data", []) + facts.get("validation_data", [])
-    on_hub = sorted({data["name"] for data in used if data["on_hub"]})
-    measured = [name for name in ("mse", "psnr", "ssim") if name in figures]  # those that the Hub knows by name
+    reported = _reported(figures, text)
     return ModelCardData(
         license=license,
         library_name="smoke-vq",
-        pipeline_tag="image-to-image",
-        tags=["smoke", "plumes", "vector-quantization", "vqgan" if "GAN" in class_name else "vq-vae", "autoencoder"],
-        datasets=on_hub or None,
-        metrics=measured or None,
+        pipeline_tag=text.pipeline_tag,
+        tags=list(text.tags) or None,
+        datasets=sorted({data["name"] for data in used if data["on_hub"]}) or None,
+        metrics=[name for name in KNOWN_TO_THE_HUB if name in figures] or None,
         base_model=base_model if base_model is not None and base_model.count("/") == 1 else None,
         model_name=class_name,
-        eval_results=_model_index(figures, facts) or None,
+        eval_results=_model_index(text, reported, facts) or None,
     )
 
 
-def _model_index(figures: dict[str, float], facts: dict) -> list[EvalResult]:
+def _model_index(text: CardText, reported: dict[str, float], facts: dict) -> list[EvalResult]:
     data = facts.get("validation_data")
     if not data:
         return []
     return [
         EvalResult(
-            task_type="image-to-image",
-            task_name="Reconstruction",
+            task_type=text.pipeline_tag or "other",
+            task_name=text.task_name,
             dataset_type=" + ".join(one["name"] for one in data),
             dataset_name=" + ".join(one["title"] for one in data),
             dataset_split=data[0]["split"],
             dataset_revision=revision(facts),
             metric_type=metric,
             metric_name=metric,
-            metric_value=round(figures[metric], 6),
+            metric_value=round(value, 6),
         )
-        for metric in REPORTED
-        if metric in figures
+        for metric, value in reported.items()
     ]
 
 
-def eval_results(figures: dict[str, float], facts: dict) -> list[dict]:
+def eval_results(reported: dict[str, float], facts: dict) -> list[dict]:
     """Entries of `.eval_results/*.yaml`, which name a dataset of the Hub; none for other data."""
     data = facts.get("validation_data", [])
     if len(data) != 1 or not data[0]["on_hub"]:
@@ -139,13 +165,12 @@ def eval_results(figures: dict[str, float], facts: dict) -> list[dict]:
         EvalResultEntry(
             dataset_id=data[0]["name"],
             task_id=metric,
-            value=round(figures[metric], 6),
+            value=round(value, 6),
             dataset_revision=data[0]["revision"],
             date=date.today().isoformat(),
-            notes=f"reconstruction of split {data[0]['split']}, step {facts['step']}",
+            notes=f"split {data[0]['split']}, step {facts['step']}",
         )
-        for metric in REPORTED
-        if metric in figures
+        for metric, value in reported.items()
     ]
     return eval_result_entries_to_yaml(entries)
 
@@ -167,16 +192,42 @@ def duration(seconds: float) -> str:
     return f"{minutes:.1f} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours"
 
 
-def _recipe(arguments: dict[str, Any], facts: dict) -> list[str]:
-    """The losses that the model learned from, beside the squared error."""
-    losses = ["a perceptual"] if arguments.get("perceptual_weight", 0) > 0 else []
+def _recipe_of_old_facts(arguments: dict[str, Any], facts: dict) -> str | None:
+    """The losses that a model learned from, where training.json does not name them yet."""
+    if not facts:
+        return None
+    losses = ["the squared error"]
+    if arguments.get("perceptual_weight", 0) > 0:
+        losses.append("a perceptual loss")
     if arguments.get("adversarial_weight", 0) > 0 and facts.get("step", 0) > arguments.get("disc_start", 0):
-        losses.append("an adversarial")
-    return losses
+        losses.append("an adversarial loss")
+    return ", ".join([*losses, "and the quantizer's losses"])
+
+
+def _precision(path: Path) -> str:
+    """Number formats of the floating-point weights in a file, such as "F16, F32"."""
+    with safe_open(path, "pt") as file:
+        kinds = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118  (not a dict)
+    return ", ".join(sorted(kind for kind in kinds if "F" in kind))
+
+
+def _weights_files(folder: Path) -> list[tuple[str, int, str, str]]:
+    """Name, bytes, precision and sha256 of each."""
+    return [
+        (path.relative_to(folder).as_posix(), path.stat().st_size, _precision(path), digest(path))
+        for path in published_files(folder, WEIGHTS_FILES)
+    ]
+
+
+def _reported(figures: dict[str, Any], text: CardText) -> dict[str, float]:
+    names = figures if text.reported is None else [name for name in text.reported if name in figures]
+    return {
+        name: figures[name] for name in names if isinstance(figures[name], int | float) and math.isfinite(figures[name])
+    }
 
 
 def _local_name(folder: Path) -> str:
-    """As the README's commands write it: `runs/<run>/best`."""
+    """As in the commands of the README: `runs/<run>/best`."""
     folder = folder.resolve()
     return f"runs/{folder.parent.name}/{folder.name}" if folder.name in (BEST, LAST) else folder.name
 

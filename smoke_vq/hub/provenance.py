@@ -1,6 +1,5 @@
-"""How a model came about: command, commit, hardware, data. Names only: no folder of this machine is published."""
+"""Where a model comes from: command, commit, hardware, data; by name, without folders of this machine."""
 
-import dataclasses
 import json
 import os
 import platform
@@ -18,20 +17,28 @@ import yaml
 from ..data.sources import find_source
 from ..layout import ARGUMENTS, TRAINING
 from ..version import __version__
-from .model_folder import LOCAL_PATH
+from .private_texts import LOCAL_PATH
 
-PATHS = ("init_from", "perceptual_weights")
+SOURCES = ("dataset", "validation_dataset", "init_from", "perceptual_weights")
+RESET = {
+    **{"output_dir": "runs", "push_to_hub": False, "hub_model_id": None, "hub_private_repo": False},
+    **{"resume_from_checkpoint": None, "resume": False, "hub_private": False},
+}
 ELSEWHERE = re.compile(r"^(/|~|\.\.(/|$)|[A-Za-z]:[\\/]|\\\\|file:)|/\.\.(/|$)")
 
 
-def describe_training(arguments, num_processes: int) -> dict[str, Any]:
-    """What is known of a training when its data are loaded.
-
-    Args:
-        arguments: those of the training, a dataclass.
-    """
-    weights = arguments.dataset_weights or [None] * len(arguments.dataset)
-    init_from = getattr(arguments, "init_from", None)
+def describe_training(
+    dataset: list[str],
+    train_split: str,
+    validation_split: str,
+    *,
+    dataset_weights: list[float] | None = None,
+    validation_dataset: list[str] | None = None,
+    init_from: str | None = None,
+    num_processes: int = 1,
+) -> dict[str, Any]:
+    """Return what is known about a training when its data are loaded, for `write_provenance`."""
+    weights = dataset_weights or [None] * len(dataset)
     return {
         "command": command(),
         **commit(),
@@ -39,24 +46,22 @@ def describe_training(arguments, num_processes: int) -> dict[str, Any]:
         "versions": {"smoke_vq": __version__, "torch": torch.__version__, "Python": platform.python_version()}
         | {name: version(name) for name in ("diffusers", "accelerate")},
         "training_data": [
-            describe_data(source, arguments.train_split) | {"weight": weight}
-            for source, weight in zip(arguments.dataset, weights, strict=True)
+            describe_data(source, train_split) | {"weight": weight}
+            for source, weight in zip(dataset, weights, strict=True)
         ],
-        "validation_data": [
-            describe_data(source, arguments.validation_split)
-            for source in arguments.validation_dataset or arguments.dataset
-        ],
+        "validation_data": [describe_data(source, validation_split) for source in validation_dataset or dataset],
         "base_model": None if init_from is None else public_name(init_from),
     }
 
 
-def write_provenance(folder: Path, training: dict[str, Any], arguments, result) -> None:
+def write_provenance(folder: Path, training: dict[str, Any], arguments: dict[str, Any], result) -> None:
     """Write training.json and training_arguments.yaml into a model's folder.
 
     Args:
-        training: what `describe_training` returned.
-        result: the trainer's: the model's step, the seconds of training up to now, the fingerprint of the validation
-            frames (number and CRC-32 of the pixels), and the evaluation, if the training is finished.
+        training: from `describe_training`, with any other facts; `recipe` is the losses that the model learned from.
+        arguments: from `public_arguments`.
+        result: the trainer's: the model's step, the seconds of training so far, the fingerprint of the validation
+            frames (number and CRC-32 of the pixels), and the evaluation, or None before the training has finished.
     """
     facts = training | {
         "step": result.step,
@@ -66,20 +71,19 @@ def write_provenance(folder: Path, training: dict[str, Any], arguments, result) 
         "validation_frames": result.validation_frames,
     }
     (folder / TRAINING).write_text(json.dumps(facts, indent=2) + "\n")
-    (folder / ARGUMENTS).write_text(yaml.safe_dump(public_arguments(arguments), sort_keys=False))
+    (folder / ARGUMENTS).write_text(yaml.safe_dump(arguments, sort_keys=False))
 
 
-def public_arguments(arguments) -> dict[str, Any]:
-    """The arguments to train again with, which neither resumes nor pushes; local data are named and not located."""
-    values = dataclasses.asdict(arguments)
-    for key in ("dataset", "validation_dataset"):
-        if values[key] is not None:
-            values[key] = [public_name(source) for source in values[key]]
-    for key in PATHS:
-        if values.get(key) is not None:
-            values[key] = public_name(values[key])
-    values |= {"output_dir": "runs", "resume": False, "push_to_hub": False, "hub_model_id": None, "hub_private": False}
-    return values
+def public_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments to repeat a training with: without local folders, and without resuming or pushing."""
+    public = {}
+    for key, value in arguments.items():
+        if key in RESET:
+            value = RESET[key]
+        elif key in SOURCES and value is not None:
+            value = [public_name(source) for source in value] if isinstance(value, list) else public_name(value)
+        public[key] = value
+    return public
 
 
 def public_name(source: str) -> str:

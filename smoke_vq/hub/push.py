@@ -1,7 +1,8 @@
-"""Folders to the Hub, each in one commit: a push that breaks off leaves the repository as it was."""
+"""Uploading folders to the Hub, each in one commit: a push that fails leaves the repository unchanged."""
 
 import re
 import shlex
+from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
@@ -10,9 +11,36 @@ from huggingface_hub.utils import validate_repo_id
 
 from ..downloads.errors import HTTP_ERROR, check_token, first_line
 from ..layout import CARD, DATASET_FILES, MODEL_FILES
-from .model_folder import check_texts, matches, published_files
+from .private_texts import check_texts
+from .staging import published_files
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def check_target(
+    repo_id: str,
+    repo_type: str = "model",
+    private: bool = False,
+    revision: str | None = None,
+    create_pr: bool = False,
+) -> None:
+    """Refuse an invalid target without asking the Hub.
+
+    Raises:
+        ValueError: not a name "user/name"; a commit instead of a branch; a private pull request, or one on a branch.
+    """
+    if repo_id.count("/") != 1:
+        raise ValueError(f"The {repo_type} repository is '{repo_id}': expected 'user/name'.")
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise ValueError(f"The {repo_type} repository '{repo_id}' has an invalid name: {first_line(error)}") from error
+    if create_pr and private:
+        raise ValueError(f"A pull request is as public as '{repo_id}' is: expected create_pr without private.")
+    if create_pr and revision is not None:
+        raise ValueError(f"A pull request has its own branch: expected no revision, found '{revision}'.")
+    if revision is not None and COMMIT.fullmatch(revision):
+        raise ValueError(f"A push goes to a branch: expected its name, found the commit '{revision}'.")
 
 
 def open_repo(
@@ -23,11 +51,11 @@ def open_repo(
     create_pr: bool = False,
     token: str | None = None,
 ) -> None:
-    """Make the repository, or find it, before the work whose result it is for.
+    """Create the repository if it does not exist, and check that it can be written to.
 
     Raises:
-        ValueError: as `check_target`; nobody is logged in, the user may not write there, or the repository shall be
-            private and exists as a public one.
+        ValueError: as `check_target`; nobody is logged in, the user may not write there, or `private` was asked for
+            and the repository is public.
     """
     check_target(repo_id, repo_type, private, revision, create_pr)
     if (token or get_token()) is None:
@@ -39,75 +67,24 @@ def open_repo(
             api.auth_check(repo_id, repo_type=repo_type)
             return
         api.create_repo(repo_id, repo_type=repo_type, private=private or None, exist_ok=True)
-        # One that exists is found whether or not it is ours.
+        # create_repo accepts an existing repository of somebody else.
         api.auth_check(repo_id, repo_type=repo_type, write=True)
         is_private = api.repo_info(repo_id, repo_type=repo_type).private if private else None
     except RepositoryNotFoundError as error:
         raise ValueError(
-            f"Cannot push to '{repo_id}': there is no such {repo_type}, or the token's user may not read it."
+            f"Cannot push to '{repo_id}': the {repo_type} does not exist, or the token's user may not read it."
         ) from error
     except (OSError, HTTP_ERROR) as error:
-        refused = isinstance(error, HfHubHTTPError) and error.response.status_code == 401
-        reason = "the Hub does not know the token." if refused else first_line(error)
+        unknown = isinstance(error, HfHubHTTPError) and error.response.status_code == 401
+        reason = "the Hub does not know the token." if unknown else first_line(error)
         raise ValueError(f"Cannot push to '{repo_id}': {reason}") from error
     if is_private is False:
         raise ValueError(f"Cannot push to '{repo_id}' privately: it is public. Change that in its settings on the Hub.")
 
 
-def check_target(
-    repo_id: str,
-    repo_type: str = "model",
-    private: bool = False,
-    revision: str | None = None,
-    create_pr: bool = False,
-) -> None:
-    """Refuse, without asking the Hub, what cannot be pushed to.
-
-    Raises:
-        ValueError: no name "user/name"; a commit for a branch; a pull request that shall be private or on a branch.
-    """
-    if repo_id.count("/") != 1:
-        raise ValueError(f"The {repo_type} repository is '{repo_id}': expected 'user/name'.")
-    try:
-        validate_repo_id(repo_id)
-    except HFValidationError as error:
-        raise ValueError(f"The {repo_type} repository '{repo_id}' has no valid name: {first_line(error)}") from error
-    if create_pr and private:
-        raise ValueError(f"A pull request is as public as '{repo_id}' is: expected it without private.")
-    if create_pr and revision is not None:
-        raise ValueError(f"A pull request makes a branch of its own: expected no revision, found '{revision}'.")
-    if revision is not None and COMMIT.fullmatch(revision):
-        raise ValueError(f"A push goes to a branch: expected its name, found the commit '{revision}'.")
-
-
-def push_model(
-    folder: str | Path,
-    repo_id: str,
-    *,
-    revision: str | None = None,
-    create_pr: bool = False,
-    message: str = "Upload model",
-    subfolder: str | None = None,
-    token: str | None = None,
-    again: str = "the same command pushes it",
-) -> str:
-    """Upload a folder that `stage_model` made, in one commit; returns the commit's address.
-
-    Raises:
-        ValueError: a text in it names a token or a local path.
-        OSError: it did not arrive; the repository is as it was.
-    """
-    return push_folder(
-        Path(folder),
-        repo_id,
-        MODEL_FILES,
-        revision=revision,
-        create_pr=create_pr,
-        message=message,
-        subfolder=subfolder,
-        token=token,
-        again=again,
-    )
+def push_model(folder: str | Path, repo_id: str, **keywords) -> str:
+    """Upload a folder that `stage_model` made; keywords, result and errors as of `push_folder`."""
+    return push_folder(Path(folder), repo_id, MODEL_FILES, **{"message": "Upload model", **keywords})
 
 
 def push_dataset(
@@ -118,11 +95,11 @@ def push_dataset(
     message: str = "Upload dataset",
     token: str | None = None,
 ) -> str:
-    """Upload a dataset's folder, in place of the Parquet files that were there; returns the commit's address.
+    """Upload a dataset's folder in place of the repository's Parquet files; returns the commit's address.
 
     Raises:
-        ValueError: it is no dataset's folder, or its card names a token or a local path.
-        OSError: it did not arrive; the repository is as it was.
+        ValueError: the folder does not hold a dataset, or its card contains a token or a local path.
+        OSError: the push failed; the repository is unchanged.
     """
     folder = Path(folder)
     check_dataset(folder)
@@ -137,7 +114,7 @@ def push_dataset(
         create_pr=create_pr,
         message=message,
         token=token,
-        again=f"{folder} is whole, and `{command} --repo-id {repo_id}` pushes it",
+        retry=f"to push {folder}, run `{command} --repo-id {repo_id}`",
     )
 
 
@@ -152,12 +129,22 @@ def push_folder(
     message: str,
     subfolder: str | None = None,
     token: str | None = None,
-    again: str,
+    retry: str = "the same command pushes it",
 ) -> str:
-    """Upload what matches `patterns` in one commit, on a branch that is made if need be; `again` says how, if it fails.
+    """Upload the files that match `patterns` in one commit, on a branch that is created if it does not exist.
 
-    Files in the repository, below `subfolder`, that match and are not in the folder are removed by the same commit.
-    `HfApi.upload_folder` would make several commits of them where hf_xet is installed.
+    Files below `subfolder` in the repository that match and are not in the folder are deleted by the same commit.
+    (`HfApi.upload_folder` would make several commits if hf_xet is installed.)
+
+    Args:
+        retry: what to do after a failure, for the error message.
+
+    Returns:
+        The address of the commit, or of the pull request.
+
+    Raises:
+        ValueError: a text contains a token or a local path.
+        OSError: the push failed; the repository is unchanged.
     """
     files = published_files(folder, patterns)
     check_texts(files, token)
@@ -171,7 +158,8 @@ def push_folder(
         there = api.list_repo_files(repo_id, repo_type=repo_type, revision=head)
         here = {str(inside / path.relative_to(folder).as_posix()): path for path in files}
         old = [name for name in there if matches(name, [str(inside / pattern) for pattern in patterns])]
-        # Not onto a later commit: what has not changed is left out, and would be of another push there.
+        # With its parent named, the commit fails if somebody else pushed meanwhile: unchanged files are not uploaded,
+        # and would be those of the other push.
         commit = api.create_commit(
             repo_id,
             [CommitOperationDelete(name) for name in old if name not in here]
@@ -182,31 +170,36 @@ def push_folder(
             commit_message=message,
             parent_commit=head,
         )
-    except (OSError, HTTP_ERROR, RuntimeError) as error:  # RuntimeError: the upload's of large files
-        state = _describe_state(api, repo_id, repo_type, revision, create_pr, head)
-        raise OSError(f"The push to '{repo_id}' failed ({first_line(error)}); {state}, {again}.") from error
+    except (OSError, HTTP_ERROR, RuntimeError) as error:  # RuntimeError: from the upload of large files
+        state = _describe_state(api, repo_id, repo_type, revision, head)
+        raise OSError(f"The push to '{repo_id}' failed ({first_line(error)}); {state}; {retry}.") from error
     return commit.pr_url or commit.commit_url
 
 
-def _describe_state(
-    api: HfApi, repo_id: str, repo_type: str, revision: str | None, create_pr: bool, head: str | None
-) -> str:
-    """What a push that failed left: its commit may have been made, and only the answer lost."""
+def matches(name: str, patterns: list[str]) -> bool:
+    """Whether a path in a repository matches one of the patterns, in which "*" stays within a folder."""
+    parts = PurePosixPath(name).parts
+    return any(
+        len(parts) == len(wanted) and all(map(fnmatch, parts, wanted))
+        for wanted in (PurePosixPath(pattern).parts for pattern in patterns)
+    )
+
+
+def _describe_state(api: HfApi, repo_id: str, repo_type: str, revision: str | None, head: str | None) -> str:
+    """What a failed push left: the commit may have been made and only the answer lost."""
     try:
         if head is None or api.repo_info(repo_id, repo_type=repo_type, revision=revision).sha == head:
-            if create_pr and head is not None:
-                return "the repository is as it was, but look whether the pull request was opened"
-            return f"{'the repository' if revision is None else f'branch {revision}'} is as it was"
-        return "the repository has changed meanwhile, perhaps by this push"
+            return "the repository is unchanged"
+        return "the repository has changed, perhaps by this push"
     except (OSError, HTTP_ERROR):
-        return "the repository is as it was or has the whole of it"
+        return "the repository is unchanged or has all of it"
 
 
 def check_dataset(folder: Path) -> None:
-    """Refuse a folder that holds no prepared dataset.
+    """Refuse a folder that does not hold a prepared dataset.
 
     Raises:
         ValueError: names the folder.
     """
     if not (folder / CARD).is_file() or not any(folder.glob("data/*.parquet")):
-        raise ValueError(f"{folder} holds no prepared dataset: expected {CARD} and data/*.parquet.")
+        raise ValueError(f"{folder} does not hold a prepared dataset: expected {CARD} and data/*.parquet.")

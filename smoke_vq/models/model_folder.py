@@ -41,18 +41,19 @@ def find_model(name_or_path: str | os.PathLike, kwargs: dict[str, Any]) -> tuple
     subfolder, variant = normal_subfolder(kwargs.pop("subfolder", None)), kwargs.get("variant")
     download = {key: kwargs.pop(key) for key in DOWNLOAD_KEYWORDS & set(kwargs)}
     folder = find_folder(name_or_path, subfolder, download.get("revision"))
+    ending = "" if variant is None else f".{variant}"
+    stem = WEIGHTS.removesuffix(".safetensors")
+    weights = [f"{stem}{ending}.safetensors", f"{WEIGHTS}.index{ending}.json"]
+    shards = [f"{stem}{ending}-?????-of-?????.safetensors", f"{stem}-?????-of-?????{ending}.safetensors"]
     if folder is None:
-        ending = "" if variant is None else f".{variant}"
-        weights = WEIGHTS.removesuffix(".safetensors")
-        patterns = [CONFIG, f"{weights}{ending}.safetensors", f"{WEIGHTS}.index{ending}.json"]
-        patterns += [f"{weights}{ending}-?????-of-?????.safetensors", f"{weights}-?????-of-?????{ending}.safetensors"]
-        required = [CONFIG, f"{weights}{ending and f'*{ending}'}*.safetensors"]
-        return download_files(str(name_or_path), patterns, required, subfolder=subfolder, **download), kwargs
+        required = [CONFIG, f"{stem}{ending and f'*{ending}'}*.safetensors"]
+        return download_files(
+            str(name_or_path), [CONFIG, *weights, *shards], required, subfolder=subfolder, **download
+        ), kwargs
     names = [path.name for path in folder.iterdir()]
-    if CONFIG not in names:
-        raise FileNotFoundError(f"The folder {folder} {describe_missing(CONFIG, names)}")
-    if not any(name.endswith(".safetensors") for name in names):
-        raise FileNotFoundError(f"The folder {folder} {describe_missing(WEIGHTS, names)}")
+    for expected, found in ((CONFIG, CONFIG in names), (weights[0], not {*weights}.isdisjoint(names))):
+        if not found:
+            raise FileNotFoundError(f"The folder {folder} {describe_missing(expected, names)}")
     return folder, kwargs
 
 

@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 
 from ..downloads.download import normal_subfolder
 from ..downloads.errors import first_line
-from ..hub.card import LICENSE, write_card
+from ..hub.card import LICENSE, CardText, write_card
 from ..hub.push import open_repo, push_model
 from ..layout import CONFIG
 from ..version import CONFIG_FORMAT, __version__
@@ -38,9 +38,11 @@ class PretrainedModel(ModelMixin, ConfigMixin):
     """A diffusers model whose `from_pretrained` refuses an incomplete or damaged checkpoint.
 
     published_subfolder: where `push_to_hub` puts it in a repository; None is the top, where it comes with a card.
+    card_text: what the card says about models of this class.
     """
 
     published_subfolder: str | None = None
+    card_text = CardText()
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any) -> "Self":
@@ -168,7 +170,7 @@ class PretrainedModel(ModelMixin, ConfigMixin):
                 self.save_pretrained(folder, variant="fp16", max_shard_size=max_shard_size)
             self.save_companions(folder)
             if subfolder is None:
-                write_card(folder, repo_id, license)
+                write_card(folder, self.card_text, repo_id, license)
             return push_model(
                 folder,
                 repo_id,

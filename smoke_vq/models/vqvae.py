@@ -1,7 +1,7 @@
 """The autoencoder of both recipes: encoder, quantizer, decoder."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -11,11 +11,15 @@ from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  (a pipelin
 from diffusers.utils import BaseOutput
 from diffusers.utils.accelerate_utils import apply_forward_hook
 
+from ..assets import AUTOENCODER_CARD
+from ..hub.card import CardText
 from ..quantizers import QUANTIZERS
 from ..registry import choose
 from .decoder import Decoder
 from .encoder import Encoder
 from .pretrained import PretrainedModel
+
+TAGS = ("smoke", "plumes", "vector-quantization", "autoencoder")
 
 
 @dataclass
@@ -67,6 +71,13 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
         ValueError: sizes that cannot work.
     """
 
+    card_text = CardText(
+        template=AUTOENCODER_CARD,
+        tags=(*TAGS, "vq-vae"),
+        pipeline_tag="image-to-image",
+        task_name="Reconstruction",
+        reported=("masked_mse", "background_mse", "psnr", "ssim", "perceptual", "num_codes_used", "perplexity"),
+    )
     _supports_gradient_checkpointing = True
     _keep_in_fp32_modules = ["quantizer"]  # noqa: RUF012  (diffusers' name and form)
     _no_split_modules = ["DownEncoderBlock2D", "UNetMidBlock2D", "UpDecoderBlock2D"]  # noqa: RUF012
@@ -183,3 +194,5 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
 
 class SmokeVQGAN(SmokeVQVAE):
     """The same autoencoder, trained with perceptual and adversarial losses (Esser et al., 2021, arXiv:2012.09841)."""
+
+    card_text = replace(SmokeVQVAE.card_text, tags=(*TAGS, "vqgan"))

@@ -2,7 +2,7 @@
 
 from ..evaluation.evaluator import ReconstructionEvaluator
 from .arguments import TrainingArguments
-from .builders import make_accelerator, make_evaluator, make_train_loader
+from .builders import make_accelerator, make_evaluator, make_publisher, make_train_loader
 from .parsing import check_arguments, parse_arguments
 from .player import Player
 from .recipes.vqgan import VQGANArguments, VQGANObjective
@@ -21,6 +21,7 @@ __all__ = [
     "check_arguments",
     "make_accelerator",
     "make_evaluator",
+    "make_publisher",
     "make_train_loader",
     "parse_arguments",
 ]

@@ -1,5 +1,6 @@
 """From arguments to the parts that every training script needs."""
 
+import dataclasses
 import importlib.util
 
 import torch
@@ -12,8 +13,11 @@ from ..data.processor import SmokeImageProcessor
 from ..data.sources import load_frames, stream_frames
 from ..data.stream_loader import StreamLoader
 from ..evaluation.evaluator import ReconstructionEvaluator
+from ..hub.card import CardText
+from ..hub.provenance import describe_training
 from ..script import use_all_cores
 from .arguments import TrainingArguments
+from .publisher import Publisher
 
 
 def make_accelerator(arguments: TrainingArguments) -> Accelerator:
@@ -90,4 +94,24 @@ def make_evaluator(
         num_images=arguments.num_images,
         max_frames=arguments.max_validation_frames,
         distances={} if perceptual is None else {"perceptual": perceptual.to(accelerator.device)},
+    )
+
+
+def make_publisher(accelerator: Accelerator, arguments: TrainingArguments, card_text: CardText) -> Publisher:
+    """Completes and pushes the models of a run; only the main process pushes."""
+    return Publisher(
+        arguments.run_folder,
+        card_text,
+        describe_training(
+            arguments.dataset,
+            arguments.train_split,
+            arguments.validation_split,
+            dataset_weights=arguments.dataset_weights,
+            validation_dataset=arguments.validation_dataset,
+            init_from=getattr(arguments, "init_from", None),
+            num_processes=accelerator.num_processes,
+        ),
+        dataclasses.asdict(arguments),
+        repo_id=arguments.hub_model_id if accelerator.is_main_process else None,
+        private=arguments.hub_private,
     )

@@ -1,56 +1,75 @@
-"""Pushes of a training: the newest best model while it goes on, in the background, and the finished one at the end."""
+"""Completing and pushing the models of a training: the newest best one in the background, and the finished one."""
 
 import json
 import shlex
 import shutil
 import sys
 import tempfile
-import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
-from accelerate import Accelerator
+from huggingface_hub import HfApi
 from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 
-from ..hub.card import write_card
-from ..hub.model_folder import check_text, link_model, stage_model
-from ..hub.provenance import describe_training, public_arguments, write_provenance
+from ..hub.card import CardText, write_card
+from ..hub.private_texts import check_text
+from ..hub.provenance import public_arguments, write_provenance
 from ..hub.push import open_repo, push_model
+from ..hub.staging import link_model, stage_model
 from ..layout import METRICS, PICTURE, SAMPLES
 from ..metrics import markdown_table
 
-PREFIX = ".best-"
+SNAPSHOT = ".best-"
 
 
 class Publisher:
-    """Completes the folder of a finished training and, if the arguments name a repository, pushes to it.
+    """Completes the folder of a finished model and, if there is a repository, pushes models to it.
 
-    A push of the best model so far works on hard links to its files, in a thread, so that the training goes on and may
-    replace them. While one is under way only the newest of those that wait is kept. One that fails is said, and the
-    training goes on.
+    A push of the best model so far runs in the background, on hard links to its files, while training continues and
+    may replace them. Of the models that wait for their push only the newest is kept. A failure is printed, and
+    training continues. A process that ends completes the pushes first.
 
-    Made when the data are loaded. Only the main process pushes.
+    Create it before training, so that nothing is trained that cannot be pushed.
 
     Args:
-        arguments: of the training: push_to_hub, hub_model_id, hub_private, and the rest for the card.
+        run_folder: of the training.
+        card_text: of the model's class.
+        training: facts from `describe_training`.
+        arguments: of the training, by name.
+        repo_id: where to push; None, or on all processes but the main one, pushes nothing.
+        private: create a private repository.
+        describe: returns further facts about the training when a model is written, for example its `recipe`.
 
     Raises:
-        ValueError: nobody is logged in, the user may not write there, or the card would name a local path.
+        ValueError: nobody is logged in, the user may not write there, or the card would contain a local path.
     """
 
-    def __init__(self, accelerator: Accelerator, arguments):
-        self.arguments, self.training = arguments, describe_training(arguments, accelerator.num_processes)
-        self.repo_id = arguments.hub_model_id if arguments.push_to_hub and accelerator.is_main_process else None
-        self.lock, self.thread, self.waiting = threading.Lock(), None, None
-        if self.repo_id is not None:
-            check_text(json.dumps([self.training, public_arguments(arguments)]), "The card")
-            open_repo(self.repo_id, private=arguments.hub_private)
-            disable_progress_bars()  # those of uploads, which would tear the training's own
-            if arguments.resume:
-                for killed in arguments.run_folder.glob(f"{PREFIX}*"):
-                    shutil.rmtree(killed)
+    def __init__(
+        self,
+        run_folder: Path,
+        card_text: CardText,
+        training: dict[str, Any],
+        arguments: dict[str, Any],
+        repo_id: str | None = None,
+        private: bool = False,
+        describe: Callable[[], dict[str, Any]] = dict,
+    ):
+        self.card_text, self.training, self.arguments = card_text, training, public_arguments(arguments)
+        self.repo_id, self.describe = repo_id, describe
+        self.api = HfApi()
+        self.push: Future | None = None
+        self.snapshot: tempfile.TemporaryDirectory | None = None
+        if repo_id is not None:
+            check_text(json.dumps([self.training, self.arguments]), "The card")
+            open_repo(repo_id, private=private)
+            disable_progress_bars()  # the bars of uploads would break the bar of the training
+            for left_by_a_killed_run in run_folder.glob(f"{SNAPSHOT}*"):
+                shutil.rmtree(left_by_a_killed_run)
 
     def push_best(self, result) -> None:
-        """Push the best model as it is now, soon.
+        """Start to push the best model as it is now.
 
         Args:
             result: the trainer's, not evaluated yet.
@@ -62,74 +81,62 @@ class Publisher:
         except OSError as error:
             print(f"\nThe best model is not pushed: {error}", file=sys.stderr)
             return
-        with self.lock:
-            replaced, self.waiting = self.waiting, snapshot
-            if self.thread is None:
-                # Not awaited if the process ends: a push that breaks off leaves the repository as it was.
-                self.thread = threading.Thread(target=self._push_waiting, daemon=True)
-                self.thread.start()
-        if replaced is not None:
-            replaced.cleanup()
+        self._forget_waiting()
+        self.snapshot, self.push = snapshot, self.api.run_as_future(self._push_snapshot, snapshot)
 
     def finish(self, result) -> None:
-        """Complete the model's folder with figures, pictures, provenance and card, print the table, and push.
+        """Add figures, pictures, provenance and card to the model's folder, print the table, and push.
 
         Args:
             result: the trainer's, evaluated.
 
         Raises:
-            OSError: it did not arrive; the folder is whole.
+            OSError: the push failed; the folder is complete.
         """
         folder, evaluation = result.folder, result.evaluation
         columns = {"this model": evaluation.metrics} | evaluation.baselines
         (folder / METRICS).write_text(json.dumps(columns, indent=2) + "\n")
-        evaluation.picture.save(folder / PICTURE)
-        shutil.copyfile(folder.parent / SAMPLES, folder / SAMPLES)
-        write_provenance(folder, self.training, self.arguments, result)
-        write_card(folder)
+        if evaluation.picture is not None:
+            evaluation.picture.save(folder / PICTURE)
+        self._add_samples_and_facts(folder, result)
+        write_card(folder, self.card_text)
         print(f"\n{markdown_table(columns)}\n\nBest model (step {result.step}), card and pictures: {folder}")
         if self.repo_id is not None:
-            self._await_pushes()
+            self._forget_waiting()
+            self.api.run_as_future(dict).result()  # after the push that has started: there is one worker
             enable_progress_bars()
             command = f"python scripts/push_to_hub.py --folder {shlex.quote(str(folder))} --repo-id {self.repo_id}"
-            print(f"Pushed: {self._push(folder, 'Upload model', f'{folder} is whole, and `{command}` pushes it')}")
+            print(f"Pushed: {self._push(folder, 'Upload model', f'to push {folder}, run `{command}`')}")
 
     def _take_snapshot(self, result) -> tempfile.TemporaryDirectory:
-        """The best model's folder, with what its card needs, in a folder that goes with the process at the latest."""
-        run = result.folder.parent
-        snapshot = tempfile.TemporaryDirectory(dir=run, prefix=PREFIX, ignore_cleanup_errors=True)
+        """A temporary folder with the best model and what its card needs."""
+        snapshot = tempfile.TemporaryDirectory(dir=result.folder.parent, prefix=SNAPSHOT, ignore_cleanup_errors=True)
         folder = Path(snapshot.name, "model")
         folder.mkdir()
         link_model(result.folder, folder)
-        shutil.copyfile(run / SAMPLES, folder / SAMPLES)  # a copy: it is written over in its place
-        write_provenance(folder, self.training, self.arguments, result)
+        self._add_samples_and_facts(folder, result)
         return snapshot
 
-    def _await_pushes(self) -> None:
-        """Forget what waits, and wait for what is under way."""
-        with self.lock:
-            waiting, self.waiting = self.waiting, None
-            thread = self.thread
-        if waiting is not None:
-            waiting.cleanup()
-        if thread is not None:
-            thread.join()
+    def _add_samples_and_facts(self, folder: Path, result) -> None:
+        samples = result.folder.parent / SAMPLES
+        if samples.is_file():
+            (folder / SAMPLES).unlink(missing_ok=True)  # may be a link
+            shutil.copyfile(samples, folder / SAMPLES)  # a copy: the run's own is overwritten in place
+        write_provenance(folder, self.training | self.describe(), self.arguments, result)
 
-    def _push_waiting(self) -> None:
-        while True:
-            with self.lock:
-                snapshot, self.waiting = self.waiting, None
-                if snapshot is None:
-                    self.thread = None
-                    return
-            try:
-                self._push(Path(snapshot.name, "model"), "Upload best model so far", "the training goes on")
-            except Exception as error:  # whatever it is, it must not end the pushes that follow
-                print(f"\n{error}", file=sys.stderr)
-            finally:
-                snapshot.cleanup()
+    def _forget_waiting(self) -> None:
+        if self.push is not None and self.push.cancel():  # not once it has started
+            self.snapshot.cleanup()
 
-    def _push(self, folder: Path, message: str, again: str) -> str:
+    def _push_snapshot(self, snapshot: tempfile.TemporaryDirectory) -> None:
+        try:
+            self._push(Path(snapshot.name, "model"), "Upload best model so far", "training continues")
+        except Exception as error:  # no failure may end the training
+            print(f"\n{error}", file=sys.stderr)
+        finally:
+            snapshot.cleanup()
+
+    def _push(self, folder: Path, message: str, retry: str) -> str:
         with stage_model(folder) as stage:
-            write_card(stage, self.repo_id)
-            return push_model(stage, self.repo_id, message=message, again=again)
+            write_card(stage, self.card_text, self.repo_id)
+            return push_model(stage, self.repo_id, message=message, retry=retry)

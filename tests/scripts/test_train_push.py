@@ -1,4 +1,4 @@
-"""Training with --push-to-hub, to a Hub on loopback: what arrives, and that the training waits for none of it."""
+"""Training with --push-to-hub, to a Hub on loopback: what is pushed, while the training continues."""
 
 import json
 import re
@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from accelerate import Accelerator
 from huggingface_hub import hf_hub_download
 from training_runs import FLAGS, history, run, signalled
 
 from smoke_vq import PatchDiscriminator, SmokeVQGAN, SmokeVQVAE
-from smoke_vq.training import VQVAEArguments
+from smoke_vq.hub.provenance import describe_training
 from smoke_vq.training.publisher import Publisher
 from smoke_vq.training.trainer import Result
 
@@ -30,7 +29,7 @@ def read(folder: Path) -> dict[str, bytes]:
 
 
 def pushes(hub) -> list[dict[str, bytes]]:
-    """The files of each commit behind the initial one, the oldest first."""
+    """The files of each commit after the initial one, oldest first."""
     return [{path: blob.content for path, blob in commit.files.items()} for commit in hub.commits(NAME)[-2::-1]]
 
 
@@ -47,14 +46,19 @@ def left_over(run_folder: Path) -> list[str]:
 
 
 def assert_published(hub, run_folder: Path) -> None:
-    """The finished model is the head, as it lies in best/ but for the card, which names the repository."""
+    """The head is the finished model as in best/, except for the card, which names the repository."""
     files, local = pushes(hub)[-1], read(run_folder / "best")
     del files[".gitattributes"]
     assert set(files) == set(local) and facts(files)["finished"]
     assert all(files[name] == local[name] for name in local if name != "README.md")
     card = files["README.md"].decode()
-    assert f'from_pretrained("{NAME}")' in card and "Training is under way" not in card
+    assert f'from_pretrained("{NAME}")' in card and "Training is in progress" not in card
     assert left_over(run_folder) == []
+
+
+def make_publisher(run_folder: Path, data: Path) -> Publisher:
+    facts = describe_training([str(data)], "train", "validation")
+    return Publisher(run_folder, SmokeVQVAE.card_text, facts, {"dataset": [str(data)]}, NAME)
 
 
 def test_each_best_model_and_then_the_finished_one(hub, train, tmp_path):
@@ -68,7 +72,7 @@ def test_each_best_model_and_then_the_finished_one(hub, train, tmp_path):
     assert facts(first)["step"] == 5 and not facts(first)["finished"] and "metrics.json" not in first
     assert json.loads(first["validation.json"])["step"] == 5 and first["samples.png"]
     card = first["README.md"].decode()
-    assert "**Training is under way.** This is the best model so far, from step 5" in card and "so far |" in card
+    assert "best model so far, from step 5." in card and "so far |" in card
     steps = [facts(files)["step"] for files in pushes(hub)]
     assert steps == sorted(steps)
     local = SmokeVQVAE.from_pretrained(tmp_path / "run/best").state_dict()
@@ -78,7 +82,7 @@ def test_each_best_model_and_then_the_finished_one(hub, train, tmp_path):
             assert not re.search(rb"(?<![\w.])/(tmp|home|root|work)\b|hf_test", content), name
 
 
-def test_a_slow_push_does_not_stall_the_training(hub, train, finished_run, tmp_path):
+def test_training_does_not_wait_for_a_slow_push(hub, train, finished_run, tmp_path):
     held = hub.fault(COMMIT, hold=True, times=1)
 
     def release() -> None:
@@ -99,8 +103,8 @@ def test_a_slow_push_does_not_stall_the_training(hub, train, finished_run, tmp_p
     assert history(tmp_path / "run") == history(finished_run), "pushing changes nothing that is learned"
 
 
-def test_of_those_that_wait_the_newest_is_pushed(hub, copied_run, data):
-    publisher = Publisher(Accelerator(cpu=True), VQVAEArguments(dataset=str(data), push_to_hub=True, hub_model_id=NAME))
+def test_only_the_newest_waiting_model_is_pushed(hub, copied_run, data):
+    publisher = make_publisher(copied_run, data)
     held = hub.fault(COMMIT, hold=True, times=1)
     original = (copied_run / "best" / WEIGHTS).read_bytes()
     for name in ("README.md", "metrics.json", "training.json"):
@@ -112,63 +116,61 @@ def test_of_those_that_wait_the_newest_is_pushed(hub, copied_run, data):
         publisher.push_best(Result(copied_run / "best", step, 1.0, "10-0"))
         held.wait()
     assert len(left_over(copied_run)) == 2, "of the push under way and of the newest that waits"
-    thread = publisher.thread
     held.release()
-    thread.join(30)
+    publisher.push.result(30)
     assert [facts(files)["step"] for files in pushes(hub)] == [1, 4]
     assert [files[WEIGHTS][-1] for files in pushes(hub)] == [1, 4], "the bits of their own step"
     assert left_over(copied_run) == []
 
 
-def test_whatever_ends_a_push_ends_no_other(hub, copied_run, data, monkeypatch, capsys):
+def test_a_failed_push_does_not_stop_later_ones(hub, copied_run, data, monkeypatch, capsys):
     def fail(*arguments):
         raise ZeroDivisionError("in a card")
 
-    publisher = Publisher(Accelerator(cpu=True), VQVAEArguments(dataset=str(data), push_to_hub=True, hub_model_id=NAME))
+    publisher = make_publisher(copied_run, data)
     for step, broken in ((1, True), (2, False)):
         with monkeypatch.context() as patch:
             if broken:
                 patch.setattr("smoke_vq.training.publisher.write_card", fail)
             publisher.push_best(Result(copied_run / "best", step, 1.0, "10-0"))
-            publisher.thread.join(30)
+            publisher.push.result(30)
     assert "in a card" in capsys.readouterr().err and left_over(copied_run) == []
     assert [facts(files)["step"] for files in pushes(hub)] == [2]
 
 
-def test_a_full_disk_ends_no_training(hub, copied_run, data, monkeypatch, capsys):
+def test_a_full_disk_does_not_stop_the_training(hub, copied_run, data, monkeypatch, capsys):
     def fail(*arguments):
         raise OSError(28, "No space left on device")
 
-    publisher = Publisher(Accelerator(cpu=True), VQVAEArguments(dataset=str(data), push_to_hub=True, hub_model_id=NAME))
+    publisher = make_publisher(copied_run, data)
     monkeypatch.setattr("smoke_vq.training.publisher.link_model", fail)
     publisher.push_best(Result(copied_run / "best", 1, 1.0, "10-0"))
     assert "The best model is not pushed: [Errno 28] No space left" in capsys.readouterr().err
 
 
-def test_what_a_killed_run_left_goes_with_its_resumption(hub, copied_run, data):
+def test_files_of_a_killed_run_are_deleted(hub, copied_run, data):
     (copied_run / ".best-killed/model").mkdir(parents=True)
-    flags = {"push_to_hub": True, "hub_model_id": NAME, "output_dir": str(copied_run.parent), "run_name": "run"}
-    Publisher(Accelerator(cpu=True), VQVAEArguments(dataset=str(data), resume=True, **flags))
+    make_publisher(copied_run, data)
     assert left_over(copied_run) == []
 
 
-def test_a_push_that_fails_is_said_and_the_training_goes_on(hub, train, tmp_path):
+def test_a_failed_push_is_printed_and_training_continues(hub, train, tmp_path):
     fault = hub.fault(COMMIT, status=503, times=1)
     ended = train(PUSH)
     assert ended.code == 0 and fault.struck == 1
     said = next(line for line in ended.err.splitlines() if line.startswith(f"The push to '{NAME}' failed"))
-    assert "503" in said and said.endswith("; the repository is as it was, the training goes on.")
+    assert "503" in said and said.endswith("; the repository is unchanged; training continues.")
     assert "Traceback" not in ended.err
     assert_published(hub, tmp_path / "run")
 
 
-def test_a_last_push_that_fails_names_the_command_that_makes_up_for_it(hub, train, tmp_path):
+def test_a_failed_last_push_names_the_command(hub, train, tmp_path):
     fault = hub.fault(COMMIT, status=507)
     ended = train(PUSH)
     assert ended.code == 2 and set(hub.files(NAME)) == {".gitattributes"}
     last = ended.err.strip().splitlines()[-1]
     command = re.fullmatch(
-        r"error: .*; the repository is as it was, .*/best is whole, and `python scripts/(\S+) (.*)` pushes it\.", last
+        r"error: .*; the repository is unchanged; to push .*/best, run `python scripts/(\S+) (.*)`\.", last
     )
     assert command[1] == "push_to_hub.py" and (tmp_path / "run/best/README.md").is_file()
     assert left_over(tmp_path / "run") == []
@@ -177,13 +179,13 @@ def test_a_last_push_that_fails_names_the_command_that_makes_up_for_it(hub, trai
     assert_published(hub, tmp_path / "run")
 
 
-def test_sigterm_waits_for_no_push_and_leaves_nothing(hub, train, data, tmp_path, monkeypatch):
+def test_a_stopped_training_completes_its_push(hub, train, data, tmp_path, monkeypatch):
     for name, value in (hub.environment | {"HF_HOME": str(tmp_path / "home")}).items():
         monkeypatch.setenv(name, value)
-    held = hub.fault(COMMIT, hold=True, times=1)
+    held = hub.fault(COMMIT, delay=0.5, times=1)
     stopped = signalled("train_vqvae.py", f"--dataset {data} --output-dir {tmp_path} {FLAGS} {PUSH}", "SIGTERM", 8)
-    assert stopped.code == 130 and held.struck == 1 and "Go on with the same command" in stopped.out, stopped.err
-    assert left_over(tmp_path / "run") == []
+    assert stopped.code == 130 and held.struck == 1 and "same command and" in stopped.out, stopped.err
+    assert facts(pushes(hub)[0])["step"] == 5 and left_over(tmp_path / "run") == []
     assert train(f"{PUSH} --resume").code == 0
     assert_published(hub, tmp_path / "run")
 
@@ -230,7 +232,7 @@ def test_without_the_flag_the_hub_is_not_asked(hub, train, tmp_path):
     assert train("--epochs 1").code == 0 and not hub.requests and left_over(tmp_path / "run") == []
 
 
-def test_a_vqgan_goes_with_its_discriminator_and_training_goes_on_from_it(hub, data, vgg16_weights, tmp_path):
+def test_a_vqgan_is_pushed_with_its_discriminator_and_training_continues_from_it(hub, data, vgg16_weights, tmp_path):
     flags = (
         f"--dataset {data} --output-dir {tmp_path} --perceptual-weights {vgg16_weights} {FLAGS} --epochs 1 "
         "--disc-start 2 --disc-warmup-steps 1 --discriminator.num_layers 1 --discriminator.base_channels 8"

@@ -1,0 +1,46 @@
+"""A copy of what is published of a model's folder, while training may replace the folder's files."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..layout import CARD, CONFIG, EVAL_RESULTS, MODEL_FILES, WEIGHTS, WEIGHTS_FILES
+
+
+def published_files(folder: Path, patterns: Iterable[str]) -> list[Path]:
+    """The files of a folder that match the patterns, sorted."""
+    return sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
+
+
+@contextmanager
+def stage_model(folder: str | Path) -> Iterator[Path]:
+    """A temporary folder beside `folder` with what is published of it, except for the card.
+
+    Files are hard links where the file system supports them.
+
+    Raises:
+        ValueError: `folder` does not hold a model.
+    """
+    given, folder = folder, Path(folder).resolve()
+    if not (folder / CONFIG).is_file() or not any(folder.glob(WEIGHTS_FILES[0])):
+        raise ValueError(f"{given} does not hold a saved model: expected {CONFIG} and {WEIGHTS}.")
+    parent = folder.parent if os.access(folder.parent, os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=parent, prefix=".push-") as name:
+        link_model(folder, Path(name))
+        yield Path(name)
+
+
+def link_model(folder: Path, target: Path) -> None:
+    """Hard links to the published files, or copies, in `target`; without those that `write_card` writes."""
+    for path in published_files(folder, MODEL_FILES):
+        name = path.relative_to(folder)
+        if name.as_posix() in (CARD, EVAL_RESULTS):
+            continue
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(path.resolve(), target / name)
+        except OSError:
+            shutil.copyfile(path, target / name)
