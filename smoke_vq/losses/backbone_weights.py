@@ -1,15 +1,14 @@
-"""ImageNet weights of the networks that perceptual losses look through: found, or one sentence that says where to look.
+"""ImageNet weights of the networks behind perceptual losses, from a file or from torchvision's download.
 
-Never random ones, which would train a model on noise without a word.
+If they cannot be found, an error says where to get them. Weights are never random: a model would train on noise.
 """
 
 import os
 import pickle
-import threading
-import urllib.request
+import socket
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -17,109 +16,96 @@ from safetensors.torch import load_file
 
 from ..registry import choose
 
-SECONDS_TO_REACH = 10
-
-
-class Source(NamedTuple):
-    variable: str  # environment variable with the path of a file
-    url: str  # torchvision's IMAGENET1K_V1
-
-
-SOURCES = {
-    "alexnet": Source("SMOKE_VQ_ALEXNET", "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"),
-    "vgg16": Source("SMOKE_VQ_VGG16", "https://download.pytorch.org/models/vgg16-397923af.pth"),
-}
+# By network, the environment variable with the path of a file.
+VARIABLES = {"alexnet": "SMOKE_VQ_ALEXNET", "vgg16": "SMOKE_VQ_VGG16"}
+_SECONDS_WITHOUT_ANSWER = 20
 
 
 def backbone_weights(net: str, path: str | os.PathLike | None = None) -> dict[str, torch.Tensor]:
-    """The convolutions of torchvision's `net` in its names ("features.0.weight"), float32, from the first of these:
-    `path`, the environment variable's file, torchvision's cache, torchvision's address.
+    """The convolutions of torchvision's `net` by its names ("features.0.weight"), float32.
+
+    Taken from the first of: `path`, the file in the environment variable, torchvision's cache, torchvision's download.
 
     Args:
-        net: a name in `SOURCES`.
-        path: a safetensors file, or torchvision's .pth; half precision and no classifier will do.
+        net: a name in `VARIABLES`.
+        path: a safetensors file or torchvision's .pth, in any precision, with or without the classifier.
 
     Raises:
-        ValueError: the file lacks a weight, or has one of another shape, or is damaged.
-        OSError: there is no such file; none was named, and there is none to be had.
+        ValueError: a weight is missing or has another shape, or the file is damaged.
+        OSError: the file does not exist, or no file is given and the download failed.
     """
-    source = choose(SOURCES, net, "backbone")
-    path = path or os.environ.get(source.variable) or _cached(net, source)
-    weights = _read(net, Path(path))
+    path = path or os.environ.get(choose(VARIABLES, net, "backbone"))
+    weights, origin = (_download(net), "torchvision's download") if path is None else (_read(net, Path(path)), path)
     expected = expected_shapes(net)
     for name, shape in expected.items():
         if name not in weights:
-            raise ValueError(f"{path} does not hold torchvision's {net}: it lacks {name!r}.")
+            raise ValueError(f"{origin} does not hold torchvision's {net}: {name!r} is missing.")
         if weights[name].shape != shape:
             raise ValueError(
-                f"{path} does not hold torchvision's {net}: {name!r} has the shape {tuple(weights[name].shape)}, "
+                f"{origin} does not hold torchvision's {net}: {name!r} has the shape {tuple(weights[name].shape)}, "
                 f"expected {tuple(shape)}."
             )
     return {name: weights[name].to(torch.float32, copy=True) for name in expected}
 
 
+def expected_shapes(net: str) -> dict[str, torch.Size]:
+    """Shapes of the convolutions' weights and biases, by name."""
+    import torchvision
+
+    with torch.device("meta"):
+        network = torchvision.models.get_model(net)
+    return {name: value.shape for name, value in network.state_dict().items() if name.startswith("features.")}
+
+
 def _read(net: str, path: Path) -> dict[str, torch.Tensor]:
     if not path.is_file():
-        raise FileNotFoundError(f"There is no file {str(path)!r} with the weights of {net}: {_where_to_get(net)}.")
+        raise FileNotFoundError(f"The file {str(path)!r} with the weights of {net} does not exist: {_advice(net)}.")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"The weights of {net} in {path} are damaged, or of a kind that we cannot read.") from error
+        raise ValueError(f"The weights of {net} in {path} are damaged or of an unknown format.") from error
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise ValueError(f"{path} does not hold torchvision's {net}: expected a dict of tensors.")
     return weights
 
 
-def _cached(net: str, source: Source) -> Path:
-    """torchvision's own copy, downloaded if need be."""
-    path = Path(torch.hub.get_dir(), "checkpoints", source.url.rsplit("/", 1)[-1])
-    if not path.is_file():
-        try:
-            _reach(source.url)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # The name ends in the first digits of the file's SHA-256.
-            digest = path.stem.rsplit("-", 1)[-1]
-            torch.hub.download_url_to_file(source.url, str(path), hash_prefix=digest)
-        except (OSError, HTTPException, RuntimeError) as error:
-            reason = getattr(error, "reason", error)
-            raise OSError(
-                f"The weights of {net} are not on this machine and cannot be downloaded ({reason}): "
-                f"{_where_to_get(net)}."
-            ) from error
-    return path
+def _download(net: str) -> dict[str, torch.Tensor]:
+    """torchvision's weights, from its cache or its server, checked against the hash in their name."""
+    try:
+        with _socket_timeout(_SECONDS_WITHOUT_ANSWER):
+            return _torchvision(net).get_state_dict(check_hash=True, map_location="cpu", weights_only=True)
+    except (OSError, HTTPException) as error:
+        raise OSError(
+            f"The weights of {net} are not on this machine and cannot be downloaded "
+            f"({getattr(error, 'reason', error)}): {_advice(net)}."
+        ) from error
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(
+            f"The weights of {net} in {torch.hub.get_dir()}/checkpoints are damaged: delete them, or {_advice(net)}."
+        ) from error
 
 
-def _reach(url: str) -> None:
-    """Fail within seconds where there is no network: neither a name's look-up nor torch's download has a time limit."""
-    failure: list[Exception] = [TimeoutError(f"no answer in {SECONDS_TO_REACH} seconds")]
-
-    def ask() -> None:
-        try:
-            urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=SECONDS_TO_REACH).close()
-            failure.clear()
-        except (OSError, HTTPException) as error:
-            failure[:] = [error]
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(SECONDS_TO_REACH)
-    if failure:
-        raise failure[0]
-
-
-def _where_to_get(net: str) -> str:
-    source = SOURCES[net]
-    return (
-        f"get {source.url}, and name the file with --{net}-weights (train_vqgan.py: --perceptual-weights) or in the "
-        f"variable {source.variable}"
-    )
-
-
-def expected_shapes(net: str) -> dict[str, torch.Size]:
+def _torchvision(net: str):
     import torchvision
 
-    with torch.device("meta"):
-        network = getattr(torchvision.models, net)(weights=None)
-    return {name: value.shape for name, value in network.state_dict().items() if name.startswith("features.")}
+    return torchvision.models.get_model_weights(net).IMAGENET1K_V1
+
+
+@contextmanager
+def _socket_timeout(seconds: float):
+    """torch.hub has no time limit of its own."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _advice(net: str) -> str:
+    return (
+        f"download {_torchvision(net).url}, and give the file by --{net}-weights (train_vqgan.py: "
+        f"--perceptual-weights) or by the variable {VARIABLES[net]}"
+    )

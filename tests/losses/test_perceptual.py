@@ -1,9 +1,10 @@
 """The perceptual losses against torchvision's own layers and the lpips package, on random weights."""
 
 import shutil
+import socket
+import time
 import urllib.request
 import warnings
-from urllib.error import URLError
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from smoke_vq.losses import LPIPS, PERCEPTUAL_LOSSES, PerceptualLoss
 from smoke_vq.losses import backbone_weights as module
-from smoke_vq.losses.backbone_weights import SOURCES, backbone_weights, expected_shapes
+from smoke_vq.losses.backbone_weights import VARIABLES, backbone_weights, expected_shapes
 
 BACKBONES = {"vgg16": "vgg16", "lpips_vgg": "vgg16", "lpips_alex": "alexnet"}
 
@@ -21,13 +22,13 @@ def files(tmp_path_factory):
     """For each network a file of random weights, in half precision."""
     folder = tmp_path_factory.mktemp("weights")
     generator = torch.Generator().manual_seed(0)
-    for net in SOURCES:
+    for net in VARIABLES:
         weights = {}
         for name, shape in expected_shapes(net).items():
             scale = (2 / shape[1:].numel()) ** 0.5 if len(shape) > 1 else 0.1
             weights[name] = (scale * torch.randn(shape, generator=generator)).half()
         save_file(weights, folder / f"{net}.safetensors")
-    return {net: folder / f"{net}.safetensors" for net in SOURCES}
+    return {net: folder / f"{net}.safetensors" for net in VARIABLES}
 
 
 @pytest.fixture(scope="module")
@@ -44,16 +45,17 @@ def images() -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.fixture
 def bare_machine(monkeypatch, tmp_path):
-    """No variable, an empty torchvision cache, no network."""
-
-    def urlopen(*args, **kwargs):
-        raise URLError("no network here")
-
-    for source in SOURCES.values():
-        monkeypatch.delenv(source.variable, raising=False)
-    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
+    """No variable, an empty torchvision cache, and a proxy that accepts connections and never answers."""
+    for variable in VARIABLES.values():
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(urllib.request, "_opener", None)  # it keeps the proxy of the first request
+    monkeypatch.setattr(module, "_SECONDS_WITHOUT_ANSWER", 0.2)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    return tmp_path / "hub" / "checkpoints"
+    for variable in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        yield tmp_path / "hub" / "checkpoints"
 
 
 def torchvision_features(net: str, file) -> torch.nn.Sequential:
@@ -243,31 +245,25 @@ def test_a_path_goes_before_the_variable_and_the_variable_before_the_cache(files
 
 @pytest.mark.parametrize("loss", PERCEPTUAL_LOSSES.values(), ids=PERCEPTUAL_LOSSES)
 def test_without_weights_one_sentence_says_where_to_get_them(bare_machine, loss):
-    with pytest.raises(OSError, match=r"no network here.*get https://download\.pytorch\.org/\S+\.pth, .*") as caught:
+    started = time.monotonic()
+    with pytest.raises(OSError, match=r"timed out\): download https://download\.pytorch\.org/\S+\.pth, .*") as caught:
         loss()
+    assert time.monotonic() - started < 10, "a server that does not answer is not waited for"
+    assert socket.getdefaulttimeout() is None
     for way in ("-weights", "--perceptual-weights", "SMOKE_VQ_"):
         assert way in str(caught.value)
 
 
-def test_a_network_that_does_not_answer_is_not_waited_for(bare_machine, monkeypatch):
-    import threading
-
-    over = threading.Event()
-
-    def urlopen(*args, **kwargs):
-        over.wait(30)
-        raise URLError("too late")
-
-    monkeypatch.setattr(module, "SECONDS_TO_REACH", 0.1)
-    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
-    with pytest.raises(OSError, match=r"no answer in 0\.1 seconds"):
-        PerceptualLoss()
-    over.set()
+def test_a_damaged_file_in_the_cache_of_torchvision_is_named(bare_machine):
+    bare_machine.mkdir(parents=True)
+    (bare_machine / "alexnet-owt-7be5be79.pth").write_bytes(b"not found")
+    with pytest.raises(ValueError, match=rf"alexnet in {bare_machine} are damaged: delete them, or download https"):
+        backbone_weights("alexnet")
 
 
-def test_a_file_that_is_not_there_is_not_replaced_by_another(files, tmp_path, monkeypatch):
+def test_a_file_that_does_not_exist_is_not_replaced_by_another(files, tmp_path, monkeypatch):
     monkeypatch.setenv("SMOKE_VQ_VGG16", str(files["vgg16"]))
-    with pytest.raises(FileNotFoundError, match=r"There is no file '.*absent\.safetensors' with the weights of vgg16"):
+    with pytest.raises(FileNotFoundError, match=r"The file '.*absent\.safetensors' with the weights of vgg16 does"):
         backbone_weights("vgg16", tmp_path / "absent.safetensors")
 
 
@@ -276,11 +272,11 @@ def test_a_file_of_another_network_is_refused(files):
         PerceptualLoss(files["alexnet"])
 
 
-def test_a_file_that_lacks_a_weight_is_refused(files, tmp_path):
+def test_a_file_with_a_missing_weight_is_refused(files, tmp_path):
     weights = load_file(files["alexnet"])
     del weights["features.8.bias"]
     save_file(weights, tmp_path / "part.safetensors")
-    with pytest.raises(ValueError, match=r"does not hold torchvision's alexnet: it lacks 'features\.8\.bias'"):
+    with pytest.raises(ValueError, match=r"does not hold torchvision's alexnet: 'features\.8\.bias' is missing"):
         LPIPS("alex", tmp_path / "part.safetensors")
 
 
