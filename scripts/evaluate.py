@@ -66,7 +66,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--models", "--model", nargs="+", required=True, help="folders of saved models, or Hub names 'user/repo'"
     )
-    parser.add_argument("--labels", nargs="+", help="names for the table, one a model (default: their folders)")
+    parser.add_argument("--labels", nargs="+", help="one name per model for the table (default: their folders)")
     parser.add_argument(
         "--dataset", required=True, help="folder, .safetensors file, Hub name or 'simulated:CONFIGURATION'"
     )
@@ -77,12 +77,12 @@ def parse_arguments() -> argparse.Namespace:
         default=["image", "plume"],
         help=f"some of {', '.join(METRICS)}; codebook and size are always measured (default: image plume)",
     )
-    parser.add_argument("--alexnet-weights", help="safetensors file, for LPIPS (or SMOKE_VQ_ALEXNET, or torchvision's)")
-    parser.add_argument("--vgg16-weights", help="safetensors file, for LPIPS (or SMOKE_VQ_VGG16, or torchvision's)")
-    parser.add_argument("--inception-weights", help="safetensors file, for FID (or SMOKE_VQ_INCEPTION, or a download)")
+    parser.add_argument("--alexnet-weights", help="safetensors file for LPIPS (or SMOKE_VQ_ALEXNET, or torchvision's)")
+    parser.add_argument("--vgg16-weights", help="safetensors file for LPIPS (or SMOKE_VQ_VGG16, or torchvision's)")
+    parser.add_argument("--inception-weights", help="safetensors file for FID (or SMOKE_VQ_INCEPTION, or a download)")
     parser.add_argument("--per-sample", action="store_true", help="write per_sample.csv: figures of every frame")
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--max-frames", type=int, help="at most so many frames, evenly spaced")
+    parser.add_argument("--max-frames", type=int, help="maximum number of frames, evenly spaced")
     parser.add_argument("--num-images", type=int, default=8, help="frames in the picture")
     parser.add_argument("--mixed-precision", choices=["no", "bf16", "fp16"])
     parser.add_argument("--output-dir", type=Path, default=Path("evaluation"))
@@ -111,7 +111,7 @@ NETWORKS = {"lpips": lpips_networks, "fid": inception_network}
 
 
 def short_names(models: list[str]) -> list[str]:
-    """As many of the last folders of each path as it takes to tell them apart; Hub names as they are."""
+    """The last folders of each path, as few as make the names unique; Hub names unchanged."""
     parts = [Path(model).resolve().parts if Path(model).exists() else (model,) for model in models]
     for count in range(1, max(map(len, parts)) + 1):
         names = ["/".join(part[-count:]) for part in parts]
@@ -122,28 +122,28 @@ def short_names(models: list[str]) -> list[str]:
 
 def check_labels(labels: list[str], models: list[str]) -> None:
     if len(labels) != len(models):
-        raise ValueError(f"{len(models)} models need as many labels, found {len(labels)}.")
+        raise ValueError(f"Expected one label per model: {len(models)} models, {len(labels)} labels.")
     taken = {"input", "error x4", *BASELINES}
     for label in labels:
         if label in taken:
-            raise ValueError(f"The name {label!r} is taken: give each model another one with --labels.")
+            raise ValueError(f"The label {label!r} is used already: set other labels with --labels.")
         taken.add(label)
 
 
 def common_processor(models: list[str]) -> SmokeImageProcessor:
-    """The processor of the models, which have to agree on the size of frames."""
+    """The processor of the models, which must all have the same frame size."""
     processors = [SmokeImageProcessor.from_pretrained(model) for model in models]
     for model, processor in zip(models, processors, strict=True):
         if processor.height != processors[0].height:
             raise ValueError(
-                f"Models for frames of one size can be compared: {models[0]} takes {processors[0].height}x"
+                f"All models must have the same frame size: {models[0]} takes {processors[0].height}x"
                 f"{processors[0].height}, {model} {processor.height}x{processor.height}."
             )
     return processors[0]
 
 
 def write_per_sample(path: Path, columns: dict[str, Column]) -> None:
-    """One line a model and frame; row is the frame's place among those evaluated; undefined figures are left empty."""
+    """One line per model and frame. `row` is the index of the frame; undefined figures are empty."""
     names = list(dict.fromkeys(name for column in columns.values() for name in column.per_frame))
     with open(path, "w", newline="") as file:
         writer = csv.writer(file)

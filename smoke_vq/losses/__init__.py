@@ -1,4 +1,4 @@
-"""Losses: they leave this floor named and unweighted; a training configuration weighs them."""
+"""Losses, unweighted. The training recipes weigh and add them."""
 
 from .adversarial import LeCAM, adaptive_weight, generator_loss, hinge_discriminator_loss
 from .perceptual import LPIPS, PERCEPTUAL_LOSSES, PerceptualLoss

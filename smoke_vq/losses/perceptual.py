@@ -1,6 +1,6 @@
-"""Perceptual distances: images compared by what a network trained on ImageNet sees in them (Zhang et al., 2018).
+"""Perceptual distances: images compared by the features of a network trained on ImageNet (Zhang et al., 2018).
 
-lpips and torchvision are imported where a loss is built: they are slow to import.
+lpips and torchvision are imported when a loss is created, because their import is slow.
 """
 
 import os
@@ -17,7 +17,7 @@ from ..registry import choose
 from .backbone_weights import backbone_weights
 from .precision import at_least_float32
 
-# ImageNet's, for pixels in [0, 1].
+# Of ImageNet, for pixels in [0, 1].
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
@@ -26,16 +26,16 @@ LPIPS_BACKBONES = {"alex": ("alexnet", 31), "vgg": ("vgg16", 16)}
 
 
 class FeatureDistance(nn.Module):
-    """Distance between the features of two images, each position's vector scaled to length 1 (arXiv:1801.03924, eq. 1).
+    """Distance between features of two images, scaled to length 1 at each position (arXiv:1801.03924, eq. 1).
 
-    The network is frozen and stays in eval mode whatever `train()` says; gradients reach the images. Its convolutions
-    run in the precision of autocast, all else in float32. Images are (B, 3, H, W) in [-1, 1].
+    The network is frozen and always in eval mode; gradients flow to the images. Its convolutions run in the precision
+    of autocast, everything else in float32. Images are (B, 3, H, W) in [-1, 1].
 
     Args:
-        slices: parts of the network, each going on from the output of the one before.
-        channel_weights: for each slice (1, C, 1, 1) that weighs the squared differences of its C channels, or a number
-            for all.
-        min_size: the smallest H and W that works.
+        slices: parts of the network; each takes the output of the previous one.
+        channel_weights: for each slice, the weights (1, C, 1, 1) of the squared differences of its C channels, or one
+            number for all channels.
+        min_size: smallest H and W that the network accepts.
     """
 
     def __init__(self, slices: list[nn.Module], channel_weights: list[torch.Tensor | float], min_size: int):
@@ -53,7 +53,11 @@ class FeatureDistance(nn.Module):
         return super().train(False)
 
     def features(self, sample: torch.Tensor) -> list[torch.Tensor]:
-        """The output of each slice, (B, C, h, w): those of a target can be had once, without gradient."""
+        """The output of each slice, (B, C, h, w).
+
+        Raises:
+            ValueError: images of another shape, or smaller than `min_size`.
+        """
         if sample.ndim != 4 or sample.shape[1] != 3 or min(sample.shape[2:]) < self.min_size:
             raise ValueError(
                 f"The perceptual loss expects images of shape (B, 3, H, W) with H and W of {self.min_size} or more, "
@@ -67,7 +71,7 @@ class FeatureDistance(nn.Module):
         return features
 
     def distance(self, features: list[torch.Tensor], target_features: list[torch.Tensor]) -> torch.Tensor:
-        """The distances (B,) of images with these `features`."""
+        """The distance of each pair of images, (B,), from their `features`."""
         total = 0
         for layer, (found, target) in enumerate(zip(features, target_features, strict=True)):
             difference = _unit(at_least_float32(found)) - _unit(at_least_float32(target))
@@ -76,15 +80,15 @@ class FeatureDistance(nn.Module):
         return total
 
     def forward(self, sample: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Return the distance (B,) of each pair of images: 0 where they are equal."""
+        """The distance of each pair of images, (B,); 0 for equal images."""
         return self.distance(self.features(sample), self.features(target))
 
 
 class PerceptualLoss(FeatureDistance):
-    """The mean over VGG16's relu1_2, relu2_2, relu3_3 and relu4_3; every channel weighs the same.
+    """Mean of the distances at VGG16's relu1_2, relu2_2, relu3_3 and relu4_3, with equal weights for all channels.
 
     Args:
-        weights: a file of torchvision's VGG16; by default it is looked for (see `backbone_weights`).
+        weights: file of torchvision's VGG16; for the default see `backbone_weights`.
     """
 
     def __init__(self, weights: str | os.PathLike | None = None):
@@ -92,11 +96,11 @@ class PerceptualLoss(FeatureDistance):
 
 
 class LPIPS(FeatureDistance):
-    """LPIPS 0.1: five layers, with the channel weights that were fitted to people's judgement and come with `lpips`.
+    """LPIPS 0.1: five layers, with the channel weights of the package `lpips`, fitted to human judgement.
 
     Args:
-        net: "alex", the usual metric, or "vgg", the usual loss.
-        weights: a file of torchvision's network; by default it is looked for (see `backbone_weights`).
+        net: "alex", usual as a metric, or "vgg", usual as a loss.
+        weights: file of torchvision's network; for the default see `backbone_weights`.
     """
 
     def __init__(self, net: str = "alex", weights: str | os.PathLike | None = None):
@@ -117,20 +121,20 @@ PERCEPTUAL_LOSSES: dict[str, Callable[..., FeatureDistance]] = {
 
 
 def _unit(features: torch.Tensor) -> torch.Tensor:
-    # vector_norm, unlike the root of a sum of squares, has a gradient where all channels are 0.
+    # Unlike the root of a sum of squares, vector_norm has a finite gradient where all channels are 0.
     return features / (torch.linalg.vector_norm(features, dim=1, keepdim=True) + 1e-10)
 
 
 def _slices(backbone: str, path: str | os.PathLike | None) -> list[nn.Module]:
-    """The five parts of the network after each of which LPIPS looks."""
+    """The network in five parts, each of which ends at a layer of LPIPS."""
     weights = backbone_weights(backbone, path)
     from lpips import pretrained_networks
 
-    # On the meta device the classifier, most of the network, costs nothing; torchvision warns of lpips' keyword.
+    # On the meta device the classifier, most of the network, takes no memory. torchvision warns about lpips' keyword.
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         network = getattr(pretrained_networks, backbone)(pretrained=False)
-    # lpips' names are those of torchvision with "slice3" for "features".
+    # lpips' names are torchvision's with "slice3" instead of "features".
     state = {name: weights[f"features.{name.split('.', 1)[1]}"] for name in network.state_dict()}
     network.load_state_dict(state, assign=True)
     return [getattr(network, f"slice{number}") for number in range(1, 6)]

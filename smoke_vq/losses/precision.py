@@ -1,8 +1,8 @@
-"""Losses run in float32, whatever mixed precision hands them."""
+"""Losses are computed in float32, also under mixed precision."""
 
 import torch
 
 
 def at_least_float32(tensor: torch.Tensor) -> torch.Tensor:
-    """float32 for half precision; float32 and float64 as they are."""
+    """Convert half precision to float32; keep float32 and float64."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

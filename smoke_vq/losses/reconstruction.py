@@ -1,4 +1,4 @@
-"""Masked reconstruction: most of a frame is black background, and an unmasked mean would reward leaving smoke out."""
+"""Masked reconstruction loss. Most of a frame is black, so a plain mean would favour outputs without smoke."""
 
 import torch
 
@@ -6,11 +6,11 @@ from .precision import at_least_float32
 
 
 def loss_weights(mask: torch.Tensor, background_weight: float) -> torch.Tensor:
-    """Weight of each pixel, `w = m + background_weight * (1 - m)`; all ones for a batch whose weights would all be 0.
+    """Weight of each pixel, `w = m + background_weight * (1 - m)`; ones if all weights of the batch would be 0.
 
     Args:
         mask: (B, 1, H, W) in [0, 1], 1 where there is smoke.
-        background_weight: 0 or more. 0 lets smoke that is hallucinated on the background cost nothing.
+        background_weight: 0 or more. With 0, smoke that is drawn on the background is not penalised.
     """
     weights = mask + background_weight * (1 - mask)
     return torch.where(weights.sum() > 0, weights, torch.ones_like(weights))
@@ -23,14 +23,14 @@ def masked_mse(
     background_weight: float = 0.2,
     total_weight: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """`sum(w * mean_c(e^2)) / sum(w)` with the weights of `loss_weights`, in float32 or finer.
+    """`sum(w * mean_c(e^2)) / sum(w)` with the weights of `loss_weights`, in float32 or float64.
 
-    The mean is over the weights of the whole batch, not image by image, so a step that is split over processes or
-    micro-batches has to divide by the weights of all of it: hand that in as `total_weight`.
+    Both sums run over the whole batch and not over each image. When a step is split over processes or micro-batches,
+    each part has to be divided by the weight of the whole step: pass it as `total_weight`.
 
     Args:
         sample, target: (B, C, H, W) in [-1, 1].
-        mask: (B, 1, H, W) in [0, 1], made from the target alone.
+        mask: (B, 1, H, W) in [0, 1], computed from the target only.
         total_weight: scalar to divide by; by default `sum(w)` of this batch.
 
     Returns:

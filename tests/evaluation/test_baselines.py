@@ -1,4 +1,4 @@
-"""The baselines against independent ways to compute them."""
+"""The baselines against independent implementations."""
 
 import io
 
@@ -45,7 +45,7 @@ def test_bicubic_is_keys_convolution_of_block_means(target):
     np.testing.assert_allclose(bicubic(target).sample.numpy(), expected, atol=1e-5)
 
 
-def test_bicubic_looks_like_that_of_pillow():
+def test_bicubic_is_close_to_that_of_pillow():
     """Pillow's cubic has another constant (-0.5) and other edges: close, not equal."""
     y, x = np.mgrid[:64, :64] / 64
     frame = (255 * np.exp(-12 * ((y - 0.5) ** 2 + (x - 0.4) ** 2))).astype(np.uint8)
@@ -56,7 +56,7 @@ def test_bicubic_looks_like_that_of_pillow():
     assert np.abs(ours - np.asarray(pillow)).mean() < 2
 
 
-def test_a_constant_frame_is_kept():
+def test_bicubic_keeps_a_constant_frame():
     grey = torch.full((1, 3, 64, 64), 0.3)
     torch.testing.assert_close(bicubic(grey).sample, grey)
     assert bicubic(grey).num_bytes.tolist() == [192]
@@ -70,14 +70,14 @@ def test_codecs_give_what_pillow_reads_back(target, name, options):
         file = io.BytesIO()
         frame = ((smooth[index] + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
         Image.fromarray(frame).save(file, name, **options)
-        # The slower settings of ours choose other bytes for, at the most, a little more error.
+        # Our settings are slower and smaller, with at most a little more error.
         read = torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1) / 127.5 - 1
         assert result.num_bytes[index] <= len(file.getvalue())
         assert (result.sample[index] - smooth[index]).square().mean() < 1.2 * (read - smooth[index]).square().mean()
     assert (result.num_payload_bytes > 0).all() and (result.num_payload_bytes < result.num_bytes).all()
 
 
-def test_a_frame_of_more_detail_takes_more_bytes(target):
+def test_a_frame_with_more_detail_takes_more_bytes(target):
     frames = torch.stack([torch.full((3, 64, 64), -1.0), target[0]])
     for name in ("WebP", "JPEG"):
         result = BASELINES[name](frames)

@@ -11,7 +11,7 @@ from smoke_vq.losses import LeCAM, adaptive_weight, generator_loss, hinge_discri
 
 @pytest.fixture
 def logits() -> tuple[torch.Tensor, torch.Tensor]:
-    """Of real and of fake images, (4, 1, 6, 6), on both sides of every hinge."""
+    """Logits of real and of fake images, (4, 1, 6, 6), on both sides of the margins."""
     generator = torch.Generator().manual_seed(0)
     return tuple(2 * torch.randn(4, 1, 6, 6, generator=generator) + shift for shift in (0.5, -0.5))
 
@@ -29,7 +29,7 @@ def test_hinge_at_known_points(real, fake, loss):
     assert hinge_discriminator_loss(torch.full((2, 1, 3, 3), real), torch.full((2, 1, 3, 3), fake)) == loss
 
 
-def test_hinge_leaves_decided_logits_alone():
+def test_hinge_has_no_gradient_outside_the_margin():
     real = torch.tensor([2.0, 0.5], requires_grad=True)
     fake = torch.tensor([-2.0, -0.5], requires_grad=True)
     hinge_discriminator_loss(real, fake).backward()
@@ -37,13 +37,13 @@ def test_hinge_leaves_decided_logits_alone():
     assert fake.grad.tolist() == [0, 0.25]
 
 
-def test_generator_is_paid_for_high_logits(logits):
+def test_generator_loss_is_the_negative_mean(logits):
     _, fake = logits
     assert generator_loss(fake) == -fake.mean()
 
 
 @pytest.mark.parametrize("loss", [hinge_discriminator_loss, lambda real, fake: generator_loss(fake)])
-def test_runs_in_float32_whatever_the_logits(logits, loss):
+def test_is_computed_in_float32_for_half_precision(logits, loss):
     halves = [tensor.bfloat16() for tensor in logits]
     assert loss(*halves).dtype == torch.float32
     assert torch.equal(loss(*halves), loss(*(half.float() for half in halves)))
@@ -71,7 +71,7 @@ def test_adaptive_weight_is_finite_without_an_adversarial_gradient():
 
 
 def test_adaptive_weight_balances_two_losses_at_a_layer():
-    """The two gradients, the second times the weight, are equally long."""
+    """With the weight, both gradients have the same norm."""
     torch.manual_seed(0)
     layer = torch.nn.Conv2d(4, 3, 3).double()
     output = layer(torch.randn(2, 4, 8, 8).double())
@@ -106,7 +106,7 @@ def test_lecam_pulls_real_and_fake_logits_together():
     assert real.grad > 0 > fake.grad
 
 
-def test_lecam_costs_nothing_before_its_first_update(logits):
+def test_lecam_is_0_before_its_first_update(logits):
     lecam = LeCAM()
     assert lecam.loss(*logits) == 0
     lecam.update(torch.tensor(3.0), torch.tensor(-1.0))
@@ -122,8 +122,8 @@ def test_lecams_averages_carry_no_gradient(logits):
 
 
 @pytest.mark.parametrize("num_updates", [0, 3])
-def test_lecam_goes_on_from_a_checkpoint(tmp_path, logits, num_updates):
-    """As accelerate saves it: torch.save, and torch.load of nothing but tensors."""
+def test_lecam_continues_from_a_checkpoint(tmp_path, logits, num_updates):
+    """As accelerate does it: torch.save, and torch.load with weights_only."""
     from accelerate import Accelerator
 
     saved, resumed = LeCAM(), LeCAM()

@@ -1,4 +1,4 @@
-"""The perceptual losses against torchvision's own layers and the lpips package, on random weights."""
+"""The perceptual losses against torchvision's layers and the lpips package, with random weights."""
 
 import shutil
 import socket
@@ -19,7 +19,7 @@ BACKBONES = {"vgg16": "vgg16", "lpips_vgg": "vgg16", "lpips_alex": "alexnet"}
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """For each network a file of random weights, in half precision."""
+    """A file of random weights in half precision for each network."""
     folder = tmp_path_factory.mktemp("weights")
     generator = torch.Generator().manual_seed(0)
     for net in VARIABLES:
@@ -140,7 +140,7 @@ class TestEveryLoss:
         assert (stay == 0).all()
         torch.testing.assert_close(there, back)
 
-    def test_treats_each_image_alone(self, losses, images, name):
+    def test_treats_images_independently(self, losses, images, name):
         together = losses[name](*images)
         apart = torch.cat([losses[name](*(image[i : i + 1] for image in images)) for i in range(2)])
         torch.testing.assert_close(together, apart, rtol=1e-4, atol=1e-6)
@@ -176,7 +176,7 @@ class TestEveryLoss:
         assert not any(part.training for part in loss.modules())
 
     def test_black_images_have_a_finite_gradient(self, losses, name):
-        """Most of a frame of smoke is black; with this network some positions may have no feature at all."""
+        """Most of a frame is black, and all features of a position may be 0."""
         sample = torch.full((1, 3, 32, 32), -1.0, requires_grad=True)
         losses[name](sample, -sample.detach()).sum().backward()
         assert sample.grad.isfinite().all()
@@ -193,7 +193,7 @@ class TestEveryLoss:
         assert torch.equal(distance, exact)
         torch.testing.assert_close(distance, loss(*images), rtol=0.05, atol=0)
 
-    def test_works_at_its_smallest_size_and_refuses_less(self, losses, name):
+    def test_accepts_its_smallest_size_and_refuses_smaller_images(self, losses, name):
         loss = losses[name]
         size = loss.min_size
         assert loss(torch.zeros(1, 3, size, size), torch.ones(1, 3, size, size)).isfinite().all()
@@ -202,7 +202,7 @@ class TestEveryLoss:
                 loss.features(torch.zeros(shape))
 
 
-def test_positions_without_features_have_a_distance_and_a_gradient(losses):
+def test_positions_with_zero_features_have_a_distance_and_a_finite_gradient(losses):
     features = [torch.zeros(1, 4, 2, 2, requires_grad=True) for _ in range(4)]
     target = [torch.ones(1, 4, 2, 2) for _ in range(4)]
     distance = losses["vgg16"].distance(features, target)
@@ -219,14 +219,16 @@ def test_half_precision_files_are_read_as_float32(files, losses):
     assert all(parameter.dtype == torch.float32 for parameter in losses["vgg16"].parameters())
 
 
-def test_a_path_goes_before_the_variable_and_the_variable_before_the_cache(files, bare_machine, monkeypatch, tmp_path):
+def test_a_path_takes_precedence_over_the_variable_and_the_variable_over_the_cache(
+    files, bare_machine, monkeypatch, tmp_path
+):
     found = {}
     bare_machine.mkdir(parents=True)
     for number, place in enumerate(("cache", "variable", "path"), start=1):
         weights = load_file(files["alexnet"])
         weights["features.0.bias"][:] = number
         if place == "cache":
-            # as torchvision's file: a pickle, with the classifier
+            # like torchvision's file: a pickle, with the classifier
             weights["classifier.1.bias"] = torch.zeros(2)
             torch.save(weights, bare_machine / "alexnet-owt-7be5be79.pth")
         else:
@@ -244,7 +246,7 @@ def test_a_path_goes_before_the_variable_and_the_variable_before_the_cache(files
 
 
 @pytest.mark.parametrize("loss", PERCEPTUAL_LOSSES.values(), ids=PERCEPTUAL_LOSSES)
-def test_without_weights_one_sentence_says_where_to_get_them(bare_machine, loss):
+def test_without_weights_the_error_says_where_to_get_them(bare_machine, loss):
     started = time.monotonic()
     with pytest.raises(OSError, match=r"timed out\): download https://download\.pytorch\.org/\S+\.pth, .*") as caught:
         loss()

@@ -52,7 +52,7 @@ def test_all_zero_weights_give_the_plain_mean(batch):
 
 
 def test_the_mean_is_over_the_batch_and_not_by_image(batch):
-    """A frame with more smoke weighs more."""
+    """A frame with more smoke has a larger weight."""
     sample, target, mask = batch
     mask[0] = 0
     by_image = torch.stack([masked_mse(s[None], t[None], m[None], 0.1) for s, t, m in zip(*batch, strict=True)]).mean()
@@ -66,13 +66,13 @@ def test_a_split_step_equals_the_whole(batch, parts):
     whole = masked_mse(sample, target, mask)
     (expected,) = torch.autograd.grad(whole, sample)
     total = loss_weights(mask, 0.2).sum()
-    pieces = zip(*(tensor.chunk(parts) for tensor in (sample, target, mask)), strict=True)
-    split = sum(masked_mse(*piece, total_weight=total) for piece in pieces)
+    micro_batches = zip(*(tensor.chunk(parts) for tensor in (sample, target, mask)), strict=True)
+    split = sum(masked_mse(*part, total_weight=total) for part in micro_batches)
     torch.testing.assert_close(split, whole)
     torch.testing.assert_close(torch.autograd.grad(split, sample)[0], expected)
 
 
-def test_runs_in_float32_whatever_the_sample(batch):
+def test_is_computed_in_float32_for_half_precision(batch):
     sample, target, mask = batch
     loss = masked_mse(sample.bfloat16(), target, mask)
     assert loss.dtype == torch.float32

@@ -25,7 +25,7 @@ def test_uniform_use_has_a_perplexity_of_k():
     }
 
 
-def test_one_code_for_all_has_a_perplexity_of_one():
+def test_a_single_code_has_a_perplexity_of_1():
     result = measure(1024, torch.full((2, 8, 8), 7))
     assert (result["num_codes_used"], result["codebook_usage"]) == (1, 1 / 1024)
     assert result["perplexity"] == pytest.approx(1)

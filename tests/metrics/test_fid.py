@@ -39,13 +39,13 @@ def test_kid_is_the_unbiased_mmd_of_a_cubic_kernel(features):
     assert found["kid"] == pytest.approx(expected, rel=1e-4) and found["num_images"] == 80
 
 
-def test_subsets_are_the_same_each_time_and_leave_the_random_state_alone():
+def test_subsets_are_reproducible_and_do_not_change_the_random_state():
     real, fake = torch.rand(1010, 4), torch.rand(1010, 4)
     torch.manual_seed(1)
     first = fid_and_kid(real, fake)
     drawn = torch.rand(1)
     torch.manual_seed(1)
-    assert fid_and_kid(real, fake) == first or pytest.fail("another draw")
+    assert fid_and_kid(real, fake) == first or pytest.fail("the subsets differ")
     torch.manual_seed(1)
     assert torch.equal(torch.rand(1), drawn)
 
@@ -89,7 +89,7 @@ def test_a_file_of_another_network_is_refused(tmp_path):
         InceptionFeatures(tmp_path / "other.safetensors")
 
 
-def test_the_network_tells_smoke_from_noise():
+def test_features_distinguish_smooth_images_from_noise():
     pytest.importorskip("torch_fidelity")
     path = Path(os.environ.get(INCEPTION_VARIABLE, WEIGHTS))
     if not path.is_file():

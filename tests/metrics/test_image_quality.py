@@ -63,7 +63,7 @@ def test_diversity_is_the_variance_over_frames(frames):
     assert measure(frames, 4)["diversity"] == pytest.approx(sample.var(axis=0).mean() / target.var(axis=0).mean())
 
 
-def test_diversity_is_zero_when_all_outputs_look_alike(frames):
+def test_diversity_is_0_if_all_samples_are_equal(frames):
     _, target, mask = frames
     assert measure((target[:1].expand_as(target), target, mask), 4)["diversity"] == pytest.approx(0, abs=1e-9)
     assert measure((target, target, mask), 4)["diversity"] == pytest.approx(1)
@@ -118,7 +118,7 @@ def test_a_perfect_frame_has_a_finite_psnr(frames):
     assert result["masked_mse"] == 0
 
 
-def test_samples_outside_the_range_count_as_the_pixels_they_become(frames):
+def test_samples_outside_the_range_are_clamped(frames):
     sample, target, mask = frames
     assert measure((sample * 3, target, mask), 9) == measure(((sample * 3).clamp(-1, 1), target, mask), 9)
 

@@ -33,7 +33,7 @@ def test_a_perfect_reconstruction():
     assert measure(frames(), frames()) == pytest.approx(expected)
 
 
-def test_half_the_light_is_half_the_mass_half_the_edges_and_a_quarter_of_the_power():
+def test_half_the_brightness_gives_half_the_mass_half_the_gradients_and_a_quarter_of_the_power():
     target = frames()
     found = measure((target + 1) / 2 - 1, target)
     assert found["mass_error"] == pytest.approx(0.5) and found["sharpness"] == pytest.approx(0.5)
@@ -57,7 +57,7 @@ def test_mass_and_outline_are_those_of_numpy():
     assert per_frame["mass_error"].numpy() == pytest.approx(difference / true_light.sum(axis=(1, 2)), rel=1e-4)
 
 
-def test_empty_frames_count_only_when_smoke_is_drawn_into_them():
+def test_empty_frames_count_only_if_the_sample_shows_smoke():
     target = torch.cat([frames(), torch.full((1, 3, 32, 32), -1.0)])
     assert measure(target, target)["mask_iou"] == 1
     drawn = target.clone()
@@ -76,7 +76,7 @@ def test_black_and_datasets_without_smoke_have_finite_figures():
     assert measure(black, black) == {"spectrum_low": 0, "spectrum_middle": 0, "spectrum_high": 0}
 
 
-def test_blur_lowers_sharpness_and_takes_the_fine_scales():
+def test_blur_lowers_sharpness_and_removes_fine_scales():
     target = frames()
     found = measure(torch.nn.functional.avg_pool2d(target + 1, 5, 1, 2) - 1, target)
     assert found["sharpness"] < 0.6
@@ -119,12 +119,12 @@ def test_flicker_is_measured_on_gathered_frames():
     assert plume.compute()["flicker"] == flicker(moving(6).roll(1, dims=0), moving(6), sequence)
 
 
-def test_flicker_looks_within_sequences_only():
+def test_flicker_is_measured_within_sequences():
     target = moving()
     sample = target.clone()
     sample[3:] = sample[3:] // 2
     halves, apart = torch.tensor([0, 0, 0, 1, 1, 1]), torch.arange(6)
-    expected = float(np.mean([0]))  # the first half moves along
+    expected = float(np.mean([0]))  # the first half changes as the target does
     assert flicker(sample[:3], target[:3], halves[:3]) == expected
     both = flicker(sample, target, halves)
     assert 0.3 < both < 0.6 and both != flicker(sample, target, torch.zeros(6))

@@ -12,7 +12,7 @@ def frames(count: int = 6) -> tuple[np.ndarray, np.ndarray]:
     return image, alpha
 
 
-def test_counts_what_there_is():
+def test_statistics_of_a_constant_patch():
     image, alpha = frames()
     found = smoke_statistics(image, alpha, np.zeros(6))
     assert found["coverage"] == pytest.approx(32 / 256)
@@ -21,7 +21,7 @@ def test_counts_what_there_is():
     assert found["frame_change"] == 0 and found["colour"] == 0
 
 
-def test_change_is_counted_within_sequences_only():
+def test_change_is_measured_within_sequences():
     image, alpha = frames()
     image[3:] //= 2
     assert smoke_statistics(image, alpha, np.array([0, 0, 0, 1, 1, 1]))["frame_change"] == 0

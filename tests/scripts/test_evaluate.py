@@ -1,4 +1,4 @@
-"""scripts/evaluate.py: a model and a split in, the figures of its card out."""
+"""scripts/evaluate.py measures what the card of a model reports."""
 
 import csv
 import json
@@ -15,13 +15,13 @@ BASELINES = {"black", "bicubic 8x8", "WebP", "JPEG"}
 
 
 def measured(column: dict) -> dict[str, float]:
-    """Without the figures that these frames cannot give."""
+    """Without figures that are undefined for these frames."""
     return {name: value for name, value in column.items() if value is not None}
 
 
 @pytest.fixture
 def evaluate(finished_run, data, tmp_path):
-    """Run evaluate.py on the model of the unbroken run; more flags win."""
+    """Run evaluate.py on the model of the finished run; later flags take precedence."""
     common = f"--model {finished_run / 'best'} --dataset {data} --output-dir {tmp_path / 'evaluation'}"
     return lambda flags="": run("evaluate.py", f"{common} {flags}")
 
@@ -50,13 +50,13 @@ def test_the_same_batch_gives_the_same_bits(evaluate, finished_run, tmp_path):
     assert figures["num_codes_used"] == card["num_codes_used"] and figures["perplexity"] == card["perplexity"]
 
 
-def test_a_part_of_another_split(evaluate, tmp_path):
+def test_some_frames_of_another_split(evaluate, tmp_path):
     assert evaluate("--split train --max-frames 6 --num-images 20 --batch-size 4").code == 0
     figures = json.loads((tmp_path / "evaluation/metrics.json").read_text())
     assert {column["num_frames"] for column in figures.values()} == {6}
 
 
-def test_black_is_as_wrong_as_the_smoke_is_bright(evaluate, data, tmp_path):
+def test_the_error_of_black_is_the_brightness_of_the_smoke(evaluate, data, tmp_path):
     assert evaluate().code == 0
     frames = PackedFrames.load(data / "validation.safetensors")
     error = (frames.images.double() / 127.5).square().mean(dim=3)  # (x - (-1))^2
@@ -75,18 +75,18 @@ def test_black_is_as_wrong_as_the_smoke_is_bright(evaluate, data, tmp_path):
         ("--batch-size 0", "batch_size expects 1 or more, found 0"),
         ("--max-frames -3", "max_frames expects 1 or more, found -3"),
         ("--metrics image beauty", "Unknown metric 'beauty': expected one of"),
-        ("--labels a b", "1 models need as many labels, found 2"),
-        ("--labels black", "The name 'black' is taken"),
+        ("--labels a b", "Expected one label per model: 1 models, 2 labels"),
+        ("--labels black", "The label 'black' is used already"),
         ("--metrics fid --inception-weights /nowhere", "Inception weights /nowhere do not exist"),
     ],
 )
-def test_mistakes_end_in_one_sentence(evaluate, tmp_path, flags, said):
+def test_invalid_arguments_are_refused_with_one_line(evaluate, tmp_path, flags, said):
     ended = evaluate(flags)
     assert ended.code == 2 and said in ended.err and "Traceback" not in ended.err
     assert not (tmp_path / "evaluation").exists()
 
 
-def test_a_model_of_another_class(evaluate, finished_run, tmp_path):
+def test_a_model_of_another_class_is_refused(evaluate, finished_run, tmp_path):
     folder = shutil.copytree(finished_run / "best", tmp_path / "model")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"_class_name": "AutoencoderKL"}))
@@ -94,7 +94,7 @@ def test_a_model_of_another_class(evaluate, finished_run, tmp_path):
     assert ended.code == 2 and "AutoencoderKL" in ended.err
 
 
-def test_a_model_that_lacks_its_processor(evaluate, finished_run, tmp_path):
+def test_a_model_without_processor_is_refused(evaluate, finished_run, tmp_path):
     folder = shutil.copytree(finished_run / "best", tmp_path / "model")
     (folder / "preprocessor_config.json").unlink()
     ended = evaluate(f"--model {folder}")
@@ -116,7 +116,7 @@ def test_several_models_side_by_side(evaluate, finished_run, tmp_path):
     assert mean == pytest.approx(figures["last"]["mse"], rel=1e-5)
 
 
-def test_models_for_frames_of_different_size_are_refused(evaluate, finished_run, tmp_path):
+def test_models_for_frames_of_different_sizes_are_refused(evaluate, finished_run, tmp_path):
     other = shutil.copytree(finished_run / "best", tmp_path / "other")
     settings = json.loads((other / "preprocessor_config.json").read_text()) | {"size": 32}
     (other / "preprocessor_config.json").write_text(json.dumps(settings))
@@ -125,7 +125,7 @@ def test_models_for_frames_of_different_size_are_refused(evaluate, finished_run,
 
 
 def test_two_processes_measure_what_one_does(finished_run, tmp_path):
-    """Nine frames of two sequences: the processes have unequal shares, and neighbours lie on different ones."""
+    """Nine frames of two sequences: the processes have different numbers of frames, and neighbours are split."""
     frames = smoke(9, seed=2)
     sequences = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1, 1])
     PackedFrames(frames.images, frames.alphas, sequences=sequences).save(tmp_path / "validation.safetensors")
