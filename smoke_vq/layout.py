@@ -33,8 +33,11 @@ MODEL_FILES = (
     *(CONFIG, f"{DISCRIMINATOR}/{CONFIG}", PROCESSOR, VALIDATION, METRICS, PICTURE, SAMPLES, TRAINING, ARGUMENTS),
     *(CARD, EVAL_RESULTS),
 )
-# What is published of a dataset's folder.
-DATASET_FILES = (
-    *("data/*.parquet", CARD, "contact_sheet.png"),
-    *("dropped.json", "settings.json", "animation.webp"),
-)
+
+# A dataset's folder, which holds CARD too.
+DATA = "data"  # Parquet files
+CONTACT_SHEET = "contact_sheet.png"
+ANIMATION = "animation.webp"  # simulated plumes only
+SETTINGS = "settings.json"  # simulated plumes only
+DROPPED = "dropped.json"  # RISE only: the clips that were dropped, and why
+DATASET_FILES = (f"{DATA}/*.parquet", CARD, CONTACT_SHEET, ANIMATION, SETTINGS, DROPPED)

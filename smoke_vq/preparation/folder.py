@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..layout import CARD, DATA
 from ..pictures import image_grid
 
 _CONTACT_SHEET_TILE = 128  # pixels
@@ -83,7 +84,7 @@ def write_split(folder: Path, split: str, rows: Iterable[dict], features, rows_p
         rows: one dict per row with a value for each feature; images as returned by `png`.
         features: `datasets.Features`.
     """
-    data = folder / "data"
+    data = folder / DATA
     data.mkdir(parents=True, exist_ok=True)
     for old in data.glob(f"{split}-*"):
         old.unlink()
@@ -126,14 +127,14 @@ def write_card(folder: Path, text: str, features, num_rows: dict[str, int], **me
 
     splits = SplitDict()
     for split, count in num_rows.items():
-        size = sum(path.stat().st_size for path in (folder / "data").glob(f"{split}-*.parquet"))
+        size = sum(path.stat().st_size for path in (folder / DATA).glob(f"{split}-*.parquet"))
         splits.add(SplitInfo(split, num_bytes=size, num_examples=count))
-    files = [{"split": split, "path": f"data/{split}-*"} for split in num_rows]
+    files = [{"split": split, "path": f"{DATA}/{split}-*"} for split in num_rows]
     card = DatasetCardData(**metadata, configs=[{"config_name": "default", "data_files": files}])
     size = sum(split.num_bytes for split in splits.values())
     info = DatasetInfo(features=features, splits=splits, download_size=size, dataset_size=size)
     DatasetInfosDict({"default": info}).to_dataset_card_data(card)
-    write_atomically(folder / "README.md", f"---\n{card.to_yaml()}\n---\n\n{text.strip()}\n".encode())
+    write_atomically(folder / CARD, f"---\n{card.to_yaml()}\n---\n\n{text.strip()}\n".encode())
 
 
 def evenly_spaced(items: list, count: int) -> list:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ...layout import ANIMATION, CONTACT_SHEET, DATA
 from ...pictures import image_grid
 from ..folder import evenly_spaced, write_atomically, write_contact_sheet
 from .plan import PlumeShard
@@ -20,20 +21,20 @@ _FRAME_MILLISECONDS = 50
 
 
 def write_plume_pictures(folder: Path, shards: list[PlumeShard]) -> None:
-    """Write `contact_sheet.png` and `animation.webp` from the shards in `folder / "data"`."""
+    """Write the contact sheet and the animation from the shards in `folder / "data"`."""
     simulations = [(shard, seed) for shard in shards for seed in shard.seeds]
     rows = []
     for split, count in _SHEET_SIMULATIONS.items():
         for shard, seed in evenly_spaced([pair for pair in simulations if pair[0].split == split], count):
-            images, alphas = _read_simulation(folder / "data" / shard.name, seed)
+            images, alphas = _read_simulation(folder / DATA / shard.name, seed)
             times = np.linspace(0, len(images) - 1, _SHEET_FRAMES).round().astype(int)
             label = f"{split}, seed {seed}   frames {', '.join(map(str, times))}: image, alpha"
             rows.append((label, [image for time in times for image in (images[time], alphas[time])]))
-    write_contact_sheet(folder / "contact_sheet.png", rows)
+    write_contact_sheet(folder / CONTACT_SHEET, rows)
     train = [pair for pair in simulations if pair[0].split == "train"]
     chosen = evenly_spaced(train, _ANIMATION_COLUMNS * _ANIMATION_ROWS)
-    plumes = [_read_simulation(folder / "data" / shard.name, seed)[0] for shard, seed in chosen]
-    write_atomically(folder / "animation.webp", _animation(plumes))
+    plumes = [_read_simulation(folder / DATA / shard.name, seed)[0] for shard, seed in chosen]
+    write_atomically(folder / ANIMATION, _animation(plumes))
 
 
 def _read_simulation(path: Path, seed: int) -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from ...layout import ANIMATION, CARD, CONTACT_SHEET, DATA, SETTINGS
 from ...simulation import PlumeSettings, simulate_plumes
 from ..folder import check_output_folder, parquet, remove_temporary_files, write_atomically
 from ..jobs import run_jobs
@@ -14,8 +15,7 @@ from .pictures import write_plume_pictures
 from .plan import PlumePlan, PlumeShard
 from .rows import check_disk_space, plume_features, plume_rows
 
-_SETTINGS_FILE = "settings.json"
-_FILES = {_SETTINGS_FILE, "data", "contact_sheet.png", "animation.webp", "README.md"}
+_FILES = {SETTINGS, DATA, CONTACT_SHEET, ANIMATION, CARD}
 
 
 def prepare_plumes(
@@ -38,15 +38,15 @@ def prepare_plumes(
         OSError: the disk or the memory is too small.
     """
     folder = _open_folder(plan, output_dir)
-    shards, data = {shard.name: shard for shard in plan.shards()}, folder / "data"
+    shards, data = {shard.name: shard for shard in plan.shards()}, folder / DATA
     missing = [shard for name, shard in shards.items() if not (data / name).exists()]
     if missing:
-        (folder / "README.md").unlink(missing_ok=True)
+        (folder / CARD).unlink(missing_ok=True)
         check_disk_space(data, sum(shard.num_frames for shard in missing), plan.plume)
     jobs = {name: (shard, plan.plume, device or plan.device) for name, shard in shards.items()}
     sizes = {name: shard.num_frames for name, shard in shards.items()}
     run_jobs(_simulate_shard, data, jobs, num_proc, rank, world_size, sizes, "plumes", "frames")
-    if rank == 0 and not (folder / "README.md").exists():
+    if rank == 0 and not (folder / CARD).exists():
         write_plume_pictures(folder, list(shards.values()))
         write_plume_card(folder, plan.to_dict(), plan.frames(), plume_features())
         remove_temporary_files(folder, _FILES)
@@ -54,8 +54,8 @@ def prepare_plumes(
 
 def _open_folder(plan: PlumePlan, output_dir: str | Path) -> Path:
     """The folder with the settings file, which is written first."""
-    folder = check_output_folder(output_dir, _FILES, _SETTINGS_FILE)
-    file, settings = folder / _SETTINGS_FILE, plan.to_dict()
+    folder = check_output_folder(output_dir, _FILES, SETTINGS)
+    file, settings = folder / SETTINGS, plan.to_dict()
     if file.exists():
         found = json.loads(file.read_text())
         changed = [key for key in {**found, **settings} if found.get(key) != settings.get(key)]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...layout import CARD, CONTACT_SHEET, DATA, DROPPED
 from ..folder import (
     check_output_folder,
     evenly_spaced,
@@ -25,8 +26,8 @@ from .card import write_rise_card
 from .clip_frames import CLIP_VERSION, ClipSettings, cut_out_clip, load_clip_frames
 from .clips import Clip
 
-WORK_FOLDER = ".clips"
-_FILES = {WORK_FOLDER, "data", "README.md", "dropped.json", "contact_sheet.png"}
+_WORK_FOLDER = ".clips"
+_FILES = {_WORK_FOLDER, DATA, CARD, DROPPED, CONTACT_SHEET}
 _COLUMNS = {
     **{"clip_id": "string", "frame_index": "int32", "camera": "int32", "view": "int32"},
     **{"label": "int32", "time": "string"},
@@ -53,32 +54,32 @@ def prepare_rise(
         OSError: the frames cannot be written.
     """
     output = Path(output_dir)
-    if (output / "README.md").exists():
-        raise ValueError(f"The output folder '{output}' already contains a README.md: choose another one or remove it.")
-    check_output_folder(output, _FILES, WORK_FOLDER)
+    if (output / CARD).exists():
+        raise ValueError(f"The output folder '{output}' already contains a {CARD}: choose another one or remove it.")
+    check_output_folder(output, _FILES, _WORK_FOLDER)
     ids = Counter(clip.clip_id for clips in splits.values() for clip in clips)
     if ids and max(ids.values()) > 1:
         raise ValueError(f"Clip '{ids.most_common(1)[0][0]}' is in two splits.")
     features = frame_features(_COLUMNS)
     report, sheet = {}, []
     for split, clips in splits.items():
-        paths = {clip.clip_id: output / WORK_FOLDER / split / _file_name(clip, settings) for clip in clips}
+        paths = {clip.clip_id: output / _WORK_FOLDER / split / _file_name(clip, settings) for clip in clips}
         jobs = {paths[clip.clip_id].name: (clip, settings) for clip in clips}
-        run_jobs(cut_out_clip, output / WORK_FOLDER / split, jobs, num_proc, description=split, unit="clips")
+        run_jobs(cut_out_clip, output / _WORK_FOLDER / split, jobs, num_proc, description=split, unit="clips")
         report[split] = _summarize(paths)
         if report[split]["frames"] == 0:
             reasons = ", ".join(f"{name}: {count}" for name, count in report[split]["reasons"].items())
             raise ValueError(f"No frame of split '{split}' is left. Dropped clips by reason: {reasons}.")
         sheet += _sheet_rows(paths, report[split]["kept"], max(_NUM_SHEET_ROWS // len(splits), 1))
         write_split(output, split, _frame_rows(clips, paths), features)
-    write_contact_sheet(output / "contact_sheet.png", sheet)
+    write_contact_sheet(output / CONTACT_SHEET, sheet)
     dropped = [{"split": split, **entry} for split, entries in report.items() for entry in entries["dropped"]]
-    write_atomically(output / "dropped.json", (json.dumps(dropped, indent=1) + "\n").encode())
+    write_atomically(output / DROPPED, (json.dumps(dropped, indent=1) + "\n").encode())
     is_rise = all(clip.label is not None for clips in splits.values() for clip in clips)  # RISE's metadata has labels
     write_rise_card(output, report, asdict(settings), features, is_rise)
     remove_temporary_files(output, _FILES)
     if not keep_clips:
-        shutil.rmtree(output / WORK_FOLDER, ignore_errors=True)
+        shutil.rmtree(output / _WORK_FOLDER, ignore_errors=True)
     return report
 
 
