@@ -320,7 +320,7 @@ def test_a_truncated_file_of_frames(train, tmp_path):
     smoke(10).save(folder / "validation.safetensors")
     content = (folder / "train.safetensors").read_bytes()
     (folder / "train.safetensors").write_bytes(content[: len(content) // 2])
-    refused(train(f"--dataset {folder}"), tmp_path / "run", "train.safetensors", "no whole safetensors file")
+    refused(train(f"--dataset {folder}"), tmp_path / "run", "train.safetensors", "is not a complete safetensors file")
 
 
 def test_a_folder_that_holds_another_run_is_not_touched(train, copied_run):
