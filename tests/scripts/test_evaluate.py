@@ -69,7 +69,7 @@ def test_the_error_of_black_is_the_brightness_of_the_smoke(evaluate, data, tmp_p
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ("--model /nowhere", "There is no folder '/nowhere'"),
+        ("--model /nowhere", "'/nowhere' does not exist"),
         ("--dataset /nowhere", "There is no dataset at /nowhere"),
         ("--split dev", "has no split 'dev'"),
         ("--batch-size 0", "batch_size expects 1 or more, found 0"),
