@@ -30,7 +30,7 @@ from ..layout import (
     VALIDATION,
     WEIGHTS_FILES,
 )
-from ..metrics import markdown_table
+from ..metrics import figure_of, markdown_table
 from .staging import published_files
 
 LICENSE = "apache-2.0"
@@ -86,6 +86,7 @@ def write_card(folder: Path, text: CardText | None = None, repo_id: str | None =
         figures=figures,
         baselines={name: column for name, column in columns.items() if name != "this model"},
         table=markdown_table(columns) if columns else None,
+        legend=[figure_of(name) for name in dict.fromkeys(name for column in columns.values() for name in column)],
         facts=facts,
         arguments=arguments,
         recipe=facts.get("recipe") or _recipe_of_old_facts(arguments, facts),
