@@ -81,11 +81,6 @@ class HubHandler(FaultyHandler):
             raise Refused(403, f"Authorization error: you have no right to write to {repo_id}")
         return repository
 
-    def whoami(self) -> Answer:
-        token = {"displayName": "test", "role": "write", "createdAt": "2026-01-01T00:00:00.000Z"}
-        auth = {"type": "access_token", "accessToken": token}
-        return as_json({"type": "user", "name": self.login(), "fullname": self.user, "orgs": [], "auth": auth})
-
     def agent_harnesses(self) -> Answer:
         return as_json({"standardEnvVars": [], "harnesses": {}})
 
@@ -103,25 +98,12 @@ class HubHandler(FaultyHandler):
         url = {"url": self.hub.endpoint + repository.path, "name": repository.id}
         return as_json({**url, "error": f"You already created this {kind} repo"}, 409) if known else as_json(url)
 
-    def delete_repo(self) -> Answer:
-        asked = json.loads(self.body)
-        repo_id = f"{asked.get('organization') or self.login()}/{asked['name']}"
-        repository = self.open("write", asked.get("type") or "model", repo_id)
-        del self.hub.repositories[repository.kind, repository.id]
-        return as_json({})
-
     def granted(self, repository: Repository) -> Answer:
         return as_json({})
 
     def info(self, repository: Repository, revision: str = "main") -> Answer:
         commit = repository.find(revision)
         siblings = [{"rfilename": path} for path in sorted(commit.files)]
-        if "blobs" in self.query:
-            for sibling in siblings:
-                file = file_entry(commit, sibling["rfilename"])
-                sibling |= {"size": file["size"], "blobId": file["oid"]}
-                if "lfs" in file:
-                    sibling["lfs"] = file["lfs"] | {"sha256": file["lfs"]["oid"]}
         return as_json(
             {
                 **{"id": repository.id, "author": repository.id.split("/")[0], "sha": commit.sha, "tags": []},
@@ -136,53 +118,15 @@ class HubHandler(FaultyHandler):
             raise Refused(404, f"{folder} does not exist on {revision}", "EntryNotFound")
         prefix = f"{folder}/" if folder else ""
         names = {name for name in (*commit.files, *commit.folders()) if name.startswith(prefix)}
-        if not self.asked("recursive"):
+        if "true" not in str(self.query.get("recursive")).lower():
             names = {name for name in names if name.count("/") == prefix.count("/")}
-        return as_json([entry(commit, name, self.asked("expand")) for name in sorted(names)])
-
-    def asked(self, name: str) -> bool:
-        return self.query.get(name, [""])[0].lower() in ("true", "1")
-
-    def paths_info(self, repository: Repository, revision: str) -> Answer:
-        commit = repository.find(revision)
-        asked = json.loads(self.body) if self.body[:1] == b"{" else parse_qs(self.body.decode())
-        known = [path for path in asked["paths"] if path in commit.files or path in commit.folders()]
-        return as_json([entry(commit, path, str(asked.get("expand", "")).lower().count("true") > 0) for path in known])
-
-    def refs(self, repository: Repository) -> Answer:
-        def named(prefix, strip):
-            heads = {ref: head for ref, head in repository.heads.items() if ref.startswith(prefix)}
-            return [{"name": r.removeprefix(strip), "ref": r, "targetCommit": h.sha} for r, h in heads.items()]
-
-        found = {"branches": named("refs/heads/", "refs/heads/"), "tags": named("refs/tags/", "refs/tags/")}
-        return as_json({**found, "converts": [], "pullRequests": named("refs/pr/", "refs/")})
-
-    def commits(self, repository: Repository, revision: str) -> Answer:
-        return as_json(
-            [
-                {"id": c.sha, "title": c.message, "message": "", "date": c.date, "authors": [{"user": c.author}]}
-                for c in repository.find(revision).history()
-            ]
-        )
+        return as_json([entry(commit, name) for name in sorted(names)])
 
     def create_branch(self, repository: Repository, branch: str) -> Answer:
-        start = json.loads(self.body or b"{}").get("startingPoint", "main")
-        return self.create_ref(repository, f"refs/heads/{branch}", start)
-
-    def create_tag(self, repository: Repository, revision: str) -> Answer:
-        return self.create_ref(repository, f"refs/tags/{json.loads(self.body)['tag']}", revision)
-
-    def create_ref(self, repository: Repository, ref: str, revision: str) -> Answer:
+        ref = f"refs/heads/{branch}"
         if ref in repository.heads:
             raise Refused(409, f"Reference already exists: {ref}")
-        repository.heads[ref] = repository.find(revision)
-        return as_json({})
-
-    def delete_ref(self, repository: Repository, ref: str, name: str) -> Answer:
-        prefix = {"branch": "refs/heads/", "tag": "refs/tags/"}[ref]
-        if prefix + name not in repository.heads:
-            raise Refused(404, f"No {ref} {name}", "RevisionNotFound")
-        del repository.heads[prefix + name]
+        repository.heads[ref] = repository.find("main")
         return as_json({})
 
     def preupload(self, repository: Repository, revision: str) -> Answer:
@@ -231,8 +175,6 @@ class HubHandler(FaultyHandler):
             elif key == "deletedFile":
                 if files.pop(path, None) is None:
                     raise Refused(404, f"A file with this name doesn't exist: {path}", "EntryNotFound")
-            elif key == "deletedFolder":
-                files = {name: blob for name, blob in files.items() if not name.startswith(f"{path.rstrip('/')}/")}
             else:
                 raise Refused(400, f"Unknown operation: {key}")
         commit = repository.heads[ref] = Commit(files, header[1]["summary"], self.user, parent)
@@ -257,17 +199,11 @@ class HubHandler(FaultyHandler):
         return Answer(b"", 302, {**headers, **linked, "Location": location})
 
 
-def entry(commit: Commit, path: str, expand: bool = False) -> dict:
-    """What /tree and /paths-info say of a file or folder."""
+def entry(commit: Commit, path: str) -> dict:
+    """What /tree tells about a file or folder."""
     if path in commit.files:
-        told = file_entry(commit, path)
-    else:
-        listing = repr(sorted((name, blob.oid) for name, blob in commit.below(path).items()))
-        told = {"type": "directory", "path": path, "size": 0, "oid": sha1(listing.encode()).hexdigest()}
-    if expand:
-        last = commit.last_change(path)
-        told["lastCommit"] = {"id": last.sha, "title": last.message, "date": last.date}
-    return told
+        return file_entry(commit, path)
+    return {"type": "directory", "path": path, "size": 0, "oid": sha1(path.encode()).hexdigest()}
 
 
 def file_entry(commit: Commit, path: str) -> dict:
@@ -283,22 +219,15 @@ _REPO = "/(?P<kind>datasets/)?(?P<id>[^/]+/[^/]+?)"
 _REVISION = "(?P<revision>[^/]+)"
 # Method and path: the right that it takes, and what answers.
 ROUTES = {
-    "GET /api/whoami-v2": (None, HubHandler.whoami),
     "GET /api/agent-harnesses": (None, HubHandler.agent_harnesses),
     "POST /api/validate-yaml": (None, HubHandler.validate_yaml),
     "POST /api/repos/create": (None, HubHandler.create_repo),
-    "DELETE /api/repos/delete": (None, HubHandler.delete_repo),
     f"GET {_API}/auth-check": ("read", HubHandler.granted),
     f"GET {_API}/auth-check/write": ("write", HubHandler.granted),
     f"GET {_API}": ("read", HubHandler.info),
     f"GET {_API}/revision/{_REVISION}": ("read", HubHandler.info),
     f"GET {_API}/tree/{_REVISION}(/(?P<folder>.+))?": ("read", HubHandler.tree),
-    f"POST {_API}/paths-info/{_REVISION}": ("read", HubHandler.paths_info),
-    f"GET {_API}/refs": ("read", HubHandler.refs),
-    f"GET {_API}/commits/{_REVISION}": ("read", HubHandler.commits),
     f"POST {_API}/branch/(?P<branch>[^/]+)": ("write", HubHandler.create_branch),
-    f"POST {_API}/tag/{_REVISION}": ("write", HubHandler.create_tag),
-    f"DELETE {_API}/(?P<ref>branch|tag)/(?P<name>[^/]+)": ("write", HubHandler.delete_ref),
     f"POST {_API}/preupload/{_REVISION}": ("write", HubHandler.preupload),
     f"POST {_REPO}\\.git/info/lfs/objects/batch": ("propose", HubHandler.lfs_batch),
     f"POST {_REPO}\\.git/info/lfs/objects/verify": ("propose", HubHandler.lfs_verify),

@@ -1,4 +1,4 @@
-"""What may go wrong between a client and a server, and the request handler to which it does."""
+"""Faults between a client and a server, and the request handler that has them."""
 
 import json
 import socket
@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 
 class Request(NamedTuple):
-    """What came in: `path` is unquoted and has its query, `server` is "hub" or "cdn", header names have no case."""
+    """A request to server "hub" or "cdn"; `path` is unquoted and includes the query."""
 
     server: str
     method: str
@@ -24,7 +24,7 @@ class Request(NamedTuple):
 class Answer(NamedTuple):
     body: bytes = b""
     status: int = 200
-    headers: dict[str, str] = {}  # noqa: RUF012  (nobody writes to it)
+    headers: dict[str, str] = {}  # noqa: RUF012  (never modified)
 
 
 def as_json(content, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
@@ -33,31 +33,27 @@ def as_json(content, status: int = 200, headers: dict[str, str] | None = None) -
 
 @dataclass(eq=False)
 class Fault:
-    """Strikes the requests whose "METHOD path" holds the pattern; the first fault that matches strikes alone.
+    """Strikes requests whose "METHOD path" matches the pattern; of several faults only the first one strikes.
 
     Args:
         pattern: a regular expression.
         times: how often it strikes; None: until it is removed.
-        status: is answered, and nothing is done.
-        headers: of that answer, for example {"Retry-After": "0"}.
-        drop: the connection ends before anything is done.
-        lost: what was asked is done, the connection ends instead of the answer.
-        drop_after: the connection ends after so many bytes of the body: the upload's for PUT and POST, otherwise the
-            answer's, whose Content-Length promised all of them.
-        truncate: the answer's body ends after so many bytes, and its Content-Length says so.
-        flip: the index of the byte of the answer's body whose bits are flipped.
-        delay: seconds before anything is done.
-        hold: nothing is done before `release()`.
+        status: of the answer; the request has no effect.
+        drop: the connection ends and the request has no effect.
+        lost: the request has its effect, and the connection ends instead of an answer.
+        drop_after: the connection ends after so many bytes of the body, of the upload for PUT and POST, otherwise of
+            the answer.
+        flip: index of a byte in the answer's body whose bits are flipped.
+        delay: seconds before the request is handled.
+        hold: the request is handled after `release()`.
     """
 
     pattern: str
     times: int | None = None
     status: int | None = None
-    headers: dict[str, str] = field(default_factory=dict)
     drop: bool = False
     lost: bool = False
     drop_after: int | None = None
-    truncate: int | None = None
     flip: int | None = None
     delay: float = 0
     hold: bool = False
@@ -78,17 +74,17 @@ class Fault:
             raise TimeoutError(f"Nothing matched '{self.pattern}' in {timeout} s.")
 
     def remove(self) -> None:
-        """Strikes no more; what it holds stays held."""
+        """Strike no more; requests that it holds stay held."""
         self.times = self.struck
 
     def release(self) -> None:
-        """Strikes no more, and what it held goes on."""
+        """Strike no more, and handle the requests that it holds."""
         self.remove()
         self.released.set()
 
 
 class FaultyHandler(BaseHTTPRequestHandler):
-    """Records a request, meets its fault, and sends what `answer(body)` returns. One request a connection."""
+    """Records a request, applies its fault, and sends what `answer(body)` returns."""
 
     disable_nagle_algorithm = True
 
@@ -107,7 +103,7 @@ class FaultyHandler(BaseHTTPRequestHandler):
         if uploads and fault.drop_after is not None:
             return self.hang_up()
         if fault.status is not None:
-            answer = as_json({"error": f"A fault at '{fault.pattern}'."}, fault.status, fault.headers)
+            answer = as_json({"error": f"A fault at '{fault.pattern}'."}, fault.status)
         else:
             with hub.lock:
                 answer = self.answer(body)
@@ -129,7 +125,6 @@ class FaultyHandler(BaseHTTPRequestHandler):
         body = bytearray(answer.body)
         if fault.flip is not None:
             body[fault.flip] ^= 0xFF
-        body = body[: fault.truncate]
         self.send_response(answer.status)
         for name, value in {**answer.headers, "Content-Length": len(body)}.items():
             self.send_header(name, str(value))

@@ -1,4 +1,4 @@
-"""What the Hub keeps: repositories of commits of files, with git's own checksums."""
+"""Repositories of commits of files, with the checksums of git."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from hashlib import sha1, sha256
 
 
 class Refused(Exception):
-    """Answered with this status; `code` is what the client makes its exception from."""
+    """An answer with this status; the client chooses its exception by `code`."""
 
     def __init__(self, status: int, message: str, code: str | None = None, headers: dict[str, str] | None = None):
         super().__init__(message)
@@ -58,24 +58,11 @@ class Commit:
         return sha1(repr((self.parent and self.parent.sha, self.message, self.date, tree)).encode()).hexdigest()
 
     def history(self) -> Iterator["Commit"]:
-        """Itself first, then what it came from."""
+        """This commit, then its ancestors."""
         commit = self
         while commit is not None:
             yield commit
             commit = commit.parent
-
-    def last_change(self, path: str) -> "Commit":
-        """The commit that gave the file, or the files of the folder, what they hold."""
-        wanted, last = self.below(path), self
-        for commit in self.history():
-            if commit.below(path) != wanted:
-                break
-            last = commit
-        return last
-
-    def below(self, path: str) -> dict[str, Blob]:
-        """The file of that path, or those of the folder; "" is the root."""
-        return {name: blob for name, blob in self.files.items() if not path or f"{name}/".startswith(f"{path}/")}
 
     def folders(self) -> set[str]:
         return {path[:end] for path in self.files for end, letter in enumerate(path) if letter == "/"}
@@ -100,7 +87,7 @@ class Repository:
         return next((name for name in names if name in self.heads), None)
 
     def find(self, revision: str) -> Commit:
-        """Of a branch, a tag, a pull request (refs/pr/1) or a commit's sha."""
+        """The commit of a branch, a pull request (refs/pr/1) or a sha."""
         ref = self.ref(revision)
         commits = [self.heads[ref]] if ref else []
         commits += [c for head in self.heads.values() for c in head.history() if c.sha == revision]

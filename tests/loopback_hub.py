@@ -1,7 +1,7 @@
 """A Hugging Face Hub on loopback, for the real client, which talks to it over HTTP.
 
-Two servers: the Hub, and the CDN that holds the large files (LFS). The Hub redirects to the CDN, which has another
-origin, as in the world, and which the client must not show its token.
+Two servers: the Hub, and the CDN with the large files (LFS). The Hub redirects to the CDN, which has another origin, as
+in reality, and must not receive the token of the client.
 
     with LoopbackHub() as hub:
         hub.put("user/model", {"config.json": b"{}", "model.safetensors": weights})
@@ -9,7 +9,7 @@ origin, as in the world, and which the client must not show its token.
         subprocess.run(command, env={**os.environ, **hub.environment})
         assert fault.struck == 1 and hub.requests[-1].headers["Range"] == "bytes=1000-"
 
-Not there: pagination, discussions, Xet, multipart uploads, the sizes that the Hub refuses.
+Not implemented: what our library does not use, such as pagination, discussions, tags, Xet and multipart uploads.
 """
 
 import threading
@@ -34,8 +34,8 @@ class LoopbackHub:
 
     users: name of each token. A user writes to "name/...", and reads what is public.
     repositories: by (repo_type, repo_id).
-    objects: the large files by sha256, those of no commit too.
-    requests: what came in, to either server.
+    objects: the large files by sha256, also those without a commit.
+    requests: all requests to both servers.
     """
 
     def __init__(self):
@@ -46,7 +46,7 @@ class LoopbackHub:
         self.faults: list[Fault] = []
         self.lock = threading.RLock()
         self.servers = [Server(self, "hub", HubHandler), Server(self, "cdn", CdnHandler)]
-        # By another name, too: an older client takes ports of one host for one origin.
+        # Different names, because an older client takes two ports of one host for one origin.
         ports = [server.server_address[1] for server in self.servers]
         self.endpoint, self.cdn = f"http://127.0.0.1:{ports[0]}", f"http://localhost:{ports[1]}"
 
@@ -64,14 +64,14 @@ class LoopbackHub:
 
     @property
     def environment(self) -> dict[str, str]:
-        """For a subprocess, which wants an HF_HOME of its own too."""
+        """For a subprocess, which needs an HF_HOME of its own too."""
         return {
             **{"HF_ENDPOINT": self.endpoint, "HF_TOKEN": "hf_test", "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"},
             **{"HF_HUB_DISABLE_TELEMETRY": "1", "HF_UPDATE_DOWNLOAD_COUNTS": "0"},
         }
 
     def is_large(self, path: str, size: int) -> bool:
-        """Whether a new file goes to LFS; a test may put its own rule here."""
+        """Whether a new file goes to LFS."""
         return size > 10_000_000 or any(fnmatch(path, pattern) for pattern in LARGE)
 
     def fault(self, pattern: str, **what) -> Fault:
@@ -82,7 +82,7 @@ class LoopbackHub:
         return self.repositories[repo_type, repo_id]
 
     def commits(self, repo_id: str, revision: str = "main", repo_type: str = "model") -> list[Commit]:
-        """The newest first; the last made the repository."""
+        """Newest first; the last one created the repository."""
         return list(self.repository(repo_id, repo_type).find(revision).history())
 
     def files(self, repo_id: str, revision: str = "main", repo_type: str = "model") -> dict[str, bytes]:
@@ -105,7 +105,7 @@ class LoopbackHub:
         revision: str = "main",
         message: str = "Put files",
     ) -> Commit:
-        """A commit without HTTP, onto the branch; what is missing of repository and branch is made."""
+        """Commit to a branch without HTTP; repository and branch are created if they do not exist."""
         with self.lock:
             repository = self.repositories.get((repo_type, repo_id))
             repository = repository or self.create(repo_id, repo_type, private=private)
@@ -129,9 +129,9 @@ class Server(ThreadingHTTPServer):
 
 @contextmanager
 def client_of(hub: LoopbackHub, folder: Path, monkeypatch):
-    """The client of this process, imported offline, talks to this Hub as "user", and keeps its caches in `folder`.
+    """Let the client of this process, which is imported offline, talk to this Hub as "user", with caches in `folder`.
 
-    It waits no longer than 10 ms before it tries again.
+    It waits at most 10 ms between attempts.
     """
     import huggingface_hub
 

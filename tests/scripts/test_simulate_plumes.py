@@ -144,7 +144,7 @@ def test_invalid_input_ends_in_one_sentence_and_writes_nothing(whole, tmp_path):
         (("--validation-seed", 3), "train (0 to 3) and validation (3 to 3) overlap"),
         (("--num-frames", 10**11, "--frames-per-simulation", 10**6), "GB free"),
         (("--push-to-hub", "plumes"), "expected 'user/name'"),
-        (("--push-to-hub", "user/a..b"), "no valid name"),
+        (("--push-to-hub", "user/a..b"), "an invalid name"),
         (("--push-to-hub", "user/plumes"), "Cannot push to 'user/plumes': nobody is logged in"),
         (("--output-dir", tmp_path / "words.txt"), "is a file"),
         (("--output-dir", tmp_path / "foreign"), "other files ('thesis.tex')"),
@@ -183,7 +183,7 @@ def test_the_same_command_repeats_a_failed_push(whole, tmp_path):
         failed = subprocess.run(**push, capture_output=True, text=True, timeout=300)
         assert failed.returncode == 2 and hub.repository("user/plumes", "dataset").private
         assert full.struck == 1 and list(hub.files("user/plumes", repo_type="dataset")) == [".gitattributes"]
-        assert "the repository is as it was" in failed.stderr.splitlines()[-1]
+        assert "the repository is unchanged" in failed.stderr.splitlines()[-1]
         assert "Traceback" not in failed.stderr and shards(whole[0]) == before
         full.remove()
         older = hub.put("user/plumes", {"data/train-00000-of-00001.parquet": b"an older one"}, repo_type="dataset")
