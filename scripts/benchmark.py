@@ -34,7 +34,7 @@ from smoke_vq.script import run
 from smoke_vq.simulation import PlumeSettings, PlumeSolver, draw_parameters, render, simulate_plumes
 from smoke_vq.simulation.interpolation import Table, Trilinear
 from smoke_vq.simulation.recording import one_thread
-from smoke_vq.training import VQGANArguments, VQGANObjective
+from smoke_vq.training import TrainingArguments, VQGANArguments, VQGANObjective
 
 TINY = Path(__file__).resolve().parent.parent / "configs" / "config_vqvae_tiny.yaml"
 
@@ -176,14 +176,14 @@ def adversarial(device: str, rounds: int) -> None:
     batch = 32 if full else 8
     accelerator = Accelerator(mixed_precision="bf16")
     perceptual = PerceptualLoss()
-    options = dict(dataset="none", disc_start=0, disc_ramp_steps=0, codebook_init_vectors=0, revive_every=0)
+    options = dict(dataset="none", disc_start=0, disc_ramp_steps=0, codebook_init_vectors=0, revival_steps=0)
     target = torch.rand(batch, 3, 64, 64, device=device) * 2 - 1
     data = {"pixel_values": target, "mask": torch.ones(batch, 1, 64, 64, device=device)}
 
     def objective(**weights: float) -> VQGANObjective:
-        critic = None if weights.get("adversarial_weight") == 0 else PatchDiscriminator()
-        arguments = VQGANArguments(**options, **weights)
-        return VQGANObjective(accelerator, SmokeVQGAN(**sizes), critic, perceptual, arguments, 1000)
+        discriminator = None if weights.get("adversarial_weight") == 0 else PatchDiscriminator()
+        arguments = TrainingArguments.build(VQGANArguments, **options, **weights)
+        return VQGANObjective(accelerator, SmokeVQGAN(**sizes), discriminator, perceptual, arguments, 1000)
 
     def step_of(trained: VQGANObjective) -> Callable[[], None]:
         def step():
@@ -197,12 +197,12 @@ def adversarial(device: str, rounds: int) -> None:
 
     def naive():
         """The order of taming-transformers under Lightning: a generator forward for each of the two optimizers."""
-        model, critic = (player.network for player in other.players.values())
+        model, discriminator = (player.network for player in other.players.values())
         optimizers = [player.optimizer for player in other.players.values()]
         output = model(target)
         with accelerator.autocast():
             base = masked_mse(output.sample, target, data["mask"]) + perceptual(output.sample, target).mean()
-            loss = generator_loss(critic(output.sample))
+            loss = generator_loss(discriminator(output.sample))
         last = model.decoder.conv_out.weight
         parts = [torch.autograd.grad(part, last, retain_graph=True)[0] for part in (base, loss)]
         weight, _ = adaptive_weight(*parts, 0.75)
@@ -212,7 +212,7 @@ def adversarial(device: str, rounds: int) -> None:
         optimizers[0].step()
         fake = model(target).sample.detach()
         with accelerator.autocast():
-            loss = hinge_discriminator_loss(critic(target), critic(fake))
+            loss = hinge_discriminator_loss(discriminator(target), discriminator(fake))
         optimizers[1].zero_grad()
         accelerator.backward(loss)
         optimizers[1].step()

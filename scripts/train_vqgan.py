@@ -23,25 +23,26 @@ from smoke_vq.training import (
 
 def main() -> None:
     arguments = parse_arguments(VQGANArguments)
-    check_arguments(SmokeVQGAN, arguments.model, "model")
-    check_arguments(PatchDiscriminator, arguments.discriminator, "discriminator")
+    recipe = arguments.recipe
+    check_arguments(SmokeVQGAN, recipe.model, "model")
+    check_arguments(PatchDiscriminator, recipe.discriminator, "discriminator")
     accelerator = make_accelerator(arguments)
     with accelerator.main_process_first():  # one process downloads, if need be
-        perceptual = PERCEPTUAL_LOSSES[arguments.perceptual](arguments.perceptual_weights)
+        perceptual = PERCEPTUAL_LOSSES[recipe.perceptual](recipe.perceptual_weights)
     model = discriminator = None
-    if arguments.init_from is not None:
-        model = continue_autoencoder(arguments.init_from, arguments.model)
-        if arguments.adversarial_weight > 0 and not arguments.fresh_discriminator:
-            discriminator = continue_discriminator(arguments.init_from, arguments.discriminator)
-    model = model or SmokeVQGAN(**arguments.model)
-    if arguments.adversarial_weight > 0:
-        discriminator = discriminator or PatchDiscriminator(**arguments.discriminator)
+    if recipe.init_from is not None:
+        model = continue_autoencoder(recipe.init_from, recipe.model)
+        if recipe.adversarial_weight > 0 and not recipe.fresh_discriminator:
+            discriminator = continue_discriminator(recipe.init_from, recipe.discriminator)
+    model = model or SmokeVQGAN(**recipe.model)
+    if recipe.adversarial_weight > 0:
+        discriminator = discriminator or PatchDiscriminator(**recipe.discriminator)
     processor = SmokeImageProcessor(size=model.config.sample_size)
-    loader = make_train_loader(accelerator, arguments, processor)
-    evaluator = make_evaluator(accelerator, arguments, processor, perceptual)
-    num_steps = Trainer.count_steps(arguments, loader)
+    loader = make_train_loader(accelerator, arguments.data, processor, arguments.run.seed)
+    evaluator = make_evaluator(accelerator, arguments.data, processor, arguments.tracking.num_images, perceptual)
+    num_steps = Trainer.count_steps(arguments.optimization, loader)
     objective = VQGANObjective(accelerator, model, discriminator, perceptual, arguments, num_steps)
-    publisher = make_publisher(accelerator, arguments, SmokeVQGAN.card_text)
+    publisher = make_publisher(accelerator, arguments, SmokeVQGAN.card_text, objective.describe)
     result = Trainer(accelerator, objective, loader, evaluator, arguments, num_steps, publisher.push_best).train()
     if result is not None:
         publisher.finish(result)

@@ -21,15 +21,15 @@ from smoke_vq.training import (
 
 def main() -> None:
     arguments = parse_arguments(VQVAEArguments)
-    check_arguments(SmokeVQVAE, arguments.model, "model")
+    check_arguments(SmokeVQVAE, arguments.recipe.model, "model")
     accelerator = make_accelerator(arguments)
-    model = SmokeVQVAE(**arguments.model)
+    model = SmokeVQVAE(**arguments.recipe.model)
     processor = SmokeImageProcessor(size=model.config.sample_size)
-    loader = make_train_loader(accelerator, arguments, processor)
-    evaluator = make_evaluator(accelerator, arguments, processor)
-    num_steps = Trainer.count_steps(arguments, loader)
+    loader = make_train_loader(accelerator, arguments.data, processor, arguments.run.seed)
+    evaluator = make_evaluator(accelerator, arguments.data, processor, arguments.tracking.num_images)
+    num_steps = Trainer.count_steps(arguments.optimization, loader)
     objective = VQVAEObjective(accelerator, model, arguments, num_steps)
-    publisher = make_publisher(accelerator, arguments, SmokeVQVAE.card_text)
+    publisher = make_publisher(accelerator, arguments, SmokeVQVAE.card_text, objective.describe)
     result = Trainer(accelerator, objective, loader, evaluator, arguments, num_steps, publisher.push_best).train()
     if result is not None:
         publisher.finish(result)

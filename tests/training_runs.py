@@ -33,8 +33,8 @@ MODEL = {
 }
 # 40 frames in batches of 8: 5 steps an epoch, 15 in all. A checkpoint every 4 steps lies in the middle of epochs.
 FLAGS = (
-    "--batch-size 8 --epochs 3 --lr 1e-3 --warmup-steps 2 --codebook-init-vectors 512 --revive-every 3 --num-images 3 "
-    "--log-every 1 --checkpoint-steps 4 --checkpoint-every 1 --num-threads 1 "
+    "--batch-size 8 --epochs 3 --lr 1e-3 --warmup-steps 2 --codebook-init-vectors 512 --revival-steps 3 --num-images 3 "
+    "--logging-steps 1 --checkpointing-steps 4 --checkpointing-epochs 1 --num-threads 1 "
 ) + " ".join(f"--model.{key} {json.dumps(value, separators=(',', ':'))}" for key, value in MODEL.items())
 
 # Runs a script that sends itself a signal once the history has the losses of a step.
@@ -219,12 +219,13 @@ def objective():
     from accelerate.utils import GradientAccumulationPlugin
 
     from smoke_vq import SmokeVQVAE
-    from smoke_vq.training import VQVAEArguments, VQVAEObjective
+    from smoke_vq.training import TrainingArguments, VQVAEArguments, VQVAEObjective
 
     def build(num_steps: int = 100, **changes) -> VQVAEObjective:
         reset_accelerate()
-        arguments = VQVAEArguments(dataset="blobs", warmup_steps=0, lr_scheduler="constant", **changes)
-        steps = arguments.gradient_accumulation_steps
+        defaults = {"dataset": "blobs", "warmup_steps": 0, "lr_scheduler": "constant"}
+        arguments = TrainingArguments.build(VQVAEArguments, **defaults | changes)
+        steps = arguments.optimization.gradient_accumulation_steps
         plugin = GradientAccumulationPlugin(num_steps=steps, sync_with_dataloader=False)
         accelerator = Accelerator(cpu=True, gradient_accumulation_plugin=plugin)
         torch.manual_seed(0)

@@ -1,8 +1,9 @@
-"""The autoencoder of both recipes: encoder, quantizer, decoder."""
+"""The autoencoder that both recipes train: encoder, quantizer, decoder."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers.configuration_utils import register_to_config
@@ -13,8 +14,7 @@ from diffusers.utils.accelerate_utils import apply_forward_hook
 
 from ..assets import AUTOENCODER_CARD
 from ..hub.card import CardText
-from ..quantizers import QUANTIZERS
-from ..registry import choose
+from ..quantizers import make_quantizer
 from .decoder import Decoder
 from .encoder import Encoder
 from .pretrained import PretrainedModel
@@ -39,7 +39,7 @@ class SmokeVQVAEOutput(BaseOutput):
     sample: (B, C, H, W) in [-1, 1], the reconstruction.
     latents: (B, D, h, w), before quantization.
     indices: (B, h, w), int64 in [0, num_vq_embeddings).
-    losses: the quantizer's, by name, unweighted: `commitment` and `codebook` for the vector quantizer.
+    losses: those of the quantizer, by name, unweighted: `commitment` and `codebook` for the vector quantizer.
     """
 
     sample: torch.Tensor
@@ -56,19 +56,22 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
     64x64 RGB to 8x8 codes out of 1024.
 
     Args:
-        sample_size: H and W of the training images, for the record: any multiple of f works.
+        sample_size: H and W of the training images, for information: any multiple of f works.
         latent_channels: D, the dimension of the latents and of the codes.
         encoder_block_out_channels: channels of each level of the encoder, from full resolution down.
-        decoder_block_out_channels: channels of each level of the decoder, from the latents up; as many levels.
-        layers_per_block: residual blocks a level in the encoder; the decoder has one more.
+        decoder_block_out_channels: channels of each level of the decoder, from the latents up; the same number of
+            levels.
+        layers_per_block: residual blocks per level in the encoder; the decoder has one more.
         mid_block_attention: self-attention at the lowest resolution of encoder and decoder.
         quantizer_type: a name in `smoke_vq.quantizers.QUANTIZERS`.
         num_vq_embeddings: K, the number of codes.
-        latents_mean: D numbers, the mean of each latent channel over the training set, or None where not measured.
-        latents_std: D numbers, likewise.
+        quantizer_kwargs: further keyword arguments of the quantizer's class.
+        latents_mean: D numbers, the mean of each latent channel over the training set; None if not measured.
+        latents_std: D numbers, the standard deviation of each latent channel over the training set; likewise.
+        scaling_factor: factor on the normalized latents, as in diffusers' autoencoders.
 
     Raises:
-        ValueError: sizes that cannot work.
+        ValueError: an unknown quantizer or keyword of it; sizes that cannot work.
     """
 
     card_text = CardText(
@@ -95,13 +98,15 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
         mid_block_attention: bool = True,
         quantizer_type: str = "vq",
         num_vq_embeddings: int = 1024,
+        quantizer_kwargs: dict[str, Any] | None = None,
         latents_mean: list[float] | None = None,
         latents_std: list[float] | None = None,
+        scaling_factor: float = 1.0,
     ):
         super().__init__()
         if len(encoder_block_out_channels) != len(decoder_block_out_channels):
             raise ValueError(
-                f"Encoder and decoder need as many levels as each other: found encoder_block_out_channels="
+                f"Encoder and decoder need the same number of levels: found encoder_block_out_channels="
                 f"{list(encoder_block_out_channels)} and decoder_block_out_channels={list(decoder_block_out_channels)}."
             )
         for name, channels in (("encoder", encoder_block_out_channels), ("decoder", decoder_block_out_channels)):
@@ -112,13 +117,20 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
         self.downsampling_factor = 2 ** (len(encoder_block_out_channels) - 1)
         if sample_size % self.downsampling_factor:
             raise ValueError(
-                f"sample_size {sample_size} is no multiple of the downsampling factor {self.downsampling_factor} that "
-                f"{len(encoder_block_out_channels)} levels give."
+                f"sample_size {sample_size} is not a multiple of {self.downsampling_factor}, the downsampling factor "
+                f"of {len(encoder_block_out_channels)} levels."
             )
+        if (latents_mean is None) != (latents_std is None):
+            raise ValueError("latents_mean and latents_std belong together: found one without the other.")
+        for name, values in (("latents_mean", latents_mean), ("latents_std", latents_std)):
+            if values is not None and len(values) != latent_channels:
+                raise ValueError(
+                    f"{name} expects {latent_channels} numbers, one per latent channel: found {len(values)}."
+                )
         self.encoder = Encoder(
             in_channels, latent_channels, tuple(encoder_block_out_channels), layers_per_block, mid_block_attention
         )
-        self.quantizer = choose(QUANTIZERS, quantizer_type, "quantizer")(num_vq_embeddings, latent_channels)
+        self.quantizer = make_quantizer(quantizer_type, num_vq_embeddings, latent_channels, quantizer_kwargs)
         self.decoder = Decoder(
             latent_channels, out_channels, tuple(decoder_block_out_channels), layers_per_block, mid_block_attention
         )
@@ -137,9 +149,9 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
     def decode(
         self, latents: torch.Tensor, return_dict: bool = True, force_not_quantize: bool = False
     ) -> DecoderOutput | tuple:
-        """Return the picture of `latents` (B, D, h, w), after replacing each by its nearest code.
+        """Return the image of `latents` (B, D, h, w), each of which is first replaced by its nearest code.
 
-        With `force_not_quantize` the latents go to the decoder as they are.
+        With `force_not_quantize` the decoder receives the latents unchanged.
         """
         if not force_not_quantize:
             latents = self._sliced(lambda part: self.quantizer(part).quantized, latents)
@@ -148,7 +160,7 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
 
     @apply_forward_hook
     def decode_indices(self, indices: torch.Tensor, return_dict: bool = True) -> DecoderOutput | tuple:
-        """Return the picture of the codes `indices` (B, h, w), bit for bit that of `forward`."""
+        """Return the image of the codes `indices` (B, h, w), any integer dtype: bit-identical to that of `forward`."""
         return self.decode(
             self.quantizer.embed(indices).to(self.dtype), return_dict=return_dict, force_not_quantize=True
         )
@@ -158,7 +170,7 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
     ) -> SmokeVQVAEOutput | tuple:
         """Encode, quantize and decode `pixel_values` (B, C, H, W) in [-1, 1].
 
-        Without `quantize` the decoder sees the latents as they are; indices and losses are returned all the same.
+        Without `quantize` the decoder receives the latents unchanged; indices and losses are returned nevertheless.
         """
         latents = self._encode(pixel_values)
         output = self.quantizer(latents)
@@ -166,6 +178,26 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
         if not return_dict:
             return sample, latents, output.indices, output.losses
         return SmokeVQVAEOutput(sample=sample, latents=latents, indices=output.indices, losses=output.losses)
+
+    def normalize_latents(self, latents: torch.Tensor) -> torch.Tensor:
+        """Bring latents (B, D, h, w) to mean 0 and standard deviation `scaling_factor` in each channel.
+
+        Raises:
+            ValueError: the configuration has no `latents_mean` and `latents_std`.
+        """
+        mean, std = self._latent_statistics(latents)
+        return (latents - mean) / std * self.config.scaling_factor
+
+    def denormalize_latents(self, latents: torch.Tensor) -> torch.Tensor:
+        """The inverse of `normalize_latents`."""
+        mean, std = self._latent_statistics(latents)
+        return latents / self.config.scaling_factor * std + mean
+
+    def _latent_statistics(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if self.config.latents_mean is None:
+            raise ValueError("The model's config.json has no latents_mean and latents_std.")
+        mean, std = (latents.new_tensor(self.config[name]) for name in ("latents_mean", "latents_std"))
+        return mean[:, None, None], std[:, None, None]
 
     def save_companions(self, folder: Path) -> None:
         """Save the image processor for this model's frames."""

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from diffusers.utils import BaseOutput
@@ -17,7 +18,7 @@ class QuantizerOutput(BaseOutput):
     Args:
         quantized: (B, D, h, w) in the dtype of the latents; its gradient reaches the latents.
         indices: (B, h, w), int64 in [0, num_codes).
-        losses: scalars by name, unweighted and in float32: the training configuration weighs them.
+        losses: scalars by name, unweighted and in float32: the recipe weighs them.
     """
 
     quantized: torch.Tensor
@@ -28,12 +29,17 @@ class QuantizerOutput(BaseOutput):
 class Quantizer(nn.Module, ABC):
     """Replaces each latent vector by one of `num_codes` codes of dimension `code_dim`.
 
-    A quantizer whose codes are learned keeps them in `codebook`, an `nn.Parameter` of shape (num_codes, code_dim): a
-    parameter and no buffer, so that weight averaging and distributed training see it. A quantizer with fixed codes has
-    `codebook = None`. `loss_names` names the entries of `QuantizerOutput.losses`.
+    A subclass takes `num_codes`, `code_dim` and keyword arguments of its own, which a model receives as
+    `quantizer_kwargs`. If its codes are learned, they are in `codebook`, an `nn.Parameter` of shape
+    (num_codes, code_dim): a parameter, not a buffer, so that weight averaging and distributed training see it. If they
+    are fixed, `codebook` is None, and k-means initialization and the revival of unused codes are skipped.
+
+    Attributes:
+        default_loss_weights: the weight of each entry of `QuantizerOutput.losses`, by name. A training uses these
+            unless `--quantizer-loss-weights` overrides them.
     """
 
-    loss_names: tuple[str, ...] = ()
+    default_loss_weights: ClassVar[dict[str, float]] = {}
 
     def __init__(self, num_codes: int, code_dim: int):
         super().__init__()
@@ -48,12 +54,28 @@ class Quantizer(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, latents: torch.Tensor) -> QuantizerOutput:
-        """latents: (B, D, h, w), any floating dtype."""
+        """Quantize `latents` (B, D, h, w), any floating dtype."""
 
-    @abstractmethod
     def embed(self, indices: torch.Tensor) -> torch.Tensor:
-        """Return the codes of `indices` (B, h, w) as (B, D, h, w), bit for bit what `forward` returned for them.
+        """Return the codes of `indices` as (B, D, h, w), bit-identical to what `forward` returned for them.
+
+        Args:
+            indices: (B, h, w), any integer dtype, in [0, num_codes).
 
         Raises:
-            ValueError: an index lies outside [0, num_codes).
+            ValueError: another shape or dtype, or an index out of range.
         """
+        if indices.ndim != 3 or indices.is_floating_point() or indices.is_complex() or indices.dtype == torch.bool:
+            raise ValueError(
+                f"Expected integer indices of shape (B, h, w), found {indices.dtype} {tuple(indices.shape)}."
+            )
+        indices = indices.long()  # torch has no min and max for uint16
+        if indices.numel() and (indices.min() < 0 or indices.max() >= self.num_codes):
+            raise ValueError(
+                f"Expected indices in [0, {self.num_codes}), found {int(indices.min())} to {int(indices.max())}."
+            )
+        return self._embed(indices)
+
+    @abstractmethod
+    def _embed(self, indices: torch.Tensor) -> torch.Tensor:
+        """`embed` of valid int64 indices (B, h, w)."""

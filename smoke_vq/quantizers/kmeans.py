@@ -1,7 +1,7 @@
-"""k-means, to start a codebook where the latents are.
+"""k-means, to initialize a codebook on the latents.
 
-Seeds by k-means++ (Arthur and Vassilvitskii, 2007), then Lloyd's iterations; a cluster that loses all its vectors takes
-the vector that is worst served.
+k-means++ seeding (Arthur and Vassilvitskii, 2007), then Lloyd's iterations; a cluster that loses all its vectors moves
+to the vector with the largest error.
 """
 
 import torch
@@ -10,11 +10,11 @@ from .vector_quantizer import nearest_codes
 
 
 def _seed(vectors: torch.Tensor, num_codes: int, generator: torch.Generator) -> torch.Tensor:
-    """k-means++: each new centre is drawn with a probability proportional to its squared distance from the others."""
+    """k-means++: draw each new centre with a probability proportional to its squared distance from the others."""
     centres = [vectors[torch.randint(len(vectors), (1,), generator=generator, device=vectors.device)]]
     distances = (vectors - centres[0]).square().sum(dim=1)
     for _ in range(num_codes - 1):
-        # The inverse of the cumulative distribution, since torch.multinomial is limited to 2^24 entries.
+        # Invert the cumulative distribution: torch.multinomial is limited to 2^24 entries.
         cumulative = distances.double().cumsum(0)
         draw = torch.rand(1, generator=generator, device=vectors.device, dtype=torch.float64) * cumulative[-1]
         centre = vectors[torch.searchsorted(cumulative, draw).clamp(max=len(vectors) - 1)]

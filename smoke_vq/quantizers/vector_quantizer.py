@@ -1,20 +1,22 @@
 """Vector quantization with a codebook learned by gradient (van den Oord et al., 2017, arXiv:1711.00937)."""
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from .base import Quantizer, QuantizerOutput
 
-SEARCH_CHUNK = 1024  # rows a matrix product: the distances of a chunk stay in the cache
+SEARCH_CHUNK = 1024  # rows per matrix product, so that the distances of a chunk stay in the cache
 
 
 @torch.no_grad()
 def nearest_codes(vectors: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor:
     """Index of the nearest code of each vector, the argmin of `||e||^2 - 2 z.e`, in float32.
 
-    `||z||^2` is the same for every code and is left out: adding it rounds away the differences that decide (0.2-0.6 %
-    of the codes come out wrong with it at the usual initialisation, and up to 88 % in bfloat16).
+    `||z||^2` is the same for every code and is left out: adding it rounds away the differences between codes (with it,
+    0.2-0.6 % of the codes are wrong at the usual initialization, and up to 88 % in bfloat16).
 
     Args:
         vectors: (N, D).
@@ -33,8 +35,8 @@ def nearest_codes(vectors: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor
 class StraightThrough(torch.autograd.Function):
     """The codes forward, the gradient to the latents backward (van den Oord et al., 2017, section 3.2).
 
-    The usual `z + (e - z).detach()` returns codes that are off by a rounding of z; this returns them as they are, so
-    that decoding stored indices gives the very same picture.
+    The usual `z + (e - z).detach()` returns codes with a rounding error; this returns them unchanged, so that decoding
+    stored indices gives exactly the same image.
     """
 
     @staticmethod
@@ -53,14 +55,14 @@ class VectorQuantizer(Quantizer):
     - `commitment`: mean of (z - sg(e))^2, pulls the latents to their codes; the paper's beta weighs this one.
 
     Both are means over elements (the paper sums over D) and neither is weighted here. Everything runs in float32,
-    whatever the autocast or the dtype of the latents.
+    regardless of autocast and of the dtype of the latents.
 
     Args:
         num_codes: K.
         code_dim: D.
     """
 
-    loss_names = ("commitment", "codebook")
+    default_loss_weights: ClassVar = {"commitment": 0.1, "codebook": 1.0}
 
     def __init__(self, num_codes: int, code_dim: int):
         super().__init__(num_codes, code_dim)
@@ -80,13 +82,5 @@ class VectorQuantizer(Quantizer):
             quantized = StraightThrough.apply(vectors, codes.detach()).permute(0, 3, 1, 2).to(latents.dtype)
         return QuantizerOutput(quantized=quantized, indices=indices, losses=losses)
 
-    def embed(self, indices: torch.Tensor) -> torch.Tensor:
-        if indices.ndim != 3 or indices.is_floating_point():
-            raise ValueError(
-                f"Expected integer indices of shape (B, h, w), found {indices.dtype} {tuple(indices.shape)}."
-            )
-        if indices.numel() and (indices.min() < 0 or indices.max() >= self.num_codes):
-            raise ValueError(
-                f"Expected indices in [0, {self.num_codes}), found {int(indices.min())} to {int(indices.max())}."
-            )
-        return F.embedding(indices.long(), self.codebook).permute(0, 3, 1, 2)
+    def _embed(self, indices: torch.Tensor) -> torch.Tensor:
+        return F.embedding(indices, self.codebook).permute(0, 3, 1, 2)

@@ -1,8 +1,9 @@
-"""Training in three ideas: players, an objective that makes them play, a trainer that knows no loss."""
+"""Training in three ideas: players, an objective in which they learn, and a trainer that knows no loss."""
 
 from ..evaluation.evaluator import ReconstructionEvaluator
-from .arguments import TrainingArguments
+from .arguments import RecipeArguments, TrainingArguments, option
 from .builders import make_accelerator, make_evaluator, make_publisher, make_train_loader
+from .objective import Evaluator, Objective
 from .parsing import check_arguments, parse_arguments
 from .player import Player
 from .recipes.vqgan import VQGANArguments, VQGANObjective
@@ -10,7 +11,10 @@ from .recipes.vqvae import VQVAEArguments, VQVAEObjective
 from .trainer import Trainer
 
 __all__ = [
+    "Evaluator",
+    "Objective",
     "Player",
+    "RecipeArguments",
     "ReconstructionEvaluator",
     "Trainer",
     "TrainingArguments",
@@ -23,5 +27,6 @@ __all__ = [
     "make_evaluator",
     "make_publisher",
     "make_train_loader",
+    "option",
     "parse_arguments",
 ]

@@ -1,127 +1,246 @@
-"""Arguments of a training script: every key of a configuration, and every flag, with its default and its help."""
+"""Arguments of a training in groups: every key of a configuration file, and every flag, with default and help.
+
+Each part of the training receives the groups that it needs. A recipe adds a group of its own (`RecipeArguments`).
+"""
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
+
+# Whether a resumed run may have another value than the run that it continues:
+FREE = "free"  # changes nothing that is computed
+ADJUSTABLE = (
+    "adjustable"  # changed on purpose, for example to train longer or after running out of memory; it is printed
+)
+FIXED = "fixed"  # with another value it would be another run
 
 
-def option(default: Any, text: str) -> Any:
-    """A field with its help text."""
+def option(default: Any, text: str, on_resume: str = FIXED, at_least: float | None = None) -> Any:
+    """A field of a group of arguments.
+
+    Args:
+        text: shown by --help.
+        on_resume: FREE, ADJUSTABLE or FIXED.
+        at_least: the smallest value of a number; None allows 0 and more.
+    """
+    metadata = {"help": text, "on_resume": on_resume, "at_least": at_least}
     if isinstance(default, dict):
-        return field(default_factory=lambda: dict(default), metadata={"help": text})
-    return field(default=default, metadata={"help": text})
+        return field(default_factory=lambda: dict(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+class ArgumentGroup:
+    """Checks the numbers of a group: finite, and not below their minimum."""
+
+    def __post_init__(self):
+        for item in dataclasses.fields(self):
+            value, minimum = getattr(self, item.name), item.metadata["at_least"]
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                continue
+            if minimum is not None and value < minimum:
+                raise ValueError(f"{item.name} expects {minimum:g} or more, found {value}.")
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{item.name} expects a finite number of 0 or more, found {value}.")
 
 
 @dataclass
-class TrainingArguments:
-    """What the Trainer and the data need, whatever the recipe."""
+class DataArguments(ArgumentGroup):
+    """Which frames are learned from and validated on."""
 
-    run_name: str = option("run", "Name of the run and of its folder in output_dir.")
-    output_dir: str = option("runs", "Folder of the runs.")
+    _argument_group_name = "data"
+
     dataset: list[str] | None = option(
         None,
-        "Prepared folder, image folder, .safetensors file, Hub name 'user/name', or 'simulated:CONFIGURATION'; of "
-        "several a mix.",
+        "Prepared folder, image folder, .safetensors file, Hub name 'user/name', or 'simulated:CONFIGURATION'; "
+        "several are mixed.",
+        FREE,  # may move: the fingerprint of the frames tells whether they are the same
     )
     dataset_weights: list[float] | None = option(
         None, "How often an epoch draws from each dataset; unset draws every frame once."
     )
-    validation_dataset: list[str] | None = option(None, "Validate on other data than dataset; several are joined.")
+    validation_dataset: list[str] | None = option(
+        None, "Validate on other data than dataset; several are joined.", FREE
+    )
     train_split: str = option("train", "Split to learn from.")
     validation_split: str = option("validation", "Split to validate on.")
-    packed: bool = option(True, "Decode the data once into memory (false: decode as it goes, for larger data).")
+    packed: bool = option(True, "Decode the data once into memory; false decodes on the fly, for larger data.", FREE)
     streaming: bool = option(False, "Stream the training split; needs frames_per_epoch.")
-    frames_per_epoch: int | None = option(None, "Frames that count as an epoch of a stream.")
-    resize: bool = option(False, "Bring frames of another size to the model's instead of refusing them.")
-    num_workers: int = option(2, "Processes a rank that decode when packed is false.")
+    frames_per_epoch: int | None = option(None, "Frames that count as an epoch of a stream.", at_least=1)
+    resize: bool = option(False, "Resize frames of another size to the model's instead of refusing them.")
+    dataloader_num_workers: int = option(2, "Worker processes per rank that decode, when packed is false.", FREE)
     flip: bool = option(True, "Mirror training frames left and right at random.")
-    max_train_frames: int | None = option(None, "At most so many training frames, evenly spaced.")
-    max_validation_frames: int | None = option(None, "At most so many frames at each validation; all at the end.")
-
-    batch_size: int = option(64, "Frames a process and micro-batch.")
-    epochs: int = option(100, "Passes over the training split.")
-    max_steps: int | None = option(None, "Stop after so many optimizer steps instead.")
-    lr: float = option(1e-4, "Learning rate after warm-up.")
-    lr_scheduler: Literal[
-        "cosine", "linear", "polynomial", "cosine_with_restarts", "constant", "constant_with_warmup"
-    ] = option("cosine", "Course of the learning rate, by its name in diffusers.")
-    warmup_steps: int = option(500, "Optimizer steps over which the learning rate rises.")
-    weight_decay: float = option(0.0, "AdamW's decay, on weights of two or more dimensions, never on a codebook.")
-    adam_beta1: float = option(0.9, "AdamW's first-moment decay.")
-    adam_beta2: float = option(0.99, "AdamW's second-moment decay.")
-    max_grad_norm: float = option(1.0, "Clip the norm of the gradient to this; 0 for no clipping.")
-    gradient_accumulation_steps: int = option(1, "Micro-batches an optimizer step.")
-    mixed_precision: Literal["no", "bf16", "fp16"] | None = option(
-        None, "Autocast; unset takes accelerate's own setting."
+    batch_size: int = option(64, "Frames per process and micro-batch.", at_least=1)
+    max_train_samples: int | None = option(None, "Use at most so many training frames, evenly spaced.", at_least=1)
+    max_validation_samples: int | None = option(
+        None, "Use at most so many frames at each validation; all are used at the end.", FREE, at_least=1
     )
-    ema_decay: float = option(0.999, "Average of the weights, warmed up; 0 for none.")
-    gradient_checkpointing: bool = option(False, "Recompute activations in the backward pass to save memory.")
-    compile: bool = option(False, "torch.compile the networks.")
-    channels_last: bool = option(False, "Memory format of the networks; pays on GPUs.")
-    num_threads: int | None = option(None, "CPU threads a process; unset takes the cores there are, shared out.")
-    seed: int = option(0, "Seed of everything random.")
-
-    validate_every: int = option(1, "Epochs between validations.")
-    checkpoint_every: int = option(5, "Epochs between checkpoints.")
-    checkpoint_steps: int | None = option(None, "Optimizer steps between checkpoints too, for long epochs.")
-    keep_checkpoints: int = option(2, "Checkpoints to keep.")
-    log_every: int = option(10, "Optimizer steps between entries of the history and the trackers.")
-    num_images: int = option(8, "Validation frames that are reconstructed at each validation.")
-    resume: bool = option(False, "Go on from the run's last checkpoint.")
-    report_to: Literal["none", "wandb", "tensorboard", "trackio"] = option("none", "Tracker.")
-    project_name: str = option("smoke-vq", "Name of the project in the tracker.")
-    push_to_hub: bool = option(False, "Push the newest best model, in the background, and the finished one.")
-    hub_model_id: str | None = option(None, "Repository 'user/name' for push_to_hub.")
-    hub_private: bool = option(False, "A repository that push_to_hub makes is private.")
-    model: dict = option({}, "Keys of the model's config.json.")
 
     def __post_init__(self):
         for name in ("dataset", "validation_dataset"):
             if isinstance(getattr(self, name), str):
                 setattr(self, name, [getattr(self, name)])
-        at_least_one = (
-            "batch_size epochs gradient_accumulation_steps validate_every checkpoint_every keep_checkpoints log_every "
-            "num_images"
-        )
-        for name in at_least_one.split():
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} expects 1 or more, found {getattr(self, name)}.")
-        for name in (
-            "max_steps",
-            "checkpoint_steps",
-            "frames_per_epoch",
-            "max_train_frames",
-            "max_validation_frames",
-            "num_threads",
-        ):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"{name} expects 1 or more, found {getattr(self, name)}.")
-        for item in dataclasses.fields(self):
-            value = getattr(self, item.name)
-            if isinstance(value, (int, float)) and not isinstance(value, bool) and not 0 <= value < float("inf"):
-                raise ValueError(f"{item.name} expects a finite number of 0 or more, found {value}.")
-        if self.ema_decay >= 1:
-            raise ValueError(f"ema_decay expects a number in [0, 1), found {self.ema_decay}.")
+        super().__post_init__()
         if self.dataset is None:
             raise ValueError("No data: give dataset in the configuration or --dataset on the command line.")
-        if self.dataset_weights is not None:
-            self._check_weights()
+        weights = self.dataset_weights
+        if weights is not None and len(weights) != len(self.dataset):
+            raise ValueError(f"dataset_weights expects one weight for each of {self.dataset}, found {weights}.")
+        if weights is not None and not all(0 < weight < math.inf for weight in weights):
+            raise ValueError(f"dataset_weights expects finite numbers above 0, found {weights}.")
         if self.streaming and self.frames_per_epoch is None:
-            raise ValueError("streaming needs frames_per_epoch, since a stream does not know its length.")
-        if self.push_to_hub != (self.hub_model_id is not None):
-            raise ValueError("push_to_hub and hub_model_id 'user/name' belong together: found one of them.")
+            raise ValueError("streaming needs frames_per_epoch, because the length of a stream is unknown.")
+
+
+@dataclass
+class OptimizationArguments(ArgumentGroup):
+    """How long and with which optimizer, precision and averaging."""
+
+    _argument_group_name = "optimization"
+
+    epochs: int = option(100, "Passes over the training split.", ADJUSTABLE, at_least=1)
+    max_steps: int | None = option(None, "Train for so many optimizer steps instead.", ADJUSTABLE, at_least=1)
+    lr: float = option(1e-4, "Learning rate after warm-up.", ADJUSTABLE)
+    lr_scheduler: Literal[
+        "cosine", "linear", "polynomial", "cosine_with_restarts", "constant", "constant_with_warmup"
+    ] = option("cosine", "Learning-rate schedule, by its name in diffusers.")
+    warmup_steps: int = option(500, "Optimizer steps over which the learning rate rises.")
+    weight_decay: float = option(0.0, "Weight decay of AdamW, on weights of two or more dimensions except codebooks.")
+    adam_beta1: float = option(0.9, "Decay of AdamW's first moment.")
+    adam_beta2: float = option(0.99, "Decay of AdamW's second moment.")
+    max_grad_norm: float = option(1.0, "Clip the norm of the gradient to this; 0 disables clipping.", ADJUSTABLE)
+    gradient_accumulation_steps: int = option(1, "Micro-batches per optimizer step.", at_least=1)
+    mixed_precision: Literal["no", "bf16", "fp16"] | None = option(
+        None, "Autocast; unset uses accelerate's setting.", ADJUSTABLE
+    )
+    ema_decay: float = option(0.999, "Decay of the average of the weights, with warm-up; 0 disables it.")
+    gradient_checkpointing: bool = option(
+        False, "Recompute activations in the backward pass to save memory.", ADJUSTABLE
+    )
+    compile: bool = option(False, "Compile the networks with torch.compile.", ADJUSTABLE)
+    channels_last: bool = option(False, "Use the channels_last memory format, which is faster on GPUs.")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.ema_decay >= 1:
+            raise ValueError(f"ema_decay expects a number in [0, 1), found {self.ema_decay}.")
+
+
+@dataclass
+class RunArguments(ArgumentGroup):
+    """Where the run is written, how often it is validated and saved, and how it is resumed."""
+
+    _argument_group_name = "run"
+
+    run_name: str = option("run", "Name of the run and of its folder in output_dir.", FREE)
+    output_dir: str = option("runs", "Folder of the runs.", FREE)
+    seed: int = option(0, "Seed of all random numbers.")
+    num_threads: int | None = option(None, "CPU threads per process; unset divides the cores evenly.", FREE, at_least=1)
+    validation_epochs: int = option(1, "Epochs between validations.", FREE, at_least=1)
+    checkpointing_epochs: int = option(5, "Epochs between checkpoints.", FREE, at_least=1)
+    checkpointing_steps: int | None = option(
+        None, "Optimizer steps between further checkpoints, for long epochs.", FREE, at_least=1
+    )
+    checkpoints_total_limit: int = option(2, "Number of checkpoints to keep.", FREE, at_least=1)
+    resume_from_checkpoint: str | None = option(
+        None, "Continue from 'latest', or from a checkpoint of this run by its name or path.", FREE
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
         if "/" in self.run_name or self.run_name in ("", ".", ".."):
             raise ValueError(f"run_name expects the name of one folder, found {self.run_name!r}.")
 
-    def _check_weights(self):
-        if len(self.dataset_weights) != len(self.dataset):
-            raise ValueError(
-                f"dataset_weights expects one weight for each of {self.dataset}, found {self.dataset_weights}."
-            )
-        if not all(0 < weight < float("inf") for weight in self.dataset_weights):
-            raise ValueError(f"dataset_weights expects finite numbers above 0, found {self.dataset_weights}.")
-
     @property
-    def run_folder(self) -> Path:
+    def folder(self) -> Path:
         return Path(self.output_dir) / self.run_name
+
+
+@dataclass
+class TrackingArguments(ArgumentGroup):
+    """What is logged, and where to."""
+
+    _argument_group_name = "tracking"
+
+    logging_steps: int = option(10, "Optimizer steps between entries of the history and the tracker.", FREE, at_least=1)
+    num_images: int = option(8, "Validation frames in the picture of samples.", FREE, at_least=1)
+    report_to: Literal["none", "wandb", "tensorboard", "trackio"] = option("none", "Tracker.", FREE)
+    project_name: str = option("smoke-vq", "Name of the project in the tracker.", FREE)
+
+
+@dataclass
+class HubArguments(ArgumentGroup):
+    """Whether the model is pushed to the Hub."""
+
+    _argument_group_name = "Hub"
+
+    push_to_hub: bool = option(False, "Push each new best model in the background, and the finished one.", FREE)
+    hub_model_id: str | None = option(None, "Repository 'user/name' for push_to_hub.", FREE)
+    hub_private_repo: bool = option(False, "Make the repository private if it does not exist yet.", FREE)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.push_to_hub != (self.hub_model_id is not None):
+            raise ValueError("push_to_hub and hub_model_id 'user/name' belong together: found one without the other.")
+
+
+@dataclass
+class RecipeArguments(ArgumentGroup):
+    """What a recipe adds: its model and its losses. Its docstring is the description that --help shows."""
+
+    _argument_group_name = "recipe"
+
+    model: dict = option({}, "Keys of the model's config.json.")
+
+
+Recipe = TypeVar("Recipe", bound=RecipeArguments)
+
+
+@dataclass
+class TrainingArguments(Generic[Recipe]):
+    """All groups of the arguments of one training."""
+
+    data: DataArguments
+    optimization: OptimizationArguments
+    run: RunArguments
+    tracking: TrackingArguments
+    hub: HubArguments
+    recipe: Recipe
+
+    @classmethod
+    def build(cls, recipe_class: type[Recipe], **values: Any) -> "TrainingArguments[Recipe]":
+        """Sort `values`, by the names of the options, into their groups; options that are not named have their default.
+
+        Raises:
+            ValueError: an unknown name; a value that its group refuses.
+        """
+        built = {}
+        for name, group in groups_of(recipe_class).items():
+            own = {item.name for item in dataclasses.fields(group)} & set(values)
+            built[name] = group(**{key: values.pop(key) for key in own})
+        if values:
+            raise ValueError(f"Unknown argument {next(iter(values))!r}.")
+        return cls(**built)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All options by name, without their groups, as in a configuration file."""
+        groups = (getattr(self, item.name) for item in dataclasses.fields(self))
+        return {name: value for group in groups for name, value in dataclasses.asdict(group).items()}
+
+
+def groups_of(recipe_class: type[Recipe]) -> dict[str, type[ArgumentGroup]]:
+    """The groups of a training, by their name in `TrainingArguments`."""
+    return {
+        "data": DataArguments,
+        "optimization": OptimizationArguments,
+        "run": RunArguments,
+        "tracking": TrackingArguments,
+        "hub": HubArguments,
+        "recipe": recipe_class,
+    }
+
+
+def options_of(recipe_class: type[Recipe]) -> dict[str, dataclasses.Field]:
+    """All options of a training, by name."""
+    return {item.name: item for group in groups_of(recipe_class).values() for item in dataclasses.fields(group)}

@@ -1,7 +1,8 @@
-"""From arguments to the parts that every training script needs."""
+"""Build the parts that every training script needs from its arguments."""
 
-import dataclasses
 import importlib.util
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -16,52 +17,57 @@ from ..evaluation.evaluator import ReconstructionEvaluator
 from ..hub.card import CardText
 from ..hub.provenance import describe_training
 from ..script import use_all_cores
-from .arguments import TrainingArguments
+from .arguments import DataArguments, TrainingArguments
 from .publisher import Publisher
 
 
 def make_accelerator(arguments: TrainingArguments) -> Accelerator:
     """The Accelerator of a run; seeds every random generator with the same number on every process.
 
-    What differs between processes (batches) does so by construction, and what must not (weights) cannot.
+    Batches differ between processes by construction, and weights must not differ.
+
+    Raises:
+        ValueError: the package of the tracker is not installed.
     """
-    if arguments.report_to != "none" and importlib.util.find_spec(arguments.report_to) is None:
-        raise ValueError(  # accelerate would go on and report nothing
-            f"report_to {arguments.report_to} needs the package {arguments.report_to}: "
-            f"pip install 'smoke-vq[tracking]'."
+    optimization, report_to = arguments.optimization, arguments.tracking.report_to
+    if report_to != "none" and importlib.util.find_spec(report_to) is None:
+        raise ValueError(  # accelerate would continue without reporting
+            f"report_to {report_to} needs the package {report_to}: pip install 'smoke-vq[tracking]'."
         )
     accelerator = Accelerator(
-        mixed_precision=arguments.mixed_precision,
-        # Steps are counted by the trainer, which never starts a step that the epoch cannot finish.
+        mixed_precision=optimization.mixed_precision,
+        # The trainer counts the steps, and never starts a step that the epoch cannot finish.
         gradient_accumulation_plugin=GradientAccumulationPlugin(
-            num_steps=arguments.gradient_accumulation_steps, sync_with_dataloader=False
+            num_steps=optimization.gradient_accumulation_steps, sync_with_dataloader=False
         ),
-        log_with=None if arguments.report_to == "none" else arguments.report_to,
-        project_dir=str(arguments.run_folder),
-        dynamo_backend="inductor" if arguments.compile else None,
+        log_with=None if report_to == "none" else report_to,
+        project_dir=str(arguments.run.folder),
+        dynamo_backend="inductor" if optimization.compile else None,
     )
-    set_seed(arguments.seed)
-    use_all_cores(accelerator, arguments.num_threads)
+    set_seed(arguments.run.seed)
+    use_all_cores(accelerator, arguments.run.num_threads)
     if accelerator.device.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         torch.backends.cudnn.benchmark = True
     return accelerator
 
 
-def make_train_loader(accelerator: Accelerator, arguments: TrainingArguments, processor: SmokeImageProcessor) -> Loader:
-    """Shuffled, flipped batches of the training split."""
+def make_train_loader(
+    accelerator: Accelerator, arguments: DataArguments, processor: SmokeImageProcessor, seed: int
+) -> Loader:
+    """Shuffled, randomly mirrored batches of the training split."""
     common = dict(
         processor=processor,
         batch_size=arguments.batch_size,
         flip=arguments.flip,
-        seed=arguments.seed,
+        seed=seed,
         device=accelerator.device,
         rank=accelerator.process_index,
         world_size=accelerator.num_processes,
     )
     if arguments.streaming:
         sources, split, weights = arguments.dataset, arguments.train_split, arguments.dataset_weights
-        stream = stream_frames(sources, split, weights, arguments.seed)
+        stream = stream_frames(sources, split, weights, seed)
         return StreamLoader(stream, arguments.frames_per_epoch, processor.height, arguments.resize, **common)
     with accelerator.main_process_first():  # one process fills the cache of datasets
         frames = load_frames(
@@ -70,19 +76,27 @@ def make_train_loader(accelerator: Accelerator, arguments: TrainingArguments, pr
             processor.height,
             arguments.packed,
             arguments.resize,
-            arguments.max_train_frames,
+            arguments.max_train_samples,
             arguments.dataset_weights,
         )
-    return FrameLoader(frames, shuffle=True, num_workers=arguments.num_workers, **common)
+    return FrameLoader(frames, shuffle=True, num_workers=arguments.dataloader_num_workers, **common)
 
 
 def make_evaluator(
     accelerator: Accelerator,
-    arguments: TrainingArguments,
+    arguments: DataArguments,
     processor: SmokeImageProcessor,
+    num_images: int = 8,
     perceptual: nn.Module | None = None,
 ) -> ReconstructionEvaluator:
-    """Validation frames, always packed: they are read at every validation. A mix is joined, whatever its weights."""
+    """An evaluator on the validation split, which is always packed because it is read at every validation.
+
+    Several datasets are joined, whatever their weights.
+
+    Args:
+        num_images: frames in the picture of samples.
+        perceptual: a perceptual distance to report as `perceptual`.
+    """
     sources = arguments.validation_dataset or arguments.dataset
     with accelerator.main_process_first():
         frames = load_frames(sources, arguments.validation_split, processor.height, resize=arguments.resize).pack()
@@ -91,27 +105,39 @@ def make_evaluator(
         frames,
         processor,
         batch_size=arguments.batch_size,
-        num_images=arguments.num_images,
-        max_frames=arguments.max_validation_frames,
+        num_images=num_images,
+        max_frames=arguments.max_validation_samples,
         distances={} if perceptual is None else {"perceptual": perceptual.to(accelerator.device)},
     )
 
 
-def make_publisher(accelerator: Accelerator, arguments: TrainingArguments, card_text: CardText) -> Publisher:
-    """Completes and pushes the models of a run; only the main process pushes."""
+def make_publisher(
+    accelerator: Accelerator,
+    arguments: TrainingArguments,
+    card_text: CardText,
+    describe: Callable[[], dict[str, Any]] = dict,
+) -> Publisher:
+    """Completes and pushes the models of a run; only the main process pushes.
+
+    Args:
+        card_text: of the model's class.
+        describe: facts about the recipe for the card, see `Objective.describe`.
+    """
+    data, hub = arguments.data, arguments.hub
     return Publisher(
-        arguments.run_folder,
+        arguments.run.folder,
         card_text,
         describe_training(
-            arguments.dataset,
-            arguments.train_split,
-            arguments.validation_split,
-            dataset_weights=arguments.dataset_weights,
-            validation_dataset=arguments.validation_dataset,
-            init_from=getattr(arguments, "init_from", None),
+            data.dataset,
+            data.train_split,
+            data.validation_split,
+            dataset_weights=data.dataset_weights,
+            validation_dataset=data.validation_dataset,
+            init_from=arguments.to_dict().get("init_from"),
             num_processes=accelerator.num_processes,
         ),
-        dataclasses.asdict(arguments),
-        repo_id=arguments.hub_model_id if accelerator.is_main_process else None,
-        private=arguments.hub_private,
+        arguments.to_dict(),
+        repo_id=hub.hub_model_id if accelerator.is_main_process else None,
+        private=hub.hub_private_repo,
+        describe=describe,
     )

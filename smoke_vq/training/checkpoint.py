@@ -1,4 +1,7 @@
-"""Checkpoints that are whole or absent: written aside, checksummed, renamed; only then does the old one go."""
+"""Checkpoints that are complete or absent: written to a temporary folder, checksummed and renamed.
+
+An older checkpoint is deleted only after that.
+"""
 
 import json
 import os
@@ -16,7 +19,7 @@ PARTIAL = ".partial"
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
-    """Whole checkpoints in `folder`, oldest first."""
+    """The complete checkpoints in `folder`, oldest first."""
     found = [path for path in folder.glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdigit()]
     return sorted(found, key=lambda path: int(path.name.removeprefix(PREFIX)))
 
@@ -25,8 +28,8 @@ def save_checkpoint(accelerator: Accelerator, folder: Path, step: int, state: di
     """Write `folder/checkpoint-<step>`; called by all processes.
 
     Args:
-        state: what the trainer needs to go on, JSON.
-        keep: how many checkpoints stay.
+        state: what the trainer needs to continue, as JSON.
+        keep: how many checkpoints to keep.
     """
     final = folder / f"{PREFIX}{step:08d}"
     partial = folder / (final.name + PARTIAL)
@@ -60,7 +63,7 @@ def read_state(folder: Path) -> dict:
     """Check every file of a checkpoint against its manifest, and return the trainer's state.
 
     Raises:
-        ValueError: a file is missing, damaged or foreign.
+        ValueError: a file is missing or damaged.
     """
     try:
         manifest = json.loads((folder / MANIFEST_FILE).read_text())
@@ -71,14 +74,14 @@ def read_state(folder: Path) -> dict:
     for name, recorded in manifest.items():
         path = folder / name
         if not path.is_file():
-            raise ValueError(f"The checkpoint {folder} lacks {name}; delete it to use an older one.")
+            raise ValueError(f"{name} is missing from the checkpoint {folder}; delete it to use an older one.")
         if digest(path) != recorded:
             raise ValueError(f"The checkpoint {folder} is damaged: {name} has changed; delete it to use an older one.")
     return json.loads((folder / STATE_FILE).read_text())
 
 
 def load_checkpoint(accelerator: Accelerator, folder: Path) -> None:
-    """Put networks, optimizers, schedules, averages and random states back."""
+    """Restore networks, optimizers, schedules, averages and random states."""
     accelerator.load_state(str(folder))
 
 

@@ -1,4 +1,4 @@
-"""An exported model: a folder for `from_pretrained` with its processor and the figures of its validation."""
+"""Exported models: folders for `from_pretrained`, with the figures of their validation."""
 
 import json
 import shutil
@@ -6,47 +6,46 @@ from pathlib import Path
 
 from torch import nn
 
-from ..data.processor import SmokeImageProcessor
-from ..layout import VALIDATION as VALIDATION_FILE
+from .. import layout
 
 
 def export_model(
-    model: nn.Module,
-    processor: SmokeImageProcessor,
-    folder: Path,
-    validation: dict[str, float],
-    companions: dict[str, nn.Module] | None = None,
+    model: nn.Module, folder: Path, validation: dict[str, float], companions: dict[str, nn.Module] | None = None
 ) -> None:
-    """Write `folder`, file by file over an older export; `companions` go to folders of their names in it.
+    """Write `folder`, replacing an older export file by file.
 
-    A folder cannot be exchanged in one move, a file can, and a kill at any moment leaves weights that load.
+    A folder cannot be replaced in one move, but a file can: a kill at any moment leaves weights that load.
+
+    Args:
+        model: a `PretrainedModel`; what it saves beside itself (`save_companions`) is written too.
+        companions: networks to save in folders of their names in `folder`.
     """
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     model.save_pretrained(partial)
-    processor.save_pretrained(partial)
+    model.save_companions(partial)
     for name, network in (companions or {}).items():
         network.save_pretrained(partial / name)
-    (partial / VALIDATION_FILE).write_text(json.dumps(validation, indent=2) + "\n")
+    (partial / layout.VALIDATION).write_text(json.dumps(validation, indent=2) + "\n")
     if not folder.exists():
         partial.rename(folder)
         return
     files = [path.relative_to(partial) for path in partial.rglob("*") if path.is_file()]
     for path in folder.rglob("*"):
         if path.is_file() and path.relative_to(folder) not in files:
-            path.unlink()  # the card and the figures of the model that goes
-    for name in sorted(files, key=lambda name: name == Path(VALIDATION_FILE)):
+            path.unlink()  # card and figures of the model that is replaced
+    for name in sorted(files, key=lambda name: name == Path(layout.VALIDATION)):
         (folder / name).parent.mkdir(exist_ok=True)
         (partial / name).replace(folder / name)
     shutil.rmtree(partial)
 
 
 def add_variant(model: nn.Module, folder: Path, variant: str) -> None:
-    """Write the weights of `model` once more into its exported folder, in the precision that `variant` names."""
+    """Add the weights of `model` in the precision of `variant` ("fp16") to its exported folder."""
     partial = folder.with_name(f"{folder.name}.{variant}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     model.save_pretrained(partial, variant=variant)
     for path in partial.iterdir():
-        if path.name != "config.json":
+        if path.name != layout.CONFIG:
             path.replace(folder / path.name)
     shutil.rmtree(partial)

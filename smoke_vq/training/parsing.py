@@ -1,59 +1,68 @@
-"""Arguments from a YAML file and from the command line, the command line winning.
+"""Arguments from a YAML file and from the command line, which takes precedence.
 
-The file's entries become flags that are parsed before the user's own, so one parser checks the types of both.
+The entries of the file become flags that are parsed before those of the user, so that one parser checks the types of
+both.
 """
 
+import copy
 import dataclasses
 import difflib
 import inspect
 import sys
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 from transformers import HfArgumentParser
 
-from .arguments import TrainingArguments
-
-Arguments = TypeVar("Arguments", bound=TrainingArguments)
+from .arguments import Recipe, TrainingArguments, groups_of, options_of
+from .renamed import rename_flags, rename_keys
 
 
 class _Parser(HfArgumentParser):
-    """Reports what is wrong as ValueError, without the page of usage."""
+    """Raises ValueError for a mistake, without printing the usage; ignores metadata other than `help`."""
+
+    @staticmethod
+    def _parse_dataclass_field(parser, field: dataclasses.Field):
+        field = copy.copy(field)
+        field.metadata = {"help": field.metadata["help"]}
+        HfArgumentParser._parse_dataclass_field(parser, field)
 
     def error(self, message: str):
         raise ValueError(message[0].upper() + message[1:] + ("" if message.endswith(".") else "."))
 
 
-def parse_arguments(cls: type[Arguments], argv: list[str] | None = None) -> Arguments:
-    """Build `cls` from `--config FILE` and the flags behind it.
+def parse_arguments(recipe_class: type[Recipe], argv: list[str] | None = None) -> TrainingArguments[Recipe]:
+    """Build the arguments of a training from `--config FILE` and the flags after it.
 
     Keys of a mapping such as `model` are flags too: `--model.latent_channels 64`.
 
     Raises:
-        ValueError: unknown keys or flags, wrong types, a file that is no YAML mapping.
-        FileNotFoundError: no such file.
+        ValueError: unknown keys or flags, wrong types, a file that is not a YAML mapping.
+        FileNotFoundError: the file does not exist.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     argv = [part for token in argv for part in (token.split("=", 1) if token.startswith("--") else [token])]
-    parser = _Parser(cls, allow_abbrev=False, description=cls.__doc__)
+    argv = rename_flags(argv)
+    options = options_of(recipe_class)
+    parser = _Parser(list(groups_of(recipe_class).values()), allow_abbrev=False, description=recipe_class.__doc__)
     parser.add_argument("--config", help="YAML file with any of these keys.")
-    mappings = {item.name: {} for item in dataclasses.fields(cls) if _is_mapping(item)}
+    mappings = {name: {} for name, item in options.items() if _is_mapping(item)}
     known, argv = _take_nested(argv, mappings)
     file = _option_value(argv, "--config")
     flags: list[str] = []
     nested = {name: {} for name in mappings}
     if file is not None:
-        flags, nested = _file_flags(Path(file), cls, parser, mappings)
-    # One after the other: behind a list from the file, a stray word of the command line would become its last entry.
+        flags, nested = _file_flags(Path(file), options, parser, mappings)
+    # In two passes: after a list from the file, a stray word on the command line would become its last entry.
     namespace, _ = parser.parse_known_args(flags)
     namespace, rest = parser.parse_known_args(argv, namespace)
     if rest:
         names = [option for option in parser._option_string_actions if option.startswith("--")]
         raise ValueError(f"Unknown flag {rest[0]!r}{_did_you_mean(rest[0], names)}.")
-    values = {item.name: getattr(namespace, item.name) for item in dataclasses.fields(cls) if item.name not in mappings}
+    values = {name: getattr(namespace, name) for name in options if name not in mappings}
     values |= {name: nested[name] | known[name] for name in mappings}
-    return cls(**values)
+    return TrainingArguments.build(recipe_class, **values)
 
 
 def check_arguments(factory: type, values: dict[str, Any], where: str) -> None:
@@ -87,18 +96,24 @@ def check_arguments(factory: type, values: dict[str, Any], where: str) -> None:
 
 
 def _take_nested(argv: list[str], mappings: dict) -> tuple[dict[str, dict], list[str]]:
-    """Take `--model.key value` out of `argv`."""
+    """Take `--model.key value` and `--model "{key: value}"` out of `argv`."""
     taken, rest = {name: {} for name in mappings}, []
     tokens = iter(argv)
     for token in tokens:
-        name, dot, key = token[2:].partition(".")
-        if not (token.startswith("--") and dot and name in mappings):
+        name, dot, key = token[2:].replace("-", "_").partition(".")
+        if not (token.startswith("--") and name in mappings):
             rest.append(token)
             continue
         value = next(tokens, None)
         if value is None:
             raise ValueError(f"The flag {token} expects a value.")
-        taken[name][key.replace("-", "_")] = yaml.safe_load(value)
+        try:
+            value = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ValueError(f"The flag {token} expects a YAML value, found {value!r}.") from error
+        if not dot and not isinstance(value, dict):
+            raise ValueError(f"The flag {token} expects a mapping, or {token}.KEY a value: found {value!r}.")
+        taken[name] |= {key: value} if dot else value
     return taken, rest
 
 
@@ -111,19 +126,21 @@ def _option_value(argv: list[str], name: str) -> str | None:
     return argv[position + 1]
 
 
-def _file_flags(path: Path, cls: type, parser: HfArgumentParser, mappings: dict) -> tuple[list[str], dict[str, dict]]:
+def _file_flags(
+    path: Path, options: dict[str, dataclasses.Field], parser: HfArgumentParser, mappings: dict
+) -> tuple[list[str], dict[str, dict]]:
     """The entries of a YAML file as flags, and its mappings."""
     if not path.is_file():
-        raise FileNotFoundError(f"There is no configuration file {path}.")
+        raise FileNotFoundError(f"The configuration file {path} does not exist.")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise ValueError(f"{path} is no valid YAML: {' '.join(str(error).split())}.") from error
+        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} expects a mapping of keys to values, found {type(content).__name__}.")
-    defaults = {item.name: item.default for item in dataclasses.fields(cls)}
+    defaults = {name: item.default for name, item in options.items()}
     flags, nested = [], {name: {} for name in mappings}
-    for key, value in content.items():
+    for key, value in rename_keys(content).items():
         if key not in defaults:
             raise ValueError(f"{path} has the unknown key {key!r}{_did_you_mean(str(key), defaults)}.")
         several = parser._option_string_actions[f"--{key}"].nargs == "+"
@@ -139,7 +156,7 @@ def _file_flags(path: Path, cls: type, parser: HfArgumentParser, mappings: dict)
             raise ValueError(f"{path}: {key} expects {expected}, found {value!r}.")
         else:
             if value is False and "no" in (parser._option_string_actions[f"--{key}"].choices or ()):
-                value = "no"  # which YAML reads as false
+                value = "no"  # YAML reads an unquoted no as false
             entry = [f"--{key}", *map(str, value if isinstance(value, list) else [value])]
             try:
                 parser.parse_known_args(entry)
@@ -154,7 +171,7 @@ def _is_mapping(item: dataclasses.Field) -> bool:
 
 
 def _fits(value: Any, several: bool) -> bool:
-    """Whether a YAML value is a single one or, where `several` may be given, a list of such (and none like a flag)."""
+    """Whether a YAML value is a single value or, if `several` are allowed, a list of values that are not flags."""
     if not (several and isinstance(value, list)):
         return not isinstance(value, (dict, list))
     flags = [one for one in value if isinstance(one, str) and one.startswith("-")]

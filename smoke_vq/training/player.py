@@ -10,11 +10,11 @@ from diffusers.training_utils import EMAModel
 from torch import nn
 
 from ..quantizers import Quantizer
-from .arguments import TrainingArguments
+from .arguments import OptimizationArguments
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
-    """Decay weights of two or more dimensions; not norms, not biases, and never a codebook."""
+    """Apply weight decay to weights of two or more dimensions, but not to norms, biases and codebooks."""
     codebooks = {id(module.codebook) for module in network.modules() if isinstance(module, Quantizer)}
     parameters = [p for p in network.parameters() if p.requires_grad]
     decayed = [p for p in parameters if p.ndim >= 2 and id(p) not in codebooks]
@@ -31,7 +31,7 @@ class Player:
         network: on any device.
         arguments: optimizer, schedule and averaging.
         num_steps: optimizer steps of the whole training, for the schedule.
-        lr, beta1: if other than the arguments'.
+        lr, beta1: replace those of the arguments.
         average: whether to keep an average of the weights.
     """
 
@@ -39,7 +39,7 @@ class Player:
         self,
         accelerator: Accelerator,
         network: nn.Module,
-        arguments: TrainingArguments,
+        arguments: OptimizationArguments,
         num_steps: int,
         lr: float | None = None,
         beta1: float | None = None,
@@ -69,7 +69,7 @@ class Player:
         accelerator.register_for_checkpointing(self.scheduler)
         self.ema = None
         if average and arguments.ema_decay > 0:
-            # Power 3/4 reaches 0.999 after 10,000 steps and 0.99 after 500: fit for short trainings too.
+            # With power 3/4 the decay reaches 0.999 after 10,000 steps and 0.99 after 500, which suits short trainings.
             self.ema = EMAModel(
                 self.unwrapped.parameters(), arguments.ema_decay, use_ema_warmup=True, power=3 / 4, foreach=True
             )
@@ -84,10 +84,10 @@ class Player:
         return self.scheduler.get_last_lr()[0]
 
     def update(self, loss: torch.Tensor) -> torch.Tensor | None:
-        """Add the gradient of `loss`; with the last micro-batch of a step, move the weights.
+        """Add the gradient of `loss`; with the last micro-batch of a step, update the weights.
 
         Returns:
-            The norm of the gradient before clipping, or None in the middle of a step.
+            The norm of the gradient before clipping, or None before the last micro-batch of a step.
         """
         norm = None
         self.accelerator.backward(loss)
@@ -103,9 +103,9 @@ class Player:
         return norm
 
     def restored(self) -> None:
-        """Complete what accelerate restored: the average lies where the network does, and the learning rate is ours.
+        """Complete what accelerate restored: move the average to the device and set the learning rate of this run.
 
-        The schedule of a checkpoint remembers the learning rate of its own run.
+        The schedule in a checkpoint has the learning rate of the run that wrote it.
         """
         if self.ema is not None:
             self.ema.to(self.accelerator.device)
@@ -131,7 +131,7 @@ class Player:
                 self.ema.restore(parameters)
 
     def overwrite_rows(self, parameter: nn.Parameter, rows: torch.Tensor, values: torch.Tensor) -> None:
-        """Set rows of a parameter, in the average too, and forget what the optimizer knew of the old ones."""
+        """Set rows of a parameter, in the average too, and reset the optimizer's moments of these rows."""
         with torch.no_grad():
             parameter[rows] = values.to(parameter.dtype)
             for moment in self.optimizer.optimizer.state.get(parameter, {}).values():

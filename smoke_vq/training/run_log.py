@@ -1,4 +1,4 @@
-"""What a run writes down for people: its history, a growing sheet of reconstructions, and the trackers' copies."""
+"""What a run records for people to read: its history, a sheet of samples that grows, and the trackers' copies."""
 
 import json
 from pathlib import Path
@@ -8,10 +8,11 @@ from accelerate import Accelerator
 from PIL import Image
 
 from ..pictures import image_grid
+from .arguments import TrainingArguments
 
 
 class History:
-    """`history.jsonl`: one JSON object a line, `step` and named figures; the trackers get the same."""
+    """`history.jsonl`: one JSON object per line with `step` and named figures; the trackers get the same."""
 
     def __init__(self, path: Path, accelerator: Accelerator):
         self.path, self.accelerator = path, accelerator
@@ -28,26 +29,27 @@ class History:
         return self.path.stat().st_size if self.path.exists() else 0
 
     def truncate(self, size: int) -> None:
-        """Forget what came after the first `size` bytes, and a torn line: a resumed run writes it again."""
+        """Remove what follows the first `size` bytes, and an incomplete line: a resumed run writes it again."""
         if self.path.exists():
             kept = self.path.read_bytes()[:size]
             self.path.write_bytes(kept[: kept.rfind(b"\n") + 1])
 
 
 class SampleSheet:
-    """A folder with one row of reconstructions a validation, and beside it the picture of all rows under the inputs."""
+    """A folder with one strip of samples per validation, and beside it a picture of all strips below the targets."""
 
     def __init__(self, folder: Path):
         self.folder = folder
 
-    def add(self, step: int, frames: np.ndarray, targets: np.ndarray) -> Image.Image:
-        """Add the row of `step`, (N, H, W, 3) uint8, and return the picture."""
+    def add(self, step: int, frames: np.ndarray, targets: np.ndarray | None) -> Image.Image:
+        """Add the samples of `step`, (N, H, W, 3) uint8, and return the picture."""
         self.folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.concatenate(list(frames), axis=1)).save(self.folder / f"step-{step:08d}.png")
-        rows, labels = [targets], ["input"]
+        rows, labels = ([], []) if targets is None else ([targets], ["input"])
+        width = frames.shape[2]
         for path in sorted(self.folder.glob("step-*.png")):
             strip = np.asarray(Image.open(path).convert("RGB"))
-            rows.append(np.stack(np.split(strip, len(targets), axis=1)))
+            rows.append(np.stack(np.split(strip, strip.shape[1] // width, axis=1)))
             labels.append(f"step {int(path.stem.removeprefix('step-'))}")
         sheet = image_grid(rows, labels)
         sheet.save(self.folder.with_suffix(".png"))
@@ -60,7 +62,7 @@ class SampleSheet:
 
 
 def log_picture(accelerator: Accelerator, name: str, image: Image.Image, step: int) -> None:
-    """Hand a picture to each tracker in the form that it takes."""
+    """Log a picture to each tracker in the form that it accepts."""
     for tracker in accelerator.trackers:
         if tracker.name == "trackio":  # accelerate's tracker for it has no log_images
             import trackio
@@ -70,3 +72,12 @@ def log_picture(accelerator: Accelerator, name: str, image: Image.Image, step: i
             tracker.log_images({name: np.asarray(image)[None]}, step=step, dataformats="NHWC")
         else:
             tracker.log_images({name: [image]}, step=step)
+
+
+def start_trackers(accelerator: Accelerator, arguments: TrainingArguments) -> None:
+    if arguments.tracking.report_to == "none":
+        return
+    values = arguments.to_dict().items()
+    config = {name: value if isinstance(value, int | float | str) else str(value) for name, value in values}
+    name = {"name": arguments.run.run_name}
+    accelerator.init_trackers(arguments.tracking.project_name, config, {"wandb": name, "trackio": name})

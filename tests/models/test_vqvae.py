@@ -88,10 +88,10 @@ def test_refuses_frames_that_it_cannot_code(tiny_model, shape, sentence):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"decoder_block_out_channels": (8,)}, "as many levels as each other"),
+        ({"decoder_block_out_channels": (8,)}, "the same number of levels"),
         ({"encoder_block_out_channels": (8, 6)}, r"encoder_block_out_channels expects multiples of 4.*\[8, 6\]"),
         ({"encoder_block_out_channels": (), "decoder_block_out_channels": ()}, "expects multiples of 4"),
-        ({"sample_size": 17}, "sample_size 17 is no multiple of the downsampling factor 2"),
+        ({"sample_size": 17}, "sample_size 17 is not a multiple of 2, the downsampling factor"),
         ({"quantizer_type": "fqs"}, r"Unknown quantizer 'fqs': expected one of \["),
         ({"num_vq_embeddings": 1}, "at least 2 codes"),
     ],
@@ -210,3 +210,36 @@ def test_the_vqgan_is_the_same_autoencoder(tiny_kwargs, tiny_model, pixel_values
     model = SmokeVQGAN(**tiny_kwargs).eval()
     model.load_state_dict(tiny_model.state_dict())
     assert torch.equal(model(pixel_values).sample, tiny_model(pixel_values).sample)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16])
+def test_decode_indices_takes_stored_codes_as_they_are(tiny_model, pixel_values, dtype):
+    indices = tiny_model.encode(pixel_values).indices
+    stored = tiny_model.decode_indices(indices.to(dtype)).sample
+    assert torch.equal(stored, tiny_model.decode_indices(indices).sample)
+
+
+def test_latents_are_normalized_by_the_statistics_of_the_config(tiny_kwargs):
+    mean, std = [float(i) for i in range(8)], [1.0 + i for i in range(8)]
+    model = SmokeVQVAE(**tiny_kwargs, latents_mean=mean, latents_std=std, scaling_factor=0.5)
+    latents = torch.randn(2, 8, 4, 4)
+    expected = 0.5 * torch.stack([(latents[:, i] - mean[i]) / std[i] for i in range(8)], dim=1)
+    torch.testing.assert_close(model.normalize_latents(latents), expected)
+    torch.testing.assert_close(model.denormalize_latents(expected), latents)
+
+
+def test_latents_without_statistics_are_not_normalized(tiny_model):
+    with pytest.raises(ValueError, match=r"config\.json has no latents_mean and latents_std"):
+        tiny_model.normalize_latents(torch.zeros(1, 8, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"latents_mean": [0.0] * 7, "latents_std": [1.0] * 8}, "latents_mean expects 8 numbers"),
+        ({"latents_mean": [0.0] * 8}, "belong together"),
+    ],
+)
+def test_statistics_of_latents_are_checked(tiny_kwargs, change, said):
+    with pytest.raises(ValueError, match=said):
+        SmokeVQVAE(**tiny_kwargs, **change)

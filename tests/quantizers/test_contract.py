@@ -7,7 +7,7 @@ import torch
 from accelerate.utils import convert_outputs_to_fp32
 from torch import nn
 
-from smoke_vq.quantizers import QUANTIZERS, Quantizer, QuantizerOutput
+from smoke_vq.quantizers import QUANTIZERS, Quantizer, QuantizerOutput, make_quantizer
 from smoke_vq.registry import choose
 
 NUM_CODES, CODE_DIM = 64, 8
@@ -46,7 +46,7 @@ def test_shapes_and_dtypes(quantizer, latents):
 
 def test_losses_are_named_float32_scalars(quantizer, latents):
     losses = quantizer(latents).losses
-    assert tuple(losses) == quantizer.loss_names
+    assert tuple(losses) == tuple(quantizer.default_loss_weights)
     for loss in losses.values():
         assert loss.shape == () and loss.dtype == torch.float32 and loss.isfinite()
 
@@ -87,7 +87,7 @@ def test_output_survives_mixed_precision(quantizer, latents):
     assert isinstance(output, QuantizerOutput)
     assert output.quantized.dtype == torch.float32
     assert output.indices.dtype == torch.int64
-    assert tuple(output.losses) == quantizer.loss_names
+    assert tuple(output.losses) == tuple(quantizer.default_loss_weights)
 
 
 @pytest.mark.parametrize(
@@ -121,3 +121,22 @@ def test_refuses_sizes_that_cannot_work(name, sizes):
 def test_unknown_name_lists_the_table():
     with pytest.raises(ValueError, match=r"Unknown quantizer 'fqs': expected one of \[.*'vq'.*\]"):
         choose(QUANTIZERS, "fqs", "quantizer")
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.int16, torch.int32])
+def test_embed_takes_every_integer_dtype(quantizer, latents, dtype):
+    indices = quantizer(latents).indices
+    assert torch.equal(quantizer.embed(indices.to(dtype)), quantizer.embed(indices))
+
+
+@pytest.mark.parametrize(
+    "indices", [torch.zeros(1, 2, 2), torch.zeros(1, 2, 2, dtype=torch.bool), torch.zeros(2, 2).long()]
+)
+def test_embed_refuses_what_is_not_a_grid_of_integers(quantizer, indices):
+    with pytest.raises(ValueError, match=r"Expected integer indices of shape \(B, h, w\), found torch"):
+        quantizer.embed(indices)
+
+
+def test_an_unknown_keyword_of_a_quantizer_is_named():
+    with pytest.raises(ValueError, match=r"Quantizer 'vq' has no keyword argument 'levels' in quantizer_kwargs"):
+        make_quantizer("vq", NUM_CODES, CODE_DIM, {"levels": [8, 8]})

@@ -62,7 +62,7 @@ def make_publisher(run_folder: Path, data: Path) -> Publisher:
 
 
 def test_each_best_model_and_then_the_finished_one(hub, train, tmp_path):
-    ended = train(f"{PUSH} --hub-private true")
+    ended = train(f"{PUSH} --hub-private-repo true")
     assert ended.code == 0 and hub.repository(NAME).private, ended.err
     assert ended.out.splitlines()[-1] == f"Pushed: {hub.endpoint}/{NAME}/commit/{hub.commits(NAME)[0].sha}"
     assert_published(hub, tmp_path / "run")
@@ -210,7 +210,7 @@ def test_a_finished_run_may_be_pushed(hub, train, copied_run):
         (f"--hub-model-id {NAME}", "push_to_hub and hub_model_id 'user/name' belong together"),
         ("--push-to-hub true --hub-model-id smoke", "The model repository is 'smoke': expected 'user/name'"),
         ("--push-to-hub true --hub-model-id other/smoke", "Cannot push to 'other/smoke': 403"),
-        ("--push-to-hub true --hub-model-id user/open --hub-private true", "'user/open' privately: it is public"),
+        ("--push-to-hub true --hub-model-id user/open --hub-private-repo true", "'user/open' privately: it is public"),
     ],
 )
 def test_refused_before_anything_is_written(hub, train, tmp_path, flags, said):

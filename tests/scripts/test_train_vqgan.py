@@ -136,9 +136,9 @@ def test_a_frozen_encoder_keeps_codes_compatible(train_vqgan, finished, data, tm
     assert torch.equal(*codes)
 
 
-def test_a_discriminator_that_comes_too_late_is_said_in_words(train_vqgan):
+def test_a_discriminator_that_starts_too_late_is_reported(train_vqgan):
     ended = train_vqgan("--epochs 1 --disc-start 50")
-    assert ended.code == 0 and "WARNING: disc_start 50 lies behind the last of the 5 steps" in ended.out
+    assert ended.code == 0 and "WARNING: disc_start 50 is after the last of the 5 steps" in ended.out
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_a_discriminator_that_comes_too_late_is_said_in_words(train_vqgan):
         ("--train-only-decoder true", "train_only_decoder needs init_from"),
         ("--init-from /nowhere", "There is no folder '/nowhere'"),
         ("--perceptual lpips", "--perceptual: invalid choice: 'lpips'"),
-        ("--mixed-precision fp16 ", "mixed_precision fp16 cannot carry a VQGAN's gradients"),
+        ("--mixed-precision fp16 ", "mixed_precision fp16 is not supported by VQGAN"),
     ],
 )
 def test_refused_before_anything_is_written(train_vqgan, tmp_path, flags, sentence):

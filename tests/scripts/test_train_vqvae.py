@@ -147,7 +147,7 @@ def test_accelerate_launch_with_a_configuration(data, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "validated"),
     [
-        ("--validate-every 2", [10, 15]),
+        ("--validation-epochs 2", [10, 15]),
         ("--max-steps 3", [3]),
         ("--max-steps 7", [5, 7]),
         ("--max-steps 17", [5, 10, 15, 17]),
@@ -214,7 +214,7 @@ def test_a_mix_broken_off_and_resumed_is_the_unbroken_one(train, data, wisps, tm
     kill_after(None)
     other = f"--dataset {wisps} {data} {weights} --epochs 2" if not weights else f"{flags} --dataset-weights 1 2"
     refusal = train(f"--resume {other}")
-    said = "had dataset_weights = [1.0, 3.0] and cannot go on with" if weights else "The training data are not those"
+    said = "had dataset_weights = [1.0, 3.0] and cannot continue with" if weights else "The training data are not those"
     assert refusal.code == 2 and said in refusal.err
     resumed = train(f"--resume {flags}")
     assert resumed.code == 0 and "step 12 of 16" in resumed.out, resumed.err
@@ -244,7 +244,7 @@ def test_validation_joins_the_datasets_of_a_mix(train, data, wisps, tmp_path):
 
 
 def test_simulated_plumes_beside_a_folder(train, data, tmp_path):
-    flags = "--resize --max-train-frames 80 --max-steps 2 --dataset-weights 1 1"
+    flags = "--resize --max-train-samples 80 --max-steps 2 --dataset-weights 1 1"
     ended = train(f"--dataset simulated:tiny {data} {flags}")
     assert ended.code == 0, ended.err
     text, arguments = ((tmp_path / "run/best" / name).read_text() for name in ("README.md", "training_arguments.yaml"))
@@ -273,10 +273,10 @@ def refused(ended, folder, *said: str) -> None:
         ("--dataset /nowhere/at/all", ["There is no dataset at /nowhere/at/all"]),
         ("--validation-split dev", ["has no split 'dev': found ['train', 'validation']"]),
         ("--train-split learn", ["has no split 'learn': found"]),
-        ("--model.sample_size 15", ["sample_size 15 is no multiple of the downsampling factor 2"]),
+        ("--model.sample_size 15", ["sample_size 15 is not a multiple of 2, the downsampling factor"]),
         ("--model.sample_size 32", ["frames of 16x16: expected 32x32"]),
         ("--model.encoder_block_out_channels [6,16]", ["multiples of 4", "[6, 16]"]),
-        ("--model.encoder_block_out_channels [8,16,16]", ["as many levels", "[8, 16, 16]", "[16, 8]"]),
+        ("--model.encoder_block_out_channels [8,16,16]", ["the same number of levels", "[8, 16, 16]", "[16, 8]"]),
         ("--model.latent_chanels 8", ["Unknown key model.latent_chanels", "did you mean 'latent_channels'"]),
         ("--model.quantizer_type fqs", ["Unknown quantizer 'fqs'", "vq"]),
         ("--model.in_channels 4", ["model.in_channels expects 3", "found 4"]),
@@ -289,8 +289,10 @@ def refused(ended, folder, *said: str) -> None:
         ("--batch-size 64", ["40 frames, fewer than one batch of 64"]),
         ("--gradient-accumulation-steps 6", ["An epoch of 5 batches is shorter than one step of 6 micro-batches"]),
         ("--model.num_vq_embeddings 4096", ["latents for 4096 codes", "fewer codes"]),
-        ("--config nowhere.yaml", ["There is no configuration file nowhere.yaml"]),
-        ("--resume", ["There is no run to resume in"]),
+        ("--config nowhere.yaml", ["The configuration file nowhere.yaml does not exist"]),
+        ("--resume-from-checkpoint checkpoint-00000004", ["has no checkpoint 'checkpoint-00000004'", "'latest'"]),
+        ("--quantizer-loss-weights.entropy 1", ["'entropy', which is not a loss of VectorQuantizer", "'commitment'"]),
+        ("--model.quantizer_kwargs {levels:[8]}", ["no keyword argument 'levels' in quantizer_kwargs"]),
     ],
 )
 def test_mistakes_end_in_one_sentence_and_leave_nothing(train, tmp_path, flags, said):
@@ -326,7 +328,7 @@ def test_a_truncated_file_of_frames(train, tmp_path):
 def test_a_folder_that_holds_another_run_is_not_touched(train, copied_run):
     before = {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in copied_run.rglob("*")}
     ended = train()
-    assert ended.code == 2 and f"{copied_run} holds another run: choose another --run-name" in ended.err
+    assert ended.code == 2 and f"{copied_run} already holds a run: choose another --run-name" in ended.err
     assert {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in copied_run.rglob("*")} == before
 
 
@@ -334,7 +336,7 @@ def test_a_folder_of_something_else_is_not_touched_either(train, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run/thesis.tex").write_text("years")
     ended = train()
-    assert ended.code == 2 and "holds another run" in ended.err
+    assert ended.code == 2 and "already holds a run" in ended.err
     assert names(tmp_path / "run") == {"thesis.tex"}
 
 
@@ -343,7 +345,7 @@ def test_an_empty_folder_is_fine(train, tmp_path):
     assert train("--max-steps 1").code == 0
 
 
-def test_a_loss_that_is_no_number_stops_and_goes_on_from_the_last_good_checkpoint(train, tmp_path, monkeypatch):
+def test_a_loss_that_is_not_finite_stops_and_continues_from_the_last_good_checkpoint(train, tmp_path, monkeypatch):
     from smoke_vq.training.player import Player
 
     update, calls = Player.update, []
@@ -357,12 +359,12 @@ def test_a_loss_that_is_no_number_stops_and_goes_on_from_the_last_good_checkpoin
         ended = train()
     folder = tmp_path / "run"
     assert ended.code == 2 and "Traceback" not in ended.err
-    assert re.search(r"error: The loss was no finite number at step 1[01]\. The last good checkpoint is", ended.err)
+    assert re.search(r"error: The loss was not a finite number at step 1[01]\. The last good checkpoint is", ended.err)
     newest = list_checkpoints(folder / "checkpoints")[-1]
     assert newest.name == "checkpoint-00000008" and str(newest) in ended.err and "--resume" in ended.err
     resumed = train("--resume --lr 1e-4 --max-grad-norm 0.5")
     assert resumed.code == 0, resumed.err
-    assert "Going on with lr = 0.0001, which was 0.001." in resumed.out
+    assert "Continuing with lr = 0.0001, which was 0.001." in resumed.out
     rates = {step: value for step, _, value in history(folder, "lr/")}
     assert rates[8] > 2e-4 and max(rates[step] for step in range(9, 16)) < 1e-4
     assert all(np.isfinite(value) for *_, value in history(folder))
@@ -370,12 +372,12 @@ def test_a_loss_that_is_no_number_stops_and_goes_on_from_the_last_good_checkpoin
 
 def test_a_learning_rate_out_of_this_world(train, tmp_path):
     ended = train("--lr 1e30")
-    assert ended.code == 2 and "no finite number at step" in ended.err and "There is no checkpoint yet" in ended.err
+    assert ended.code == 2 and "not a finite number at step" in ended.err and "There is no checkpoint yet" in ended.err
     assert list_checkpoints(tmp_path / "run/checkpoints") == []
 
 
-def test_weights_that_are_no_numbers_are_never_kept(train, tmp_path, monkeypatch):
-    """The loss of a step is that of the weights before it: a checkpoint behind it could be the first to hold NaN."""
+def test_weights_that_are_not_finite_are_never_saved(train, tmp_path, monkeypatch):
+    """The loss of a step is that of the weights before it, so a checkpoint after it could be the first with NaN."""
     from smoke_vq.training.player import Player
 
     update, calls = Player.update, []
@@ -405,8 +407,8 @@ def test_tensorboard_has_figures_and_pictures(train, tmp_path):
     found = EventAccumulator(str(events.parent))
     found.Reload()
     assert {"train/total", "validation/masked_mse"} <= set(found.Tags()["scalars"])
-    assert found.Tags()["images"] == ["reconstructions"]
-    assert [event.step for event in found.Images("reconstructions")] == [0, 5]
+    assert found.Tags()["images"] == ["samples"]
+    assert [event.step for event in found.Images("samples")] == [0, 5]
 
 
 def test_wandb_offline(train, tmp_path, monkeypatch):

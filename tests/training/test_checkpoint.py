@@ -65,7 +65,7 @@ def test_every_missing_file_is_refused_with_its_name(folder):
     newest = list_checkpoints(folder)[-1]
     for path in [path for path in newest.iterdir() if path.name != "manifest.json"]:
         aside = path.rename(folder / "aside")
-        with pytest.raises(ValueError, match=f"lacks {path.name}; delete it"):
+        with pytest.raises(ValueError, match=f"{path.name} is missing from the checkpoint"):
             read_state(newest)
         aside.rename(path)
 

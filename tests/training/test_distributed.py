@@ -70,7 +70,7 @@ def test_weights_after_a_step_are_those_of_the_double_batch(ranks, alone):
 def pair(data, tmp_path_factory) -> tuple[Path, str]:
     """A run of two processes with half the batch each, and its flags."""
     folder = tmp_path_factory.mktemp("pair")
-    flags = f"--dataset {data} --output-dir {folder} {FLAGS} --batch-size 4 --revive-every 0"
+    flags = f"--dataset {data} --output-dir {folder} {FLAGS} --batch-size 4 --revival-steps 0"
     launch([*TORCHRUN, ROOT / "scripts/train_vqvae.py", *flags.split(), "--run-name", "unbroken"])
     return folder, flags
 
@@ -105,4 +105,4 @@ def test_two_processes_stop_together_and_resume_to_the_last_bit(pair):
 def test_one_process_does_not_go_on_where_two_stopped(pair):
     _, flags = pair
     ended = run("train_vqvae.py", f"{flags} --run-name unbroken --resume")
-    assert ended.code == 2 and "was written by 2 process(es) and cannot go on with 1" in ended.err
+    assert ended.code == 2 and "was written by 2 process(es) and cannot be continued with 1" in ended.err

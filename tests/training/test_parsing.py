@@ -1,6 +1,5 @@
 """Every key from a file and from the command line, and one sentence for whatever is wrong."""
 
-import dataclasses
 import inspect
 import typing
 from pathlib import Path
@@ -10,12 +9,16 @@ import yaml
 from training_runs import ROOT
 
 from smoke_vq import SmokeVQVAE
-from smoke_vq.training import VQVAEArguments, check_arguments, parse_arguments
+from smoke_vq.training import TrainingArguments, VQVAEArguments, check_arguments, parse_arguments
+from smoke_vq.training.arguments import groups_of, options_of
+from smoke_vq.training.renamed import RENAMED
 
 CONFIGS = sorted((ROOT / "configs").glob("config_vqvae*.yaml"))
-FIELDS = {item.name: item for item in dataclasses.fields(VQVAEArguments)}
-SCALARS = sorted(set(FIELDS) - {"model"})
-HINTS = typing.get_type_hints(VQVAEArguments)
+FIELDS = options_of(VQVAEArguments)
+SCALARS = sorted(set(FIELDS) - {"model", "quantizer_loss_weights"})
+HINTS = {
+    name: hint for group in groups_of(VQVAEArguments).values() for name, hint in typing.get_type_hints(group).items()
+}
 
 
 def other_value(name: str):
@@ -41,13 +44,17 @@ def other_value(name: str):
 def parse(tmp_path):
     """Parse flags behind a YAML file of the given text."""
 
-    def run(text: str | None = None, *flags: str) -> VQVAEArguments:
+    def run(text: str | None = None, *flags: str) -> TrainingArguments[VQVAEArguments]:
         file = tmp_path / "config.yaml"
         if text is not None:
             file.write_text(text)
         return parse_arguments(VQVAEArguments, ([] if text is None else ["--config", str(file)]) + list(flags))
 
     return run
+
+
+def get(arguments: TrainingArguments, name: str):
+    return arguments.to_dict()[name]
 
 
 def words(value) -> list[str]:
@@ -61,8 +68,8 @@ NEEDED = {"dataset": ["data"], "frames_per_epoch": 5, "push_to_hub": True, "hub_
 def test_every_key_works_from_the_file_and_from_both_spellings_of_its_flag(parse, name):
     value = other_value(name)
     from_file = parse(yaml.safe_dump(NEEDED | {name: value}))
-    assert getattr(from_file, name) == value
-    assert type(getattr(from_file, name)) is type(value)
+    assert get(from_file, name) == value
+    assert type(get(from_file, name)) is type(value)
     for flag in (f"--{name}", f"--{name.replace('_', '-')}"):
         first, *others = words(value)
         assert parse(yaml.safe_dump(NEEDED), flag, first, *others) == from_file
@@ -74,50 +81,54 @@ def test_the_flag_wins(parse, name):
     default = FIELDS[name].default
     first = NEEDED.get(name, default)
     text = yaml.safe_dump(NEEDED | ({} if first is None else {name: first}))
-    assert getattr(parse(text, f"--{name}", *words(other_value(name))), name) == other_value(name)
+    assert get(parse(text, f"--{name}", *words(other_value(name))), name) == other_value(name)
 
 
 def test_what_nobody_names_has_its_default(parse):
     arguments = parse("dataset: data\n")
     for name in set(SCALARS) - {"dataset"}:
-        assert getattr(arguments, name) == FIELDS[name].default
-    assert arguments.model == {} and arguments.run_folder == Path("runs/run")
+        assert get(arguments, name) == FIELDS[name].default
+    assert arguments.recipe.model == {} and arguments.run.folder == Path("runs/run")
 
 
 def test_one_dataset_or_several(parse):
-    assert parse("dataset: a\n").dataset == ["a"] == VQVAEArguments(dataset="a").dataset
-    assert parse("dataset: [a, simulated:small]\ndataset_weights: [1, 2e-1]\n").dataset_weights == [1.0, 0.2]
+    assert (
+        parse("dataset: a\n").data.dataset == ["a"] == TrainingArguments.build(VQVAEArguments, dataset="a").data.dataset
+    )
+    assert parse("dataset: [a, simulated:small]\ndataset_weights: [1, 2e-1]\n").data.dataset_weights == [1.0, 0.2]
     mix = parse("dataset: [a, b]\n", "--dataset", "c", "d", "e", "--dataset-weights", "1", "2", "3", "--epochs", "2")
-    assert (mix.dataset, mix.dataset_weights, mix.epochs) == (["c", "d", "e"], [1, 2, 3], 2)
+    assert (mix.data.dataset, mix.data.dataset_weights, mix.optimization.epochs) == (["c", "d", "e"], [1, 2, 3], 2)
 
 
 def test_yaml_numbers_that_yaml_reads_as_text(parse):
-    assert parse("dataset: d\nlr: 1e-3\n").lr == 1e-3
-    assert parse("dataset: d\n", "--lr", "1e-3").lr == 1e-3
+    assert parse("dataset: d\nlr: 1e-3\n").optimization.lr == 1e-3
+    assert parse("dataset: d\n", "--lr", "1e-3").optimization.lr == 1e-3
 
 
 def test_mixed_precision_no_though_yaml_reads_it_as_false(parse):
-    assert parse("dataset: d\nmixed_precision: no\n").mixed_precision == "no"
-    assert parse("dataset: d\nmixed_precision: no\n", "--mixed-precision", "bf16").mixed_precision == "bf16"
+    assert parse("dataset: d\nmixed_precision: no\n").optimization.mixed_precision == "no"
+    assert (
+        parse("dataset: d\nmixed_precision: no\n", "--mixed-precision", "bf16").optimization.mixed_precision == "bf16"
+    )
 
 
 def test_null_leaves_an_optional_key_unset(parse):
-    assert parse("dataset: d\nmax_steps: null\n").max_steps is None
+    assert parse("dataset: d\nmax_steps: null\n").optimization.max_steps is None
 
 
 def test_keys_of_the_model(parse):
     text = "dataset: d\nmodel:\n  latent_channels: 32\n  layers_per_block: 1\n"
-    assert parse(text).model == {"latent_channels": 32, "layers_per_block": 1}
+    assert parse(text).recipe.model == {"latent_channels": 32, "layers_per_block": 1}
     for flags in (["--model.latent_channels", "64"], ["--model.latent-channels=64"]):
-        assert parse(text, *flags).model == {"latent_channels": 64, "layers_per_block": 1}
-    channels = parse(text, "--model.encoder_block_out_channels", "[8, 16]").model["encoder_block_out_channels"]
+        assert parse(text, *flags).recipe.model == {"latent_channels": 64, "layers_per_block": 1}
+    channels = parse(text, "--model.encoder_block_out_channels", "[8, 16]").recipe.model["encoder_block_out_channels"]
     assert channels == [8, 16]
-    check_arguments(SmokeVQVAE, parse(text, "--model.latent_channels", "64").model, "model")
+    check_arguments(SmokeVQVAE, parse(text, "--model.latent_channels", "64").recipe.model, "model")
 
 
 @pytest.mark.parametrize("flag", ["--packed", "--flip"])
 def test_a_switch_needs_no_value(parse, flag):
-    assert getattr(parse(f"dataset: d\n{flag[2:]}: false\n", flag), flag[2:]) is True
+    assert get(parse(f"dataset: d\n{flag[2:]}: false\n", flag), flag[2:]) is True
 
 
 @pytest.mark.parametrize(
@@ -153,13 +164,15 @@ def test_a_switch_needs_no_value(parse, flag):
         ("dataset: d\n", ["--mixed-precision", "bf8"], "invalid choice: 'bf8'"),
         ("dataset: d\n", ["--epochs"], "expected one argument"),
         ("dataset: d\n", ["--model.latent_channels"], "expects a value"),
+        ("dataset: d\n", ["--model.latent_channels", "[8"], "--model.latent_channels expects a YAML value, found '"),
+        ("dataset: d\n", ["--model", "8"], "--model expects a mapping, or --model.KEY a value: found 8"),
         ("dataset: d\nepochs: null\n", [], "epochs expects a value, found null"),
         ("dataset: d\nepochs: [1, 2]\n", [], r"epochs expects a single value, found \[1, 2\]"),
         ("dataset: d\nlr: {a: 1}\n", [], "lr expects a single value"),
         ("dataset: d\nmodel: 3\n", [], "model expects a mapping, found 3"),
         ("- dataset\n", [], "expects a mapping of keys to values, found list"),
         ("", [], "expects a mapping of keys to values, found NoneType"),
-        ("dataset: [d\n", [], "is no valid YAML"),
+        ("dataset: [d\n", [], "is not valid YAML"),
         ("dataset: d\n", ["--lr", "-1"], r"lr expects a finite number of 0 or more, found -1\.0"),
         ("dataset: d\nlr: .inf\n", [], "lr expects a finite number of 0 or more, found inf"),
         ("dataset: d\nlr: .nan\n", [], "lr expects a finite number of 0 or more, found nan"),
@@ -183,7 +196,7 @@ def test_one_sentence_for_each_mistake(parse, text, flags, said):
 
 
 def test_a_missing_file_is_named():
-    with pytest.raises(FileNotFoundError, match=r"There is no configuration file nowhere\.yaml"):
+    with pytest.raises(FileNotFoundError, match=r"The configuration file nowhere\.yaml does not exist"):
         parse_arguments(VQVAEArguments, ["--config", "nowhere.yaml"])
 
 
@@ -218,11 +231,54 @@ def test_keys_and_types_of_the_model_are_checked(model, said):
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_shipped_configs_parse_and_build_their_model(path):
     arguments = parse_arguments(VQVAEArguments, ["--config", str(path), "--dataset", "data"])
-    check_arguments(SmokeVQVAE, arguments.model, "model")
+    check_arguments(SmokeVQVAE, arguments.recipe.model, "model")
     assert path.read_text().startswith("#"), "a configuration opens with its command, hardware and expected result"
 
 
 def test_the_full_config_shows_every_key_of_config_json():
     arguments = parse_arguments(VQVAEArguments, ["--config", str(ROOT / "configs/config_vqvae.yaml"), "--dataset", "d"])
     keys = {name for name in inspect.signature(SmokeVQVAE.__init__).parameters if name != "self"}
-    assert set(arguments.model) == keys
+    assert set(arguments.recipe.model) == keys
+
+
+OLD = {"checkpoint_every": 2, "checkpoint_steps": 7, "hub_private": True, "keep_checkpoints": 3, "log_every": 4}
+OLD |= {"max_train_frames": 5, "max_validation_frames": 6, "num_workers": 1, "revive_every": 8, "validate_every": 9}
+OLD |= {"commitment_weight": 0.25, "codebook_weight": 0.5}
+
+
+def test_former_names_are_accepted_in_files_and_as_flags(parse):
+    assert set(OLD) == set(RENAMED)
+    flags = [word for name, value in OLD.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    from_file, from_flags = parse(yaml.safe_dump({"dataset": "d", **OLD})), parse("dataset: d\n", *flags)
+    assert from_file == from_flags
+    assert from_file.recipe.quantizer_loss_weights == {"commitment": 0.25, "codebook": 0.5}
+    assert from_file.run.checkpointing_epochs == 2 and from_file.data.dataloader_num_workers == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "value"),
+    [(["--resume"], "latest"), (["--resume", "--epochs", "3"], "latest"), (["--resume", "false"], None), ([], None)],
+)
+def test_resume_is_the_former_name_of_resume_from_the_latest_checkpoint(parse, flags, value):
+    assert parse("dataset: d\n", *flags).run.resume_from_checkpoint == value
+    text = yaml.safe_dump({"dataset": "d", "resume": value is not None})
+    assert parse(text).run.resume_from_checkpoint == value
+
+
+def test_weights_of_a_quantizers_losses(parse):
+    text = "dataset: d\nquantizer_loss_weights: {commitment: 0.25}\n"
+    assert parse(text).recipe.quantizer_loss_weights == {"commitment": 0.25}
+    both = {"commitment": 0.25, "codebook": 2}
+    assert parse(text, "--quantizer-loss-weights.codebook", "2").recipe.quantizer_loss_weights == both
+    assert parse(text, "--quantizer-loss-weights", "{codebook: 2}").recipe.quantizer_loss_weights == both
+    for value in ("-1", "much", ".nan"):
+        with pytest.raises(ValueError, match=r"quantizer_loss_weights\.codebook expects a finite number of 0 or more"):
+            parse(text, "--quantizer-loss-weights.codebook", value)
+
+
+def test_help_is_in_groups(capsys):
+    with pytest.raises(SystemExit):
+        parse_arguments(VQVAEArguments, ["--help"])
+    shown = capsys.readouterr().out
+    places = [shown.index(f"\n{name}:\n") for name in ("data", "optimization", "run", "tracking", "Hub", "recipe")]
+    assert places == sorted(places)

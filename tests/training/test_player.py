@@ -81,7 +81,7 @@ def test_a_step_in_two_parts_equals_the_whole_batch(objective):
     whole = {name: torch.cat([first[name], second[name]]) for name in first}
     results = []
     for steps, parts in ((1, [whole]), (2, [first, second])):
-        trained = objective(gradient_accumulation_steps=steps, codebook_init_vectors=0, revive_every=0)
+        trained = objective(gradient_accumulation_steps=steps, codebook_init_vectors=0, revival_steps=0)
         start = values(trained)
         learn(trained, parts)
         moved = [(w - s).abs().max() for w, s in zip(values(trained), start, strict=True)]

@@ -7,7 +7,8 @@ import time
 import pytest
 from training_runs import reset_accelerate
 
-from smoke_vq.training import Trainer, VQVAEArguments
+from smoke_vq.training import Trainer
+from smoke_vq.training.arguments import OptimizationArguments
 from smoke_vq.training.run_log import History
 from smoke_vq.training.stop_signals import StopSignals
 
@@ -44,17 +45,17 @@ def test_a_second_ctrl_c_interrupts_at_once(monkeypatch):
 
 @pytest.mark.parametrize(("batches", "accumulation", "steps"), [(10, 1, 30), (10, 3, 9), (3, 3, 3)])
 def test_steps_of_a_training(batches, accumulation, steps):
-    arguments = VQVAEArguments(dataset="d", epochs=3, gradient_accumulation_steps=accumulation)
+    arguments = OptimizationArguments(epochs=3, gradient_accumulation_steps=accumulation)
     assert Trainer.count_steps(arguments, range(batches)) == steps
 
 
 def test_max_steps_count_whatever_the_epochs():
-    assert Trainer.count_steps(VQVAEArguments(dataset="d", epochs=3, max_steps=100), range(10)) == 100
+    assert Trainer.count_steps(OptimizationArguments(epochs=3, max_steps=100), range(10)) == 100
 
 
 def test_an_epoch_shorter_than_a_step():
     with pytest.raises(ValueError, match="An epoch of 2 batches is shorter than one step of 3 micro-batches"):
-        Trainer.count_steps(VQVAEArguments(dataset="d", gradient_accumulation_steps=3), range(2))
+        Trainer.count_steps(OptimizationArguments(gradient_accumulation_steps=3), range(2))
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def learn(parts: list[dict[str, torch.Tensor]]) -> dict:
     from training_runs import MODEL
 
     from smoke_vq import SmokeVQVAE
-    from smoke_vq.training import VQVAEArguments, VQVAEObjective
+    from smoke_vq.training import TrainingArguments, VQVAEArguments, VQVAEObjective
     from smoke_vq.training.recipes import codebook_health
 
     codebook_health.USAGE_DECAY = 0.2
@@ -32,9 +32,8 @@ def learn(parts: list[dict[str, torch.Tensor]]) -> dict:
     rank = accelerator.process_index
     half = parts[rank] if accelerator.num_processes > 1 else {n: torch.cat([p[n] for p in parts]) for n in parts[0]}
     torch.manual_seed(0)
-    arguments = VQVAEArguments(
-        dataset="blobs", lr=1e-3, warmup_steps=0, lr_scheduler="constant", codebook_init_vectors=512, revive_every=3
-    )
+    flags = {"dataset": "blobs", "lr": 1e-3, "warmup_steps": 0, "lr_scheduler": "constant"}
+    arguments = TrainingArguments.build(VQVAEArguments, codebook_init_vectors=512, revival_steps=3, **flags)
     trained = VQVAEObjective(accelerator, SmokeVQVAE(**MODEL).double(), arguments, num_steps=100)
     network = trained.player.unwrapped
     report = {"processes": accelerator.num_processes}
@@ -51,8 +50,8 @@ def learn(parts: list[dict[str, torch.Tensor]]) -> dict:
         if step in (1, 12):
             report[f"weights after {step}"] = [p.detach().clone() for p in network.parameters()]
         trained.end_step(step)
-    report |= {"end": network.quantizer.codebook.detach().clone(), "revived": trained.keeper.num_revived}
-    report["usage"] = trained.keeper.usage
+    report |= {"end": network.quantizer.codebook.detach().clone(), "revived": trained.autoencoder.health.num_revived}
+    report["usage"] = trained.autoencoder.health.usage
     accelerator.end_training()
     return report
 

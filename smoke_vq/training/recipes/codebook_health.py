@@ -1,4 +1,4 @@
-"""Codebook health in training: a start where the latents are, and new places for codes that nobody uses."""
+"""Codebook health in training: k-means initialization on the latents, and the revival of unused codes."""
 
 from collections.abc import Iterable
 
@@ -6,27 +6,30 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast
 
+from ...metrics import expected_usage
 from ...quantizers import Quantizer
 from ...quantizers.kmeans import kmeans
 from ...quantizers.vector_quantizer import nearest_codes
 from ..player import Player
 
-DEAD_SHARE = 1 / 32  # of the use that a code would have if all were used alike
+DEAD_SHARE = 1 / 32  # of the use that each code would have under uniform use
 USAGE_DECAY = 0.99  # of the running count of each code's use
+COLLAPSED_USAGE = 0.1  # of the number of codes that uniform use would show on as many tokens
 
 
-class CodebookKeeper:
-    """Starts a learned codebook by k-means and revives its dead codes (Zeghidour et al., 2021, arXiv:2107.03312, 3.3).
+class CodebookHealth:
+    """k-means initialization of a learned codebook, and revival of unused codes (arXiv:2107.03312, section 3.3).
 
-    A code is dead when its running use falls below (N / K) / 32, N the tokens of a whole step over all processes: a
-    fixed threshold would kill every code at small batches. It moves to a latent drawn with a probability proportional
-    to its squared distance from its code, so that new codes go where the error is and not onto the black background.
-    All statistics are summed over processes, what is drawn is broadcast, and the state is part of the checkpoint.
+    A code is unused when its running use falls below (N / K) / 32, where N is the number of tokens of a whole step over
+    all processes: a fixed threshold would revive every code at small batches. The code moves to a latent that is drawn
+    with a probability proportional to the squared distance from its own code, so that new codes go where the error is
+    and not to the black background. All statistics are summed over processes, random draws are broadcast, and the state
+    is part of the checkpoint.
 
     Args:
-        init_vectors: latents to gather over all processes for k-means; 0 keeps the codebook as it is.
-        revive_every: optimizer steps between revivals; 0 for none.
-        last_revival: no revival after this step, so that the codebook can settle.
+        init_vectors: latents to gather over all processes for k-means; 0 leaves the codebook unchanged.
+        revival_steps: optimizer steps between revivals; 0 disables them.
+        last_revival: the last step that may revive codes, so that the codebook can settle.
     """
 
     def __init__(
@@ -35,17 +38,12 @@ class CodebookKeeper:
         player: Player,
         quantizer: Quantizer,
         init_vectors: int,
-        revive_every: int,
+        revival_steps: int,
         last_revival: int,
         seed: int,
     ):
-        self.accelerator, self.player, self.quantizer = accelerator, player, quantizer
-        self.init_vectors, self.revive_every, self.last_revival, self.seed = (
-            init_vectors,
-            revive_every,
-            last_revival,
-            seed,
-        )
+        self.accelerator, self.player, self.quantizer, self.seed = accelerator, player, quantizer, seed
+        self.init_vectors, self.revival_steps, self.last_revival = init_vectors, revival_steps, last_revival
         self.counts = torch.zeros(quantizer.num_codes, device=accelerator.device)
         self.usage = torch.zeros_like(self.counts)
         self.certainty = 0.0  # usage / certainty is the mean use, as in Adam's bias correction
@@ -53,8 +51,8 @@ class CodebookKeeper:
         self.num_revived = 0
         accelerator.register_for_checkpointing(self)
 
-    def initialise(self, batches: Iterable[dict[str, torch.Tensor]]) -> None:
-        """Encode batches until there are `init_vectors` latents, and put the codes on their k-means centres.
+    def initialize(self, batches: Iterable[dict[str, torch.Tensor]]) -> None:
+        """Encode batches until there are `init_vectors` latents, and move the codes to their k-means centres.
 
         Raises:
             ValueError: the data give fewer latents than codes.
@@ -81,20 +79,20 @@ class CodebookKeeper:
         self.player.overwrite_rows(self.quantizer.codebook, rows, centres)
 
     def observe(self, latents: torch.Tensor, indices: torch.Tensor) -> None:
-        """Take note of a micro-batch: latents (B, D, h, w), indices (B, h, w)."""
+        """Count the codes of a micro-batch: latents (B, D, h, w), indices (B, h, w)."""
         self.counts += torch.bincount(indices.flatten(), minlength=self.quantizer.num_codes)
         self.pool = latents.detach()
 
     def end_step(self, step: int) -> None:
-        """Update the running use after optimizer step `step` (from 1), and revive when it is time."""
-        if self.revive_every == 0:
+        """Update the running use after optimizer step `step` (from 1), and revive codes when a revival is due."""
+        if self.revival_steps == 0:
             return
         counts = self.accelerator.reduce(self.counts, "sum")
         self.counts = torch.zeros_like(self.counts)
         expected = counts.sum() / self.quantizer.num_codes
         self.usage = USAGE_DECAY * self.usage + (1 - USAGE_DECAY) * counts
         self.certainty = USAGE_DECAY * self.certainty + (1 - USAGE_DECAY)
-        if step % self.revive_every == 0 and step <= self.last_revival:
+        if step % self.revival_steps == 0 and step <= self.last_revival:
             self._revive(expected, step)
         self.pool = None
 
@@ -124,3 +122,17 @@ class CodebookKeeper:
 def _vectors(latents: torch.Tensor) -> torch.Tensor:
     """(B, D, h, w) to (B h w, D) in float32."""
     return latents.detach().float().permute(0, 2, 3, 1).flatten(0, 2)
+
+
+def codebook_alarms(figures: dict[str, float], num_codes: int) -> list[str]:
+    """A sentence if few codes are in use, from the figures of a validation (see `smoke_vq.metrics.CodebookUsage`)."""
+    if "num_codes_used" not in figures:
+        return []
+    used, tokens = figures["num_codes_used"], figures["num_tokens"]
+    expected = expected_usage(num_codes, tokens) * num_codes
+    if used >= COLLAPSED_USAGE * expected:
+        return []
+    return [
+        f"The codebook has collapsed: {used} of {num_codes} codes are used by {tokens} tokens (uniform use would show "
+        f"{expected:.0f}). Try --codebook-init-vectors 32768, --revival-steps 50, a lower --lr."
+    ]

@@ -1,38 +1,41 @@
-"""The VQGAN recipe (Esser et al., 2021, arXiv:2012.09841, section 3.1): perceptual and adversarial losses join in."""
+"""The VQGAN recipe (Esser et al., 2021, arXiv:2012.09841, section 3.1): adds perceptual and adversarial losses."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from accelerate import Accelerator
 from torch import nn
 
-from ...losses import masked_mse
 from ...losses.adversarial import LeCAM, adaptive_weight, generator_loss, hinge_discriminator_loss
-from ..alarms import DiscriminatorWatch
-from ..arguments import option
+from ..arguments import ADJUSTABLE, FREE, TrainingArguments, option
+from ..objective import Batch, Objective
 from ..player import Player
-from .vqvae import VQVAEArguments, VQVAEObjective
+from .autoencoder import AutoencoderArguments, AutoencoderTraining, is_blank, norm_figure
+from .discriminator_watch import DiscriminatorWatch
+from .vqvae import SUMMARY
 
 
 @dataclass
-class VQGANArguments(VQVAEArguments):
+class VQGANArguments(AutoencoderArguments):
     """Train a SmokeVQGAN: accelerate launch scripts/train_vqgan.py --config configs/config_vqgan.yaml."""
 
-    lr_disc: float = option(1e-4, "Learning rate of the discriminator after warm-up.")
-    adam_beta1_disc: float = option(0.5, "AdamW's first-moment decay for the discriminator, as in pix2pix and taming.")
+    lr_disc: float = option(1e-4, "Learning rate of the discriminator after warm-up.", ADJUSTABLE)
+    adam_beta1_disc: float = option(0.5, "Decay of AdamW's first moment for the discriminator, as in pix2pix.")
     perceptual_weight: float = option(1.0, "Weight of the perceptual loss.")
     perceptual: Literal["vgg16", "lpips_vgg", "lpips_alex"] = option("vgg16", "Which perceptual loss.")
-    perceptual_weights: str | None = option(None, "Safetensors file of its network (VGG16 or AlexNet).")
-    adversarial_weight: float = option(0.5, "Weight of the adversarial loss, times the adaptive weight; 0 for no GAN.")
-    disc_start: int = option(10000, "Optimizer steps before the discriminator pulls at the generator.")
-    disc_warmup_steps: int = option(500, "Steps before disc_start in which it learns alone.")
-    disc_ramp_steps: int = option(500, "Steps after disc_start over which its pull grows to the whole.")
+    perceptual_weights: str | None = option(None, "Safetensors file of its network (VGG16 or AlexNet).", FREE)
+    adversarial_weight: float = option(0.5, "Weight of the adversarial loss, times the adaptive weight; 0 disables it.")
+    disc_start: int = option(10000, "Optimizer steps before the adversarial loss reaches the autoencoder.")
+    disc_warmup_steps: int = option(500, "Steps before disc_start in which only the discriminator learns.")
+    disc_ramp_steps: int = option(
+        500, "Steps after disc_start over which the adversarial loss grows to its full weight."
+    )
     disc_weight_max: float = option(0.75, "Largest adaptive weight.")
-    lecam_weight: float = option(0.0, "Weight of LeCAM regularisation in the discriminator's loss; 0 for none.")
-    init_from: str | None = option(None, "Trained SmokeVQVAE or SmokeVQGAN to start from, a folder or Hub name.")
-    fresh_discriminator: bool = option(False, "Start a new discriminator, also where init_from has one.")
-    train_only_decoder: bool = option(False, "Freeze encoder and codebook, so that codes stay compatible.")
+    lecam_weight: float = option(0.0, "Weight of LeCAM regularization in the discriminator's loss; 0 disables it.")
+    init_from: str | None = option(None, "Trained SmokeVQVAE or SmokeVQGAN to start from: a folder or Hub name.")
+    fresh_discriminator: bool = option(False, "Start a new discriminator even if init_from has one.")
+    train_only_decoder: bool = option(False, "Freeze encoder and codebook, so that the codes stay compatible.")
     discriminator: dict = option({}, "Keys of the discriminator's config.json.")
 
     def __post_init__(self):
@@ -45,21 +48,25 @@ class VQGANArguments(VQVAEArguments):
         return self.init_from is not None
 
 
-class VQGANObjective(VQVAEObjective):
-    """Two players over one forward pass of the generator (and one more with gradient accumulation).
+class VQGANObjective(Objective):
+    """Two players and one forward pass of the autoencoder (one more with gradient accumulation).
 
-    The generator's gradient is taken in two parts, both at the reconstruction: of the reconstruction and perceptual
-    losses, and of the adversarial loss through a discriminator that keeps still. The adaptive weight needs them at the
-    decoder's last convolution only; their weighted sum goes back through the generator once. The discriminator learns
+    The autoencoder's gradient is computed in two parts, both at the reconstruction: of the reconstruction and
+    perceptual losses, and of the adversarial loss through a frozen discriminator. The adaptive weight needs them at the
+    decoder's last convolution only; their weighted sum goes back through the autoencoder once. The discriminator learns
     from the same reconstruction, detached. The gradients are those of the usual two optimizers with four passes.
 
     Args:
-        model: the generator, with `decoder.conv_out`.
+        model: the autoencoder, with `decoder.conv_out`.
         discriminator: (B, 3, H, W) to logits; None where adversarial_weight is 0.
         perceptual: a module of `smoke_vq.losses.PERCEPTUAL_LOSSES`.
+
+    Raises:
+        ValueError: fp16; images too small for the perceptual loss or the discriminator.
     """
 
-    best_metric = "perceptual"
+    summary = (*SUMMARY, "perceptual")
+    progress = ("reconstruction", "perceptual", "adversarial", "discriminator")
 
     def __init__(
         self,
@@ -67,129 +74,142 @@ class VQGANObjective(VQVAEObjective):
         model: nn.Module,
         discriminator: nn.Module | None,
         perceptual: nn.Module,
-        arguments: VQGANArguments,
+        arguments: TrainingArguments[VQGANArguments],
         num_steps: int,
     ):
-        if accelerator.mixed_precision == "fp16":
-            raise ValueError(
-                "mixed_precision fp16 cannot carry a VQGAN's gradients, which pass VGG16 and the discriminator without "
-                "its loss scale: use bf16 or no."
-            )
-        if model.config.sample_size < perceptual.min_size:
-            raise ValueError(
-                f"The perceptual loss sees images of {perceptual.min_size} pixels or more: found sample_size "
-                f"{model.config.sample_size}."
-            )
-        if arguments.train_only_decoder:
+        recipe = arguments.recipe
+        self.accelerator, self.recipe = accelerator, recipe
+        self._check(model, discriminator, perceptual, num_steps)
+        if recipe.train_only_decoder:
             model.encoder.requires_grad_(False)
             model.quantizer.requires_grad_(False)
-        super().__init__(accelerator, model, arguments, num_steps)
-        if discriminator is not None:
-            discriminator.logits_size(model.config.sample_size)  # refuses images that are too small for its depth
-            if arguments.disc_start >= num_steps:
-                accelerator.print(
-                    f"WARNING: disc_start {arguments.disc_start} lies behind the last of the {num_steps} steps: this "
-                    f"training has no adversarial loss."
-                )
-        if arguments.init_from is not None:  # its codebook is where its latents are
-            self.keeper.init_vectors = 0
-        if arguments.train_only_decoder:
-            self.keeper.revive_every = 0
+        weights = {"reconstruction": recipe.reconstruction_weight, "perceptual": recipe.perceptual_weight}
+        self.autoencoder = AutoencoderTraining(accelerator, model, arguments, num_steps, weights)
+        self.players = {"model": self.autoencoder.player}
         self.perceptual = perceptual.to(accelerator.device)
-        self.weights["perceptual"] = arguments.perceptual_weight
-        self.critic, self.lecam, self.watch = None, LeCAM(), DiscriminatorWatch()
-        self.first_critic_step = max(1, arguments.disc_start - arguments.disc_warmup_steps + 1)
+        self.discriminator, self.lecam, self.watch = None, LeCAM(), DiscriminatorWatch()
+        self.first_discriminator_step = max(1, recipe.disc_start - recipe.disc_warmup_steps + 1)
         if discriminator is not None:
-            steps = max(1, num_steps - self.first_critic_step + 1)
-            self.critic = Player(
+            steps = max(1, num_steps - self.first_discriminator_step + 1)
+            self.discriminator = Player(
                 accelerator,
                 discriminator,
-                arguments,
+                arguments.optimization,
                 steps,
-                arguments.lr_disc,
-                arguments.adam_beta1_disc,
+                recipe.lr_disc,
+                recipe.adam_beta1_disc,
                 average=False,
             )
-            self.players["discriminator"] = self.critic
+            self.players["discriminator"] = self.discriminator
             accelerator.register_for_checkpointing(self.lecam)
 
-    def companions(self) -> dict[str, nn.Module]:
-        """The discriminator, once it has learned."""
-        learned = self.critic is not None and self.critic.scheduler.last_epoch > 0
-        return {"discriminator": self.critic.unwrapped} if learned else {}
+    def _check(self, model: nn.Module, discriminator: nn.Module | None, perceptual: nn.Module, num_steps: int) -> None:
+        size = model.config.sample_size
+        if self.accelerator.mixed_precision == "fp16":
+            raise ValueError(
+                "mixed_precision fp16 is not supported by VQGAN, whose gradients pass VGG16 and the discriminator "
+                "without a loss scale: use bf16 or no."
+            )
+        if size < perceptual.min_size:
+            raise ValueError(
+                f"The perceptual loss needs images of {perceptual.min_size} pixels or more: found sample_size {size}."
+            )
+        if discriminator is not None:
+            discriminator.logits_size(size)  # raises if the images are too small for its depth
+            if self.recipe.disc_start >= num_steps:
+                self.accelerator.print(
+                    f"WARNING: disc_start {self.recipe.disc_start} is after the last of the {num_steps} steps: this "
+                    f"training has no adversarial loss."
+                )
 
-    def alarms(self) -> list[str]:
-        return self.watch.alarms(lambda sums: self.accelerator.reduce(sums, "mean"))
+    def begin_training(self, batches, step: int = 0) -> None:
+        self.autoencoder.begin_training(batches, step)
 
-    def begin_step(self, batches: list[dict[str, torch.Tensor]], step: int) -> None:
-        super().begin_step(batches, step)
-        self.critic_learns = self.critic is not None and step >= self.first_critic_step
-        self.pull = self._pull(step)
+    def begin_step(self, batches: list[Batch], step: int) -> None:
+        self.autoencoder.begin_step(batches, step)
+        self.discriminator_learns = self.discriminator is not None and step >= self.first_discriminator_step
+        self.adversarial_pull = self._pull_at(step)
         self.logits: list[torch.Tensor] = []
         self.adaptive = None
-        if self.pull > 0 and len(batches) > 1:
-            # The weight of a whole step has to be known before its first micro-batch goes back.
+        if self.adversarial_pull > 0 and len(batches) > 1:
+            # The weight of the whole step has to be known before the backward pass of its first micro-batch.
             parts = [self._gradients_at_last_layer(batch) for batch in batches]
             self.adaptive = self._adaptive_weight(*(torch.stack(part).mean(dim=0) for part in zip(*parts, strict=True)))
 
-    def step(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        target = batch["pixel_values"]
-        output = self.player.network(target, quantize=self.quantize)
-        losses, gradient = self._likeness(output.sample, batch)
-        total = self._weighted(losses | output.losses)
+    def step(self, batch: Batch) -> dict[str, torch.Tensor]:
+        autoencoder, target = self.autoencoder, batch["pixel_values"]
+        output = self.player.network(target, quantize=autoencoder.quantize)
+        losses, gradient = self._similarity(output.sample, batch)
+        total = autoencoder.weighted_sum(losses | output.losses)
         figures = {}
-        if self.pull > 0:
-            losses["adversarial"], adversarial = self._deception(output.sample)
+        if self.adversarial_pull > 0:
+            losses["adversarial"], adversarial = self._adversarial(output.sample)
             weight, raw = self.adaptive or self._adaptive_weight(
                 self._at_last_layer(output.sample, gradient), self._at_last_layer(output.sample, adversarial)
             )
-            pull = self.pull * weight
+            pull = self.adversarial_pull * weight
             gradient = gradient + pull * adversarial
             total = total + pull * losses["adversarial"]
             figures |= {"adaptive_weight": weight, "adaptive_weight_raw": raw, "adversarial_pull": pull}
-        # Its gradient at the sample is `gradient`; the quantizer's losses do not pass through the sample.
-        norm = self.player.update((output.sample * gradient).sum() + self._weighted(output.losses))
-        figures |= self._norm("model", norm)
-        if self.quantize:
-            self.keeper.observe(output.latents, output.indices)
-        if self.critic_learns:
-            figures |= self._teach_critic(target, output.sample.detach())
+        # The gradient of the first term at the sample is `gradient`; the quantizer's losses do not pass the sample.
+        norm = self.player.update((output.sample * gradient).sum() + autoencoder.weighted_sum(output.losses))
+        figures |= norm_figure("model", norm)
+        autoencoder.observe(output)
+        if self.discriminator_learns:
+            figures |= self._teach_discriminator(target, output.sample.detach())
         return {n: value.detach() for n, value in (losses | output.losses | {"total": total} | figures).items()}
 
     def end_step(self, step: int) -> None:
-        super().end_step(step)
+        self.autoencoder.end_step(step)
         if self.logits:
             means = self.accelerator.reduce(torch.stack(self.logits).mean(dim=0), "mean")
             self.lecam.update(*means)
 
-    def _likeness(self, sample: torch.Tensor, batch: dict) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    def score(self, figures: dict[str, float]) -> float:
+        return float("inf") if is_blank(figures) else figures["perceptual"]
+
+    def is_complete(self) -> bool:
+        return self.autoencoder.quantize
+
+    def alarms(self, figures: dict[str, float]) -> list[str]:
+        watched = self.watch.alarms(lambda sums: self.accelerator.reduce(sums, "mean"))
+        return self.autoencoder.alarms(figures) + watched
+
+    def companions(self) -> dict[str, nn.Module]:
+        """The discriminator, once it has learned."""
+        learned = self.discriminator is not None and self.discriminator.scheduler.last_epoch > 0
+        return {"discriminator": self.discriminator.unwrapped} if learned else {}
+
+    def describe(self) -> dict[str, Any]:
+        losses = ["the squared error on smoke and background"]
+        losses += ["a perceptual loss"] if self.recipe.perceptual_weight > 0 else []
+        losses += ["an adversarial loss"] if "discriminator" in self.companions() else []
+        return {"recipe": ", ".join([*losses, "and the quantizer's losses"])}
+
+    def _similarity(self, sample: torch.Tensor, batch: Batch) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """Reconstruction and perceptual loss, and the gradient of their weighted sum at the sample."""
         target, image = batch["pixel_values"], sample.detach().requires_grad_()
-        reconstruction = masked_mse(image, target, batch["mask"], self.arguments.background_weight, self.total_weight)
-        losses = {"reconstruction": reconstruction}
-        if self.arguments.perceptual_weight > 0:
+        losses = {"reconstruction": self.autoencoder.reconstruction_loss(image, batch)}
+        if self.recipe.perceptual_weight > 0:
             with self.accelerator.autocast():
                 with torch.no_grad():
                     features = self.perceptual.features(target)
                 losses["perceptual"] = self.perceptual.distance(self.perceptual.features(image), features).mean()
-        return losses, torch.autograd.grad(self._weighted(losses), image)[0]
+        return losses, torch.autograd.grad(self.autoencoder.weighted_sum(losses), image)[0]
 
-    def _deception(self, sample: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The adversarial loss, and its gradient at the sample.
-
-        Asked for that gradient alone, autograd leaves the discriminator's parameters without any.
-        """
+    def _adversarial(self, sample: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The adversarial loss, and its gradient at the sample; the discriminator's parameters get no gradient."""
         image = sample.detach().requires_grad_()
         with self.accelerator.autocast():
-            loss = generator_loss(self.critic.unwrapped(image))
+            loss = generator_loss(self.discriminator.unwrapped(image))
         return loss, torch.autograd.grad(loss, image)[0]
 
-    def _teach_critic(self, real: torch.Tensor, fake: torch.Tensor) -> dict[str, torch.Tensor]:
-        """A step of the discriminator; real and fake in one forward, so that a batch norm has one set of statistics."""
-        real_logits, fake_logits = self.critic.network(torch.cat([real, fake])).chunk(2)
+    def _teach_discriminator(self, real: torch.Tensor, fake: torch.Tensor) -> dict[str, torch.Tensor]:
+        """A step of the discriminator; real and fake in one batch, so that a batch norm has one set of statistics."""
+        real_logits, fake_logits = self.discriminator.network(torch.cat([real, fake])).chunk(2)
         hinge = hinge_discriminator_loss(real_logits, fake_logits)
         lecam = self.lecam.loss(real_logits, fake_logits)
-        norm = self.critic.update(hinge + self.arguments.lecam_weight * lecam)
+        norm = self.discriminator.update(hinge + self.recipe.lecam_weight * lecam)
         self.logits.append(torch.stack([real_logits.detach().mean(), fake_logits.detach().mean()]))
         figures = {
             "discriminator": hinge,
@@ -198,21 +218,21 @@ class VQGANObjective(VQVAEObjective):
             "accuracy_real": (real_logits > 0).float().mean(),
             "accuracy_fake": (fake_logits < 0).float().mean(),
         }
-        if self.pull > 0:
+        if self.adversarial_pull > 0:
             self.watch.observe(figures)
-        return figures | ({"lecam": lecam} if self.arguments.lecam_weight else {}) | self._norm("discriminator", norm)
+        return figures | ({"lecam": lecam} if self.recipe.lecam_weight else {}) | norm_figure("discriminator", norm)
 
-    def _pull(self, step: int) -> float:
-        """How much of the adversarial loss reaches the generator in step `step` (from 1): 0, then a ramp, then all."""
-        if self.critic is None or step <= self.arguments.disc_start:
+    def _pull_at(self, step: int) -> float:
+        """The weight of the adversarial loss in step `step` (from 1): 0, then a ramp, then the full weight."""
+        if self.discriminator is None or step <= self.recipe.disc_start:
             return 0.0
-        ramp = min(1.0, (step - self.arguments.disc_start) / max(1, self.arguments.disc_ramp_steps))
-        return self.arguments.adversarial_weight * ramp
+        ramp = min(1.0, (step - self.recipe.disc_start) / max(1, self.recipe.disc_ramp_steps))
+        return self.recipe.adversarial_weight * ramp
 
-    def _gradients_at_last_layer(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _gradients_at_last_layer(self, batch: Batch) -> tuple[torch.Tensor, ...]:
         with self.accelerator.autocast():
-            sample = self.player.unwrapped(batch["pixel_values"], quantize=self.quantize).sample
-        gradients = self._likeness(sample, batch)[1], self._deception(sample)[1]
+            sample = self.player.unwrapped(batch["pixel_values"], quantize=self.autoencoder.quantize).sample
+        gradients = self._similarity(sample, batch)[1], self._adversarial(sample)[1]
         return tuple(self._at_last_layer(sample, gradient) for gradient in gradients)
 
     def _at_last_layer(self, sample: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
@@ -220,6 +240,6 @@ class VQGANObjective(VQVAEObjective):
         return torch.autograd.grad(sample, weight, gradient, retain_graph=True)[0]
 
     def _adaptive_weight(self, gradient: torch.Tensor, adversarial: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Of the whole step: the gradients' means over processes, not the weights'."""
+        """The adaptive weight of the whole step: from the gradients' means over processes."""
         gradient, adversarial = (self.accelerator.reduce(part, "mean") for part in (gradient, adversarial))
-        return adaptive_weight(gradient, adversarial, self.arguments.disc_weight_max)
+        return adaptive_weight(gradient, adversarial, self.recipe.disc_weight_max)

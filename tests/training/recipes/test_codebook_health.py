@@ -69,18 +69,18 @@ def position(trained) -> int:
 def kill_codes(trained, expected: float) -> tuple[list[int], list[int]]:
     """Give codes 3 and 7 a running use just under the threshold, and 11 one just over it."""
     share = expected / 32 / 0.99  # the decay of this step takes 1 %
-    trained.keeper.usage = torch.full((K,), expected)
-    trained.keeper.certainty = 1.0
+    trained.autoencoder.health.usage = torch.full((K,), expected)
+    trained.autoencoder.health.certainty = 1.0
     far = trained.player.unwrapped.quantizer.codebook.detach().clone()
     far[[3, 7, 11]] = 1e3  # nobody uses them in this step
     trained.player.unwrapped.quantizer.codebook.data.copy_(far)
-    trained.keeper.usage[[3, 7]] = share * 0.99
-    trained.keeper.usage[11] = share * 1.01
+    trained.autoencoder.health.usage[[3, 7]] = share * 0.99
+    trained.autoencoder.health.usage[11] = share * 1.01
     return [3, 7], [11]
 
 
 def test_codes_under_a_32nd_of_their_share_are_revived_and_no_others(objective):
-    trained = objective(codebook_init_vectors=512, revive_every=2, lr=0.0)
+    trained = objective(codebook_init_vectors=512, revival_steps=2, lr=0.0)
     frames = batch(8)
     trained.begin_training([frames])
     one_step(trained, frames, 1)
@@ -93,12 +93,12 @@ def test_codes_under_a_32nd_of_their_share_are_revived_and_no_others(objective):
     assert changed == dead and set(alive).isdisjoint(changed)
     for code in dead:
         assert (vectors - codebook[code].detach().float()).abs().sum(dim=1).min() < 1e-5  # on a latent of this step
-    assert trained.keeper.num_revived == 2
-    assert trained.keeper.usage[dead].tolist() == pytest.approx([expected] * 2)
+    assert trained.autoencoder.health.num_revived == 2
+    assert trained.autoencoder.health.usage[dead].tolist() == pytest.approx([expected] * 2)
 
 
 def test_revived_rows_lose_their_moments_and_take_their_average_along(objective):
-    trained = objective(codebook_init_vectors=512, revive_every=2)
+    trained = objective(codebook_init_vectors=512, revival_steps=2)
     frames = batch(8)
     trained.begin_training([frames])
     one_step(trained, frames, 1)
@@ -116,32 +116,32 @@ def test_revived_rows_lose_their_moments_and_take_their_average_along(objective)
 
 def test_no_revival_between_times_nor_after_the_last(objective):
     frames = batch(8)
-    for step, num_steps in ((1, 100), (6, 7)):  # not a multiple of revive_every; behind 0.8 of the training
-        trained = objective(num_steps, codebook_init_vectors=512, revive_every=2)
+    for step, num_steps in ((1, 100), (6, 7)):  # not a multiple of revival_steps; behind 0.8 of the training
+        trained = objective(num_steps, codebook_init_vectors=512, revival_steps=2)
         trained.begin_training([frames])
         kill_codes(trained, 8 * 64 / K)
         one_step(trained, frames, step)
-        assert trained.keeper.num_revived == 0
+        assert trained.autoencoder.health.num_revived == 0
 
 
 def test_revival_can_be_switched_off(objective):
-    trained = objective(codebook_init_vectors=512, revive_every=0)
+    trained = objective(codebook_init_vectors=512, revival_steps=0)
     frames = batch(8)
     trained.begin_training([frames])
     one_step(trained, frames, 2)
-    assert not trained.keeper.usage.any() and trained.keeper.num_revived == 0
+    assert not trained.autoencoder.health.usage.any() and trained.autoencoder.health.num_revived == 0
 
 
 def test_state_is_kept(objective):
-    trained = objective(codebook_init_vectors=512, revive_every=2)
+    trained = objective(codebook_init_vectors=512, revival_steps=2)
     frames = batch(8)
     trained.begin_training([frames])
     one_step(trained, frames)
-    state = trained.keeper.state_dict()
-    other = objective(codebook_init_vectors=512, revive_every=2)
-    other.keeper.load_state_dict(state)
-    assert torch.equal(other.keeper.usage, trained.keeper.usage)
-    assert other.keeper.num_revived == trained.keeper.num_revived
+    state = trained.autoencoder.health.state_dict()
+    other = objective(codebook_init_vectors=512, revival_steps=2)
+    other.autoencoder.health.load_state_dict(state)
+    assert torch.equal(other.autoencoder.health.usage, trained.autoencoder.health.usage)
+    assert other.autoencoder.health.num_revived == trained.autoencoder.health.num_revived
 
 
 def test_without_quantization_only_the_reconstruction_teaches(objective):
@@ -165,5 +165,5 @@ def test_without_quantization_only_the_reconstruction_teaches(objective):
 
 
 def test_a_training_that_would_never_quantize_is_refused(objective):
-    with pytest.raises(ValueError, match="continuous_steps 100 leaves nothing of the 100 steps"):
+    with pytest.raises(ValueError, match="continuous_steps 100 leaves none of the 100 steps"):
         objective(num_steps=100, continuous_steps=100)

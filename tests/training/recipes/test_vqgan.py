@@ -8,8 +8,8 @@ from smoke_vq import PatchDiscriminator, SmokeVQGAN
 from smoke_vq.losses import masked_mse
 from smoke_vq.losses.adversarial import adaptive_weight, generator_loss, hinge_discriminator_loss
 from smoke_vq.losses.perceptual import PerceptualLoss
-from smoke_vq.training import VQGANArguments, VQGANObjective
-from smoke_vq.training.alarms import DiscriminatorWatch
+from smoke_vq.training import TrainingArguments, VQGANArguments, VQGANObjective
+from smoke_vq.training.recipes.discriminator_watch import DiscriminatorWatch
 
 LATE = 30  # a step at which all losses are at work
 
@@ -23,18 +23,18 @@ def vqgan(vgg16_weights):
     def build(num_steps: int = 100, norm: str = "group", **changes) -> VQGANObjective:
         reset_accelerate()
         defaults = {"disc_start": 10, "disc_warmup_steps": 5, "disc_ramp_steps": 10, "codebook_init_vectors": 0}
-        arguments = VQGANArguments(
-            dataset=["blobs"], warmup_steps=0, lr_scheduler="constant", revive_every=0, **defaults | changes
-        )
-        plugin = GradientAccumulationPlugin(num_steps=arguments.gradient_accumulation_steps, sync_with_dataloader=False)
+        defaults |= {"dataset": ["blobs"], "warmup_steps": 0, "lr_scheduler": "constant", "revival_steps": 0}
+        arguments = TrainingArguments.build(VQGANArguments, **defaults | changes)
+        steps = arguments.optimization.gradient_accumulation_steps
+        plugin = GradientAccumulationPlugin(num_steps=steps, sync_with_dataloader=False)
         accelerator = Accelerator(cpu=True, gradient_accumulation_plugin=plugin)
         torch.manual_seed(0)
         model = SmokeVQGAN(**MODEL).double()
-        critic = PatchDiscriminator(num_layers=1, base_channels=8, norm=norm).double()
-        if arguments.adversarial_weight == 0:
-            critic = None
+        discriminator = PatchDiscriminator(num_layers=1, base_channels=8, norm=norm).double()
+        if arguments.recipe.adversarial_weight == 0:
+            discriminator = None
         objective = VQGANObjective(
-            accelerator, model, critic, PerceptualLoss(vgg16_weights).double(), arguments, num_steps
+            accelerator, model, discriminator, PerceptualLoss(vgg16_weights).double(), arguments, num_steps
         )
         objective.begin_training([batch(8)])
         return objective
@@ -61,28 +61,34 @@ def gradients(player) -> list[torch.Tensor]:
 def test_the_lean_step_gives_the_gradients_of_the_naive_one(vqgan):
     """Four passes over whole graphs, as in taming-transformers, by one call of backward."""
     objective, data = vqgan(), batch(8)
-    model, critic, perceptual = objective.player.unwrapped, objective.critic.unwrapped, objective.perceptual
+    model, discriminator, perceptual = (
+        objective.player.unwrapped,
+        objective.discriminator.unwrapped,
+        objective.perceptual,
+    )
     found = {}
     objective.player.update = lambda loss: loss.backward()
-    objective.critic.update = lambda loss: loss.backward()
+    objective.discriminator.update = lambda loss: loss.backward()
     figures = take_step(objective, [data])
-    for name, network in (("model", model), ("critic", critic)):
+    for name, network in (("model", model), ("discriminator", discriminator)):
         found[name] = [None if p.grad is None else p.grad.clone() for p in network.parameters()]
         network.zero_grad()
 
     output = model(data["pixel_values"])
-    reconstruction = masked_mse(output.sample, data["pixel_values"], data["mask"], 0.2, objective.total_weight)
+    reconstruction = masked_mse(
+        output.sample, data["pixel_values"], data["mask"], 0.2, objective.autoencoder.total_weight
+    )
     base = reconstruction + perceptual(output.sample, data["pixel_values"]).mean()
-    adversarial = generator_loss(critic(output.sample))
+    adversarial = generator_loss(discriminator(output.sample))
     last = model.decoder.conv_out.weight
     parts = [torch.autograd.grad(loss, last, retain_graph=True)[0] for loss in (base, adversarial)]
     weight, raw = adaptive_weight(*parts, 0.75)
     total = base + 0.5 * weight * adversarial + 0.1 * output.losses["commitment"] + output.losses["codebook"]
     total.backward()
     expected = {"model": [p.grad.clone() for p in model.parameters()]}
-    critic.zero_grad()
-    hinge_discriminator_loss(critic(data["pixel_values"]), critic(output.sample.detach())).backward()
-    expected["critic"] = [p.grad for p in critic.parameters()]
+    discriminator.zero_grad()
+    hinge_discriminator_loss(discriminator(data["pixel_values"]), discriminator(output.sample.detach())).backward()
+    expected["discriminator"] = [p.grad for p in discriminator.parameters()]
 
     assert figures["adaptive_weight_raw"] == pytest.approx(raw.item(), rel=1e-12)
     assert figures["total"] == pytest.approx(total.item(), rel=1e-12)
@@ -105,7 +111,7 @@ def test_no_player_leaves_a_gradient_in_the_other(vqgan):
         return update
 
     objective.player.update = update_of("model", "discriminator")
-    objective.critic.update = update_of("discriminator", "model")
+    objective.discriminator.update = update_of("discriminator", "model")
     take_step(objective, [data])
     assert all(seen["model"]) and all(seen["discriminator"])
     assert all(p.grad is None for p in objective.perceptual.parameters())
@@ -172,12 +178,12 @@ def test_a_frozen_encoder_and_codebook_keep_every_code(vqgan):
 @pytest.mark.parametrize(
     "figures, words",
     [
-        ((0.99, 0.99, 2.0, -2.0), "has won"),
-        ((0.5, 0.5, 0.01, 0.0), "sleeps"),
+        ((0.99, 0.99, 2.0, -2.0), "is too strong"),
+        ((0.5, 0.5, 0.01, 0.0), "does not learn"),
         ((0.8, 0.7, 0.6, -0.5), None),
     ],
 )
-def test_a_game_that_is_none_is_said_in_words(figures, words):
+def test_a_discriminator_out_of_balance_is_reported(figures, words):
     watch = DiscriminatorWatch()
     assert watch.alarms() == []
     watch.observe(dict(zip(DiscriminatorWatch.names, map(torch.tensor, figures), strict=True)))

@@ -1,0 +1,104 @@
+"""What a recipe brings to the trainer: an objective, and an evaluator that judges its model."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..evaluation.evaluator import Evaluation
+from .player import Player
+
+Batch = dict[str, torch.Tensor]
+
+
+class Objective(ABC):
+    """The networks of a recipe and how they learn from a batch.
+
+    An optimizer step is `begin_step` with all its micro-batches, `step` with each of them, then `end_step`. An object
+    with state of its own registers itself with `accelerator.register_for_checkpointing`.
+
+    Attributes:
+        players: the networks that learn, by name. The first one is validated, averaged and exported.
+        summary: names of the figures of a validation that the terminal shows.
+        progress: names of the losses that the progress bar shows, besides `total`.
+    """
+
+    players: dict[str, Player]
+    summary: ClassVar[tuple[str, ...]] = ()
+    progress: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def player(self) -> Player:
+        return next(iter(self.players.values()))
+
+    def begin_training(self, batches: Iterable[Batch], step: int = 0) -> None:
+        """Called once before the first step of a training, or of its continuation after `step` steps.
+
+        Args:
+            batches: training batches, for example to initialize a codebook.
+        """
+
+    def begin_step(self, batches: list[Batch], step: int) -> None:
+        """Called with all micro-batches of optimizer step `step` (from 1)."""
+
+    @abstractmethod
+    def step(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """Learn from a micro-batch; return its unweighted losses by name, and their weighted sum `total`, detached."""
+
+    def end_step(self, step: int) -> None:
+        """Called after optimizer step `step`, when the weights have changed."""
+
+    @abstractmethod
+    def score(self, figures: dict[str, float]) -> float:
+        """What the best model has least of, from the figures of a validation; infinity for a useless model."""
+
+    def is_complete(self) -> bool:
+        """Whether all parts of the model take part in the training yet; before that no model is kept as the best."""
+        return True
+
+    def alarms(self, figures: dict[str, float]) -> list[str]:
+        """What has gone wrong, from the figures of a validation: sentences, each with what to try."""
+        return []
+
+    def companions(self) -> dict[str, nn.Module]:
+        """Networks to save with the model, by the name of their folder."""
+        return {}
+
+    def describe(self) -> dict[str, Any]:
+        """Facts about the recipe for the model's card, such as `recipe`: the losses that the model learns from."""
+        return {}
+
+
+class Evaluator(Protocol):
+    """Judges the model of a recipe on validation data.
+
+    Attributes:
+        fingerprint: identifies the validation data.
+    """
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Figures at each validation, on every process."""
+        ...
+
+    def evaluate(self, model: nn.Module) -> Evaluation:
+        """Figures of the finished model, with baselines and a picture where there are any."""
+        ...
+
+    def samples(self, model: nn.Module) -> np.ndarray | None:
+        """Outputs of the model for the same few inputs, (N, H, W, 3) uint8, or None if there is nothing to look at."""
+        ...
+
+    def targets(self) -> np.ndarray | None:
+        """What `samples` should look like."""
+        ...
+
+
+def is_better(score: float, best: float | None) -> bool:
+    return math.isfinite(score) and (best is None or score < best)

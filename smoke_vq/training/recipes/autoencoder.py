@@ -1,0 +1,171 @@
+"""What the VQVAE and VQGAN recipes share: reconstruction and quantizer losses, and the start of quantization."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from ...losses import loss_weights, masked_mse
+from ..arguments import RecipeArguments, TrainingArguments, option
+from ..objective import Batch
+from ..player import Player
+from .codebook_health import CodebookHealth, codebook_alarms
+
+COLLAPSED_DIVERSITY = 0.05  # variance of the outputs over frames, as a share of that of the targets
+
+
+@dataclass
+class AutoencoderArguments(RecipeArguments):
+    """The recipe's part that both autoencoders share."""
+
+    reconstruction_weight: float = option(1.0, "Weight of the masked MSE.")
+    quantizer_loss_weights: dict = option(
+        {}, "Weights of the quantizer's losses by name (vq: commitment 0.1, codebook 1) that replace its defaults."
+    )
+    background_weight: float = option(0.2, "Weight of background pixels in the masked MSE; smoke has 1.")
+    continuous_steps: int = option(0, "Optimizer steps before quantization starts, and with it the k-means start.")
+    codebook_init_vectors: int = option(32768, "Latents for the k-means initialization of the codebook; 0 disables it.")
+    revival_steps: int = option(50, "Optimizer steps between revivals of unused codes; 0 disables them.")
+    revive_until: float = option(0.8, "Share of the training after which no code is revived.")
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name, weight in self.quantizer_loss_weights.items():
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+                raise ValueError(
+                    f"quantizer_loss_weights.{name} expects a finite number of 0 or more, found {weight!r}."
+                )
+
+    @property
+    def starts_trained(self) -> bool:
+        """Whether encoder and codebook are trained before the first step."""
+        return False
+
+
+class AutoencoderTraining:
+    """An autoencoder as a player, its losses, and the health of its codebook.
+
+    Args:
+        weights: weights of the losses other than the quantizer's, by name.
+
+    Raises:
+        ValueError: a model that does not take RGB frames; continuous_steps as long as the training; a weight for a loss
+            that the quantizer does not have.
+    """
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        model: nn.Module,
+        arguments: TrainingArguments,
+        num_steps: int,
+        weights: dict[str, float],
+    ):
+        recipe = arguments.recipe
+        for name in ("in_channels", "out_channels"):
+            if model.config[name] != 3:
+                raise ValueError(f"model.{name} expects 3, because frames are RGB, found {model.config[name]}.")
+        self.continuous_steps = 0 if recipe.starts_trained else recipe.continuous_steps
+        if self.continuous_steps >= num_steps:
+            raise ValueError(
+                f"continuous_steps {recipe.continuous_steps} leaves none of the {num_steps} steps of the training for "
+                f"quantization: expected fewer."
+            )
+        self.accelerator, self.background_weight = accelerator, recipe.background_weight
+        self.player = Player(accelerator, model, arguments.optimization, num_steps)
+        quantizer = self.player.unwrapped.quantizer
+        self.quantizer_losses = tuple(quantizer.default_loss_weights)
+        unknown = sorted(set(recipe.quantizer_loss_weights) - set(self.quantizer_losses))
+        if unknown:
+            raise ValueError(
+                f"quantizer_loss_weights has {unknown[0]!r}, which is not a loss of {type(quantizer).__name__}: "
+                f"expected some of {list(self.quantizer_losses)}."
+            )
+        self.weights = weights | quantizer.default_loss_weights | recipe.quantizer_loss_weights
+        self.num_codes = quantizer.num_codes
+        self.health = None
+        if quantizer.codebook is not None:
+            self.health = CodebookHealth(
+                accelerator,
+                self.player,
+                quantizer,
+                # The codebook of a trained model already lies on its latents.
+                init_vectors=0 if recipe.starts_trained else recipe.codebook_init_vectors,
+                revival_steps=recipe.revival_steps if quantizer.codebook.requires_grad else 0,
+                last_revival=int(recipe.revive_until * num_steps),
+                seed=arguments.run.seed,
+            )
+        self.quantize = False
+
+    def begin_training(self, batches: Iterable[Batch], step: int) -> None:
+        self.batches = batches
+        self.quantize = step > self.continuous_steps  # for a validation before the next step
+        if step == self.continuous_steps == 0:
+            self._initialize_codebook()
+
+    def begin_step(self, batches: list[Batch], step: int) -> None:
+        """Add up the pixel weights of the whole step, so that its gradient does not depend on how it is split.
+
+        DDP averages gradients over processes, and accelerate over micro-batches: dividing each part by the mean weight
+        of a part gives the gradient of one large batch.
+        """
+        self.quantize = step > self.continuous_steps
+        if self.quantize and step == self.continuous_steps + 1 > 1:
+            self._initialize_codebook()
+        weights = [loss_weights(batch["mask"], self.background_weight).sum() for batch in batches]
+        self.total_weight = self.accelerator.reduce(torch.stack(weights).mean(), "mean")
+
+    def end_step(self, step: int) -> None:
+        if self.quantize and self.health is not None:
+            self.health.end_step(step)
+
+    def reconstruction_loss(self, sample: torch.Tensor, batch: Batch) -> torch.Tensor:
+        return masked_mse(sample, batch["pixel_values"], batch["mask"], self.background_weight, self.total_weight)
+
+    def observe(self, output) -> None:
+        """Take note of the latents and codes of a micro-batch."""
+        if self.quantize and self.health is not None:
+            self.health.observe(output.latents, output.indices)
+
+    def weighted_sum(self, losses: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Before quantization starts, the quantizer's losses take part at weight 0: DDP needs every parameter used."""
+        on = {name: float(self.quantize or name not in self.quantizer_losses) for name in losses}
+        return sum(on[name] * self.weights[name] * loss for name, loss in losses.items())
+
+    def reconstruction_score(self, figures: dict[str, float]) -> float:
+        """The weighted MSE that the training minimizes, over a whole validation; infinity for blank outputs.
+
+        `masked_mse` alone ignores the background, so that an evenly grey image could pass for the best one.
+        """
+        smoke = figures.get("coverage", 1.0)  # validations of older runs lack it
+        parts = ((smoke, "masked_mse"), (self.background_weight * (1 - smoke), "background_mse"))
+        weight = sum(share for share, name in parts if name in figures)
+        if is_blank(figures) or weight == 0:
+            return math.inf
+        return sum(share * figures[name] for share, name in parts if name in figures) / weight
+
+    def alarms(self, figures: dict[str, float]) -> list[str]:
+        sentences = codebook_alarms(figures, self.num_codes) if self.quantize else []
+        if is_blank(figures):
+            sentences.append(
+                f"The outputs look alike: their variance over frames is {figures['diversity']:.3f} of that of the "
+                f"inputs. Try a lower --lr, a longer --warmup-steps, a lower --background-weight."
+            )
+        return sentences
+
+    def _initialize_codebook(self) -> None:
+        if self.health is not None:
+            self.health.initialize(self.batches)
+
+
+def is_blank(figures: dict[str, float]) -> bool:
+    """Whether a model gives nearly the same output for every frame."""
+    return figures.get("diversity", 1.0) < COLLAPSED_DIVERSITY
+
+
+def norm_figure(name: str, norm: torch.Tensor | None) -> dict[str, torch.Tensor]:
+    """The norm of a player's gradient before clipping, known after the last micro-batch of a step."""
+    return {} if norm is None else {f"gradient_norm_{name}": norm.detach()}

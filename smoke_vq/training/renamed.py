@@ -1,0 +1,50 @@
+"""Former names of arguments, which configuration files, flags and the folders of older runs may still use."""
+
+from typing import Any
+
+RENAMED = {
+    "checkpoint_every": "checkpointing_epochs",
+    "checkpoint_steps": "checkpointing_steps",
+    "codebook_weight": "quantizer_loss_weights.codebook",
+    "commitment_weight": "quantizer_loss_weights.commitment",
+    "hub_private": "hub_private_repo",
+    "keep_checkpoints": "checkpoints_total_limit",
+    "log_every": "logging_steps",
+    "max_train_frames": "max_train_samples",
+    "max_validation_frames": "max_validation_samples",
+    "num_workers": "dataloader_num_workers",
+    "revive_every": "revival_steps",
+    "validate_every": "validation_epochs",
+}
+RESUME = "resume"  # true is now resume_from_checkpoint: latest
+SWITCH = {"true": "latest", "false": None}
+
+
+def rename_keys(values: dict[str, Any]) -> dict[str, Any]:
+    """The entries of a configuration under their present names."""
+    renamed: dict[str, Any] = {}
+    for key, value in values.items():
+        name, _, entry = RENAMED.get(key, key).partition(".")
+        if key == RESUME:
+            name, value = "resume_from_checkpoint", SWITCH.get(str(value).lower(), value)
+        if entry:
+            renamed[name] = {**(renamed.get(name) or {}), entry: value}
+        elif isinstance(value, dict) and isinstance(renamed.get(name), dict):
+            renamed[name] = renamed[name] | value
+        else:
+            renamed[name] = value
+    return renamed
+
+
+def rename_flags(argv: list[str]) -> list[str]:
+    """A command line, "--name value" in two words, under the present names of its flags."""
+    renamed, words = [], list(argv)
+    while words:
+        word = words.pop(0)
+        name = word[2:].replace("-", "_") if word.startswith("--") else ""
+        if name == RESUME:
+            value = words.pop(0).lower() if words and words[0].lower() in SWITCH else "true"
+            renamed += ["--resume_from_checkpoint", SWITCH[value]] if SWITCH[value] else []
+        else:
+            renamed.append(f"--{RENAMED[name]}" if name in RENAMED else word)
+    return renamed

@@ -1,0 +1,40 @@
+"""Means of losses over the steps between two log entries."""
+
+from collections.abc import Iterable
+
+import torch
+from accelerate import Accelerator
+
+
+class RunningMeans:
+    """Adds up each loss on the device, in float64; `means` averages over what was added and over processes."""
+
+    def __init__(self, accelerator: Accelerator):
+        self.accelerator = accelerator
+        self.sums: dict[str, torch.Tensor] = {}  # by name: (sum, count)
+
+    def add(self, losses: dict[str, torch.Tensor]) -> None:
+        for name, loss in losses.items():
+            entry = torch.stack([loss.double(), torch.ones_like(loss.double())])
+            self.sums[name] = self.sums.get(name, 0) + entry
+
+    def means(self) -> dict[str, float]:
+        """The means by name, after which everything is forgotten."""
+        sums = {name: self.accelerator.reduce(entry, "sum").tolist() for name, entry in sorted(self.sums.items())}
+        self.sums = {}
+        return {name: total / count for name, (total, count) in sums.items()}
+
+    def state(self) -> list[dict[str, list[float]]]:
+        """For a checkpoint: the sums of each process."""
+        gathered = {
+            name: self.accelerator.gather(entry.reshape(1, 2)).tolist() for name, entry in sorted(self.sums.items())
+        }
+        return [
+            {name: values[process] for name, values in gathered.items()}
+            for process in range(self.accelerator.num_processes)
+        ]
+
+    def restore(self, state: list[dict[str, Iterable[float]]]) -> None:
+        place = dict(dtype=torch.float64, device=self.accelerator.device)
+        own = state[self.accelerator.process_index]
+        self.sums = {name: torch.tensor(entry, **place) for name, entry in own.items()}

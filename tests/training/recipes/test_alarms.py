@@ -1,0 +1,68 @@
+"""Alarms in closed cases: they report a collapse, and are silent at the ordinary noise of few tokens."""
+
+import pytest
+from training_runs import batch
+
+from smoke_vq.training.recipes.autoencoder import is_blank
+from smoke_vq.training.recipes.codebook_health import codebook_alarms
+
+
+def figures(used: int, tokens: int = 64_000, diversity: float = 1.0) -> dict[str, float]:
+    return {"num_codes_used": used, "num_tokens": tokens, "diversity": diversity}
+
+
+def test_no_alarm_without_a_fault():
+    assert codebook_alarms(figures(900), 1024) == []
+
+
+@pytest.mark.parametrize(("used", "alarm"), [(1, True), (102, True), (103, False)])
+def test_a_tenth_of_what_uniform_use_would_show(used, alarm):
+    """With 64,000 tokens uniform use shows all 1,024 codes."""
+    assert bool(codebook_alarms(figures(used), 1024)) is alarm
+
+
+def test_few_tokens_show_few_codes_without_a_collapse():
+    """64 tokens of 1,024 codes: uniform use shows 1024 (1 - (1 - 1/1024)^64) = 62 of them, a tenth is 6."""
+    assert codebook_alarms(figures(7, tokens=64), 1024) == []
+    (sentence,) = codebook_alarms(figures(6, tokens=64), 1024)
+    assert "6 of 1024 codes are used by 64 tokens (uniform use would show 62)" in sentence and "--lr" in sentence
+
+
+@pytest.mark.parametrize(("diversity", "blank"), [(0.0, True), (0.049, True), (0.051, False)])
+def test_outputs_that_look_alike(diversity, blank):
+    assert is_blank(figures(900, diversity=diversity)) is blank
+
+
+def test_a_collapsed_codebook_is_not_reported_before_quantization_starts(objective):
+    trained = objective(continuous_steps=2, codebook_init_vectors=0)
+    trained.begin_training([batch(2)])
+    collapsed = figures(1, diversity=0.0)
+    for step, expected in (
+        (1, ["The outputs look alike"]),
+        (3, ["The codebook has collapsed", "The outputs look alike"]),
+    ):
+        trained.begin_step([batch(2)], step)
+        assert [
+            sentence[: len(start)] for sentence, start in zip(trained.alarms(collapsed), expected, strict=True)
+        ] == expected
+
+
+def test_an_evenly_grey_image_is_not_better_than_black(objective):
+    """Masked MSE alone prefers grey: it ignores the background."""
+    trained = objective(codebook_init_vectors=0)
+    grey = {"masked_mse": 0.3, "background_mse": 0.525, "coverage": 0.064, "diversity": 1.0}
+    black = {"masked_mse": 0.95, "background_mse": 0.01, "coverage": 0.064, "diversity": 1.0}
+    assert black["masked_mse"] > grey["masked_mse"] and trained.score(black) < trained.score(grey)
+    assert trained.score(black | {"diversity": 0.0}) == float("inf")
+
+
+def test_the_score_is_the_loss_of_the_training(objective):
+    from smoke_vq.losses import masked_mse
+    from smoke_vq.metrics import Batch, ImageQuality
+
+    trained, data = objective(background_weight=0.3, codebook_init_vectors=0), batch(8)
+    sample = data["pixel_values"] * 0.7
+    quality = ImageQuality()
+    quality.update(Batch(sample=sample, target=data["pixel_values"], mask=data["mask"]))
+    loss = masked_mse(sample, data["pixel_values"], data["mask"], 0.3)
+    assert trained.score(quality.compute()) == pytest.approx(float(loss), rel=1e-6)
