@@ -149,7 +149,7 @@ def test_a_discriminator_that_starts_too_late_is_reported(train_vqgan):
         ("--disc-weight-max -1", "disc_weight_max expects a finite number of 0 or more, found -1.0."),
         (
             "--perceptual-weights /nowhere.safetensors",
-            "There is no file '/nowhere.safetensors' with the weights of vgg16",
+            "The file '/nowhere.safetensors' with the weights of vgg16 does not exist",
         ),
         ("--discriminator.num_layers 3", "Images of 16 pixels are too small for a discriminator with num_layers=3"),
         ("--discriminator.layers 3", "Unknown key discriminator.layers"),
