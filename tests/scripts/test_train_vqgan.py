@@ -155,7 +155,7 @@ def test_a_discriminator_that_starts_too_late_is_reported(train_vqgan):
         ("--discriminator.layers 3", "Unknown key discriminator.layers"),
         ("--discriminator.norm instance", "Unknown norm 'instance'"),
         ("--train-only-decoder true", "train_only_decoder needs init_from"),
-        ("--init-from /nowhere", "There is no folder '/nowhere'"),
+        ("--init-from /nowhere", "the folder '/nowhere' does not exist"),
         ("--perceptual lpips", "--perceptual: invalid choice: 'lpips'"),
         ("--mixed-precision fp16 ", "mixed_precision fp16 is not supported by VQGAN"),
     ],
