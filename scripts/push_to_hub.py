@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from smoke_vq import PatchDiscriminator
 from smoke_vq.hub.card import LICENSE, write_card
 from smoke_vq.hub.private_texts import check_texts
-from smoke_vq.hub.push import check_dataset, check_target, open_repo, push_dataset, push_model
+from smoke_vq.hub.push import check_dataset, check_target, open_repo, push_dataset, push_folder
 from smoke_vq.hub.staging import published_files, stage_model
 from smoke_vq.layout import CARD, DATASET_FILES, DISCRIMINATOR, MODEL_FILES, TRAINING
 from smoke_vq.models.auto import AutoAutoencoder
@@ -80,7 +80,7 @@ def publish_model(arguments: argparse.Namespace, target: tuple) -> None:
         message = arguments.commit_message or "Upload model"
         revision, create_pr = arguments.revision, arguments.create_pr
         print(
-            f"Pushed: {push_model(stage, arguments.repo_id, revision=revision, create_pr=create_pr, message=message)}"
+            f"Pushed: {push_folder(stage, arguments.repo_id, revision=revision, create_pr=create_pr, message=message)}"
         )
 
 

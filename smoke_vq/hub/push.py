@@ -82,11 +82,6 @@ def open_repo(
         raise ValueError(f"Cannot push to '{repo_id}' privately: it is public. Change that in its settings on the Hub.")
 
 
-def push_model(folder: str | Path, repo_id: str, **keywords) -> str:
-    """Upload a folder that `stage_model` made; keywords, result and errors as of `push_folder`."""
-    return push_folder(Path(folder), repo_id, MODEL_FILES, **{"message": "Upload model", **keywords})
-
-
 def push_dataset(
     folder: str | Path,
     repo_id: str,
@@ -121,12 +116,12 @@ def push_dataset(
 def push_folder(
     folder: Path,
     repo_id: str,
-    patterns: tuple[str, ...],
+    patterns: tuple[str, ...] = MODEL_FILES,
     *,
     repo_type: str = "model",
     revision: str | None = None,
     create_pr: bool = False,
-    message: str,
+    message: str = "Upload model",
     subfolder: str | None = None,
     token: str | None = None,
     retry: str = "the same command pushes it",
@@ -150,7 +145,6 @@ def push_folder(
     check_texts(files, token)
     api = HfApi(token=token)
     inside = PurePosixPath(subfolder or "")
-    head = None
     try:
         if revision is not None and not revision.startswith("refs/"):
             api.create_branch(repo_id, branch=revision, repo_type=repo_type, exist_ok=True)
@@ -171,8 +165,10 @@ def push_folder(
             parent_commit=head,
         )
     except (OSError, HTTP_ERROR, RuntimeError) as error:  # RuntimeError: from the upload of large files
-        state = _describe_state(api, repo_id, repo_type, revision, head)
-        raise OSError(f"The push to '{repo_id}' failed ({first_line(error)}); {state}; {retry}.") from error
+        raise OSError(
+            f"The push to '{repo_id}' failed ({first_line(error)}); the repository is unchanged, unless only the "
+            f"answer was lost; {retry}."
+        ) from error
     return commit.pr_url or commit.commit_url
 
 
@@ -183,16 +179,6 @@ def matches(name: str, patterns: list[str]) -> bool:
         len(parts) == len(wanted) and all(map(fnmatch, parts, wanted))
         for wanted in (PurePosixPath(pattern).parts for pattern in patterns)
     )
-
-
-def _describe_state(api: HfApi, repo_id: str, repo_type: str, revision: str | None, head: str | None) -> str:
-    """What a failed push left: the commit may have been made and only the answer lost."""
-    try:
-        if head is None or api.repo_info(repo_id, repo_type=repo_type, revision=revision).sha == head:
-            return "the repository is unchanged"
-        return "the repository has changed, perhaps by this push"
-    except (OSError, HTTP_ERROR):
-        return "the repository is unchanged or has all of it"
 
 
 def check_dataset(folder: Path) -> None:

@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from ..downloads.download import normal_subfolder
 from ..downloads.errors import first_line
 from ..hub.card import LICENSE, CardText, write_card
-from ..hub.push import open_repo, push_model
+from ..hub.push import open_repo, push_folder
 from ..layout import CONFIG
 from ..version import CONFIG_FORMAT, __version__
 from .model_folder import check_shards, find_model, read_config
@@ -171,7 +171,7 @@ class PretrainedModel(ModelMixin, ConfigMixin):
             self.save_companions(folder)
             if subfolder is None:
                 write_card(folder, self.card_text, repo_id, license)
-            return push_model(
+            return push_folder(
                 folder,
                 repo_id,
                 revision=revision,

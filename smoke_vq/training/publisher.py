@@ -16,7 +16,7 @@ from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 from ..hub.card import CardText, write_card
 from ..hub.private_texts import check_text
 from ..hub.provenance import public_arguments, write_provenance
-from ..hub.push import open_repo, push_model
+from ..hub.push import open_repo, push_folder
 from ..hub.staging import link_model, stage_model
 from ..layout import METRICS, PICTURE, SAMPLES
 from ..metrics import markdown_table
@@ -139,4 +139,4 @@ class Publisher:
     def _push(self, folder: Path, message: str, retry: str) -> str:
         with stage_model(folder) as stage:
             write_card(stage, self.card_text, self.repo_id)
-            return push_model(stage, self.repo_id, message=message, retry=retry)
+            return push_folder(stage, self.repo_id, message=message, retry=retry)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from smoke_vq import PatchDiscriminator, SmokeImageProcessor, SmokeVQVAE
 from smoke_vq.hub.card import write_card
 from smoke_vq.hub.private_texts import check_texts
-from smoke_vq.hub.push import matches, open_repo, push_dataset, push_model
+from smoke_vq.hub.push import matches, open_repo, push_dataset, push_folder
 from smoke_vq.hub.staging import stage_model
 from smoke_vq.layout import MODEL_FILES
 
@@ -82,18 +82,6 @@ def test_one_commit_has_all_that_a_user_needs(hub, tiny_model, same, tmp_path):
     assert expected["encoder.conv_in.weight"].dtype == torch.float16
     assert all(torch.equal(value, expected[name].float()) for name, value in half.state_dict().items())
     assert torch.equal(expected["encoder.conv_in.weight"], tiny_model.encoder.conv_in.weight.half())
-
-
-def test_the_same_push_again_makes_no_commit(hub, tiny_model):
-    tiny_model.push_to_hub(NAME)
-    assert tiny_model.push_to_hub(NAME).endswith(hub.commits(NAME)[0].sha)
-    assert len(hub.commits(NAME)) == 2 and len(asked(hub, "PUT /lfs/")) == 2
-
-
-def test_a_private_repository(hub, tiny_model, same):
-    tiny_model.push_to_hub(NAME, private=True)
-    assert hub.repository(NAME).private and same(SmokeVQVAE.from_pretrained(NAME))
-    tiny_model.push_to_hub(NAME, private=True, commit_message="Once more")
 
 
 def test_a_private_push_to_a_public_repository_is_refused(hub, tiny_model):
@@ -223,7 +211,7 @@ def test_a_push_that_fails_changes_nothing(hub, tiny_model, other_model, same, p
     before = hub.files(NAME)
     broken = hub.fault(pattern, **fault)
     sentence = refused(OSError, "The push to 'user/smoke' failed", other_model.push_to_hub, NAME, max_shard_size="20KB")
-    assert "); the repository is unchanged; the same command pushes it." in sentence
+    assert "); the repository is unchanged, unless only the answer was lost; the same command pushes it." in sentence
     assert broken.struck > 0 and hub.files(NAME) == before and same(SmokeVQVAE.from_pretrained(NAME))
     broken.remove()
     other_model.push_to_hub(NAME, max_shard_size="20KB")
@@ -232,16 +220,9 @@ def test_a_push_that_fails_changes_nothing(hub, tiny_model, other_model, same, p
 
 def test_an_answer_that_is_lost_is_not_taken_for_a_failure(hub, tiny_model, same):
     hub.fault("POST .*/commit/", lost=True, times=1)
-    refused(OSError, "the repository has changed, perhaps by this push", tiny_model.push_to_hub, NAME)
+    refused(OSError, "unless only the answer was lost", tiny_model.push_to_hub, NAME)
     tiny_model.push_to_hub(NAME)
     assert len(hub.commits(NAME)) == 2 and same(SmokeVQVAE.from_pretrained(NAME))
-
-
-def test_the_state_is_unknown_if_the_hub_stops_answering(hub, tiny_model):
-    head = hub.fault(f"GET /api/models/{NAME}$", times=1)  # goes through; the answer to the next is lost too
-    hub.fault(f"(GET /api/models/{NAME}$|POST .*/commit/)", lost=True)
-    refused(OSError, "the repository is unchanged or has all of it", tiny_model.push_to_hub, NAME)
-    assert head.struck == 1 and set(hub.files(NAME)) == FILES
 
 
 def test_two_pushes_at_once_are_not_mixed(hub, tiny_model, other_model, same):
@@ -256,7 +237,7 @@ def test_two_pushes_at_once_are_not_mixed(hub, tiny_model, other_model, same):
     tiny_model.push_to_hub(NAME)
     fault.release()
     thread.join(30)
-    assert "the repository has changed" in said[0] and len(hub.commits(NAME)) == 3
+    assert "412" in said[0] and len(hub.commits(NAME)) == 3
     assert same(SmokeVQVAE.from_pretrained(NAME))
 
 
@@ -292,7 +273,7 @@ def test_a_token_or_a_local_path_is_not_published(hub, staged, name, text, said)
     folder, put = staged
     open_repo(NAME)
     put(name, text)
-    refused(ValueError, f"^{name} {said}", push_model, folder, NAME)
+    refused(ValueError, f"^{name} {said}", push_folder, folder, NAME)
     assert not asked(hub, "preupload|commit|PUT")
 
 

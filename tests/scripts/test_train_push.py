@@ -138,16 +138,6 @@ def test_a_failed_push_does_not_stop_later_ones(hub, copied_run, data, monkeypat
     assert [facts(files)["step"] for files in pushes(hub)] == [2]
 
 
-def test_a_full_disk_does_not_stop_the_training(hub, copied_run, data, monkeypatch, capsys):
-    def fail(*arguments):
-        raise OSError(28, "No space left on device")
-
-    publisher = make_publisher(copied_run, data)
-    monkeypatch.setattr("smoke_vq.training.publisher.link_model", fail)
-    publisher.push_best(Result(copied_run / "best", 1, 1.0, "10-0"))
-    assert "The best model is not pushed: [Errno 28] No space left" in capsys.readouterr().err
-
-
 def test_files_of_a_killed_run_are_deleted(hub, copied_run, data):
     (copied_run / ".best-killed/model").mkdir(parents=True)
     make_publisher(copied_run, data)
@@ -159,7 +149,7 @@ def test_a_failed_push_is_printed_and_training_continues(hub, train, tmp_path):
     ended = train(PUSH)
     assert ended.code == 0 and fault.struck == 1
     said = next(line for line in ended.err.splitlines() if line.startswith(f"The push to '{NAME}' failed"))
-    assert "503" in said and said.endswith("; the repository is unchanged; training continues.")
+    assert "503" in said and said.endswith("was lost; training continues.")
     assert "Traceback" not in ended.err
     assert_published(hub, tmp_path / "run")
 
@@ -170,7 +160,7 @@ def test_a_failed_last_push_names_the_command(hub, train, tmp_path):
     assert ended.code == 2 and set(hub.files(NAME)) == {".gitattributes"}
     last = ended.err.strip().splitlines()[-1]
     command = re.fullmatch(
-        r"error: .*; the repository is unchanged; to push .*/best, run `python scripts/(\S+) (.*)`\.", last
+        r"error: .*; the repository is unchanged, .*; to push .*/best, run `python scripts/(\S+) (.*)`\.", last
     )
     assert command[1] == "push_to_hub.py" and (tmp_path / "run/best/README.md").is_file()
     assert left_over(tmp_path / "run") == []
@@ -196,13 +186,6 @@ def test_a_resumed_run_may_be_pushed(hub, train, copied_run):
     assert "--resume" in facts(pushes(hub)[-1])["command"]
 
 
-def test_a_finished_run_may_be_pushed(hub, train, copied_run):
-    before = read(copied_run / "best")
-    assert train(f"{PUSH} --resume").code == 0
-    assert_published(hub, copied_run)
-    assert read(copied_run / "best")[WEIGHTS] == before[WEIGHTS] and len(pushes(hub)) == 1
-
-
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
@@ -219,17 +202,6 @@ def test_refused_before_anything_is_written(hub, train, tmp_path, flags, said):
     ended = train(flags)
     assert ended.code == 2 and said in ended.err and len(ended.err.strip().splitlines()) == 1
     assert not (tmp_path / "run").exists() and len(hub.repositories) == 2
-
-
-def test_nobody_is_logged_in(hub, train, tmp_path, monkeypatch):
-    monkeypatch.delenv("HF_TOKEN")
-    ended = train(PUSH)
-    assert ended.code == 2 and "Cannot push to 'user/smoke': nobody is logged in" in ended.err
-    assert not (tmp_path / "run").exists() and not hub.requests
-
-
-def test_without_the_flag_the_hub_is_not_asked(hub, train, tmp_path):
-    assert train("--epochs 1").code == 0 and not hub.requests and left_over(tmp_path / "run") == []
 
 
 def test_a_vqgan_is_pushed_with_its_discriminator_and_training_continues_from_it(hub, data, vgg16_weights, tmp_path):
