@@ -21,8 +21,8 @@ from .private_texts import LOCAL_PATH
 
 SOURCES = ("dataset", "validation_dataset", "init_from", "perceptual_weights")
 RESET = {
-    **{"output_dir": "runs", "push_to_hub": False, "hub_model_id": None, "hub_private_repo": False},
-    **{"resume_from_checkpoint": None, "resume": False, "hub_private": False},
+    **{"output_dir": "runs", "resume_from_checkpoint": None},
+    **{"push_to_hub": False, "hub_model_id": None, "hub_private_repo": False},
 }
 ELSEWHERE = re.compile(r"^(/|~|\.\.(/|$)|[A-Za-z]:[\\/]|\\\\|file:)|/\.\.(/|$)")
 

@@ -1,4 +1,4 @@
-"""Latents to pixels: the mirror of the encoder with its own, narrower channel list, and tanh at the end."""
+"""Latents to pixels: mirrors the encoder, with a narrower channel list of its own and a final tanh."""
 
 import torch
 from diffusers.models.unets.unet_2d_blocks import UNetMidBlock2D, UpDecoderBlock2D
@@ -11,7 +11,8 @@ class Decoder(nn.Module):
     """(B, D, h, w) to (B, C, h * f, w * f) in [-1, 1], f = 2 ** (number of levels - 1).
 
     At the lowest resolution: residual block, self-attention, residual block. Each level then has `layers_per_block + 1`
-    residual blocks (one more than the encoder's, as in taming-transformers); each but the last doubles the resolution.
+    residual blocks (one more than in the encoder, as in taming-transformers) and, except for the last level, doubles
+    the resolution.
 
     Args:
         block_out_channels: channels of each level, from the latents up.

@@ -1,4 +1,4 @@
-"""PatchGAN (Isola et al., 2017, arXiv:1611.07004, section 3.2.2): real or reconstructed, patch by patch."""
+"""PatchGAN (Isola et al., 2017, arXiv:1611.07004, section 3.2.2): judges each patch as real or reconstructed."""
 
 import torch
 from diffusers.configuration_utils import register_to_config
@@ -22,14 +22,14 @@ NORMS = {
 class PatchDiscriminator(PretrainedModel):
     """One logit for each overlapping patch of an image, above 0 for "real".
 
-    `num_layers` convolutions of stride 2, then two of stride 1, of the last of which the logits come, without a
-    sigmoid; 4x4 kernels, LeakyReLU. The defaults are the 70x70 PatchGAN of the paper, with 6x6 logits for 64x64 pixels.
+    `num_layers` convolutions of stride 2, then two of stride 1; the last one returns the logits, without a sigmoid.
+    4x4 kernels, LeakyReLU. The defaults are the 70x70 PatchGAN of the paper, with 6x6 logits for 64x64 pixels.
 
     Args:
-        base_channels: channels after the first convolution; they double with each of the next, up to 8 times as many.
+        base_channels: channels after the first convolution; each further one doubles them, up to a factor of 8.
         num_layers: convolutions of stride 2.
-        norm: after each convolution but the first and the last. "group" treats every image alone: real and fake in one
-            batch or in two, on one process or on several, give the same logits. "batch" is pix2pix's.
+        norm: after each convolution except the first and the last. "group" normalizes each image alone, so that logits
+            do not depend on the batch or the number of processes; "batch" is the choice of pix2pix.
 
     Raises:
         ValueError: sizes that cannot work.
@@ -59,7 +59,7 @@ class PatchDiscriminator(PretrainedModel):
 
     @property
     def receptive_field(self) -> int:
-        """Height and width, in pixels, of the patch that a logit's convolutions see."""
+        """Height and width, in pixels, of the patch that a logit depends on."""
         size = 1
         for stride in reversed(self.strides):
             size = (size - 1) * stride + KERNEL_SIZE
@@ -69,7 +69,7 @@ class PatchDiscriminator(PretrainedModel):
         """Height of the logits of images `size` pixels high; likewise for widths.
 
         Raises:
-            ValueError: such images are too small for so many layers.
+            ValueError: the images are too small for this number of layers.
         """
         logits = size
         for stride in self.strides:
@@ -93,7 +93,7 @@ class PatchDiscriminator(PretrainedModel):
 
 
 def _initialize(module: nn.Module) -> None:
-    """As pix2pix."""
+    """Initialize as pix2pix does."""
     if isinstance(module, nn.Conv2d):
         nn.init.normal_(module.weight, 0.0, 0.02)
     elif isinstance(module, nn.GroupNorm | nn.BatchNorm2d):

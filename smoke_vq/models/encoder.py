@@ -6,15 +6,15 @@ from torch import nn
 
 
 def norm_groups(*channels: int) -> int:
-    """Groups of a GroupNorm that fits each of `channels`: at most 32, of at least 4 channels (one is instance norm)."""
+    """Number of groups, at most 32, for a GroupNorm on each of `channels`; at least 4 channels per group."""
     return max(g for g in range(1, 33) if g == 1 or all(c % g == 0 and c // g >= 4 for c in channels))
 
 
 class Encoder(nn.Module):
     """(B, C, H, W) to (B, D, H / f, W / f), f = 2 ** (number of levels - 1).
 
-    Each level has `layers_per_block` residual blocks; each but the last then halves the resolution. At the lowest
-    resolution: residual block, self-attention, residual block.
+    Each level has `layers_per_block` residual blocks and, except for the last level, then halves the resolution. At the
+    lowest resolution: residual block, self-attention, residual block.
 
     Args:
         block_out_channels: channels of each level, from full resolution down.

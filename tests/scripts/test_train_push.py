@@ -72,6 +72,7 @@ def test_each_best_model_and_then_the_finished_one(hub, train, tmp_path):
     assert facts(first)["step"] == 5 and not facts(first)["finished"] and "metrics.json" not in first
     assert json.loads(first["validation.json"])["step"] == 5 and first["samples.png"]
     card = first["README.md"].decode()
+    assert "Training losses: the squared error on smoke and background, and the quantizer's losses." in card
     assert "best model so far, from step 5." in card and "so far |" in card
     steps = [facts(files)["step"] for files in pushes(hub)]
     assert steps == sorted(steps)
@@ -225,7 +226,11 @@ def test_a_vqgan_is_pushed_with_its_discriminator_and_training_continues_from_it
     second = "--run-name second --train-only-decoder true --push-to-hub true --hub-model-id user/second"
     # With the arguments that were published, as the card says; they push nowhere by themselves.
     published = yaml.safe_load(hub.files(NAME)["training_arguments.yaml"])
-    assert (published["push_to_hub"], published["hub_model_id"], published["resume"]) == (False, None, False)
+    assert (published["push_to_hub"], published["hub_model_id"], published["resume_from_checkpoint"]) == (
+        False,
+        None,
+        None,
+    )
     config = hf_hub_download(NAME, "training_arguments.yaml")
     where = f"--dataset {data} --output-dir {tmp_path} --perceptual-weights {vgg16_weights}"
     ended = run("train_vqgan.py", f"--config {config} {where} {second} --init-from {NAME}")
