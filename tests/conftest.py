@@ -120,14 +120,6 @@ def hub(monkeypatch, tmp_path_factory):
         yield hub
 
 
-@pytest.fixture(scope="session")
-def no_sleep():
-    """datasets sleeps for 5 seconds where a shuffled Parquet stream ends or is collected, for Arrow's threads."""
-    import datasets
-
-    datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN = 0
-
-
 @pytest.fixture
 def rows():
     """A function (count, seed) -> rows {image, alpha} of PNG bytes."""

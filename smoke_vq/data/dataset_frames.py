@@ -18,7 +18,9 @@ class DatasetFrames(Frames):
     """
 
     def __init__(self, dataset, size: int, resize: bool = False, name: str = "dataset"):
-        self.columns = check_columns(dataset, name)
+        if "image" not in dataset.column_names:
+            raise ValueError(f"{name} has no column 'image': found {dataset.column_names}.")
+        self.columns = [column for column in ("image", "alpha") if column in dataset.column_names]
         self.has_alpha = "alpha" in self.columns
         self.dataset = dataset.select_columns(self.columns)
         self._sequences = _sequence_columns(dataset)
@@ -73,14 +75,6 @@ class DatasetFrames(Frames):
             return as_frame(image, 3 if column == "image" else 1, self.size[0], self.resize)
         except ValueError as error:
             raise ValueError(f"Row {row} of {self.name}, column {column!r}: {error}") from error
-
-
-def check_columns(dataset, name: str) -> list[str]:
-    """Return the columns to read; refuse a dataset without `image`."""
-    columns = dataset.column_names or []
-    if "image" not in columns:
-        raise ValueError(f"{name} has no column 'image': found {columns}.")
-    return [column for column in ("image", "alpha") if column in columns]
 
 
 def _sequence_columns(dataset):

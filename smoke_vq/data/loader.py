@@ -10,57 +10,11 @@ from .order import coin_flips
 from .processor import SmokeImageProcessor
 
 
-class Loader:
+class FrameLoader:
     """Batches {pixel_values (B, 3, H, W), mask (B, 1, H, W), row (B,)} of one process.
 
     Of windows of frames (see `windows`) the batches are {pixel_values (B, T, 3, H, W), mask (B, T, 1, H, W),
     offset (B, T), row (B,)}.
-
-    Args:
-        batch_size: frames per process and batch.
-        flip: mirror left and right by a coin that depends on (seed, epoch, row); the frames of a window together.
-        rank, world_size: index of this process, and number of processes.
-    """
-
-    def __init__(
-        self,
-        processor: SmokeImageProcessor,
-        batch_size: int,
-        flip: bool = False,
-        seed: int = 0,
-        device: torch.device | str = "cpu",
-        rank: int = 0,
-        world_size: int = 1,
-    ):
-        self.processor, self.batch_size, self.flip, self.seed = processor, batch_size, flip, seed
-        self.device, self.rank, self.world_size = device, rank, world_size
-
-    def __len__(self) -> int:
-        """Batches of this process in an epoch."""
-        raise NotImplementedError
-
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[dict[str, torch.Tensor]]:
-        """The batches of one epoch, from batch `start` on."""
-        raise NotImplementedError
-
-    def fingerprint(self) -> str:
-        """A short text that changes with the data, so that a run does not resume with other data."""
-        raise NotImplementedError
-
-    def process(self, batch: dict[str, torch.Tensor], epoch: int) -> dict[str, torch.Tensor]:
-        batch = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
-        images, alphas = batch.pop("image"), batch.pop("alpha", None)
-        pixel_values = self.processor.to_pixel_values(images)
-        mask = self.processor.to_mask(pixel_values, alphas)
-        if self.flip:
-            flips = coin_flips(self.seed, epoch, batch["row"]).view(-1, *[1] * (pixel_values.ndim - 1))
-            pixel_values = torch.where(flips, pixel_values.flip(-1), pixel_values)
-            mask = torch.where(flips, mask.flip(-1), mask)
-        return {"pixel_values": pixel_values, "mask": mask} | batch
-
-
-class FrameLoader(Loader):
-    """Batches of frames that can be indexed.
 
     With `shuffle` (training) each epoch has its own order (`Frames.epoch_order`), and a remainder that does not fill a
     batch on every process is left out. The processes take the order in turns: two processes see what one process with
@@ -68,8 +22,10 @@ class FrameLoader(Loader):
     nothing is left out.
 
     Args:
+        batch_size: frames per process and batch.
+        flip: mirror left and right by a coin that depends on (seed, epoch, row); the frames of a window together.
         num_workers: processes that decode; frames in memory need none.
-        kwargs: as in `Loader`.
+        rank, world_size: index of this process, and number of processes.
     """
 
     def __init__(
@@ -78,21 +34,27 @@ class FrameLoader(Loader):
         processor: SmokeImageProcessor,
         batch_size: int,
         shuffle: bool = False,
+        flip: bool = False,
+        seed: int = 0,
         num_workers: int = 0,
-        **kwargs,
+        device: torch.device | str = "cpu",
+        rank: int = 0,
+        world_size: int = 1,
     ):
-        super().__init__(processor, batch_size, **kwargs)
-        if shuffle and len(frames) < batch_size * self.world_size:
+        if shuffle and len(frames) < batch_size * world_size:
             raise ValueError(
-                f"{frames.name} has {len(frames)} frames, fewer than one batch of {batch_size} on {self.world_size} "
+                f"{frames.name} has {len(frames)} frames, fewer than one batch of {batch_size} on {world_size} "
                 f"process(es)."
             )
-        if not shuffle and len(frames) < self.world_size:
-            raise ValueError(f"{frames.name} has {len(frames)} frames, fewer than the {self.world_size} processes.")
-        self.frames, self.shuffle = frames.to(self.device), shuffle
+        if not shuffle and len(frames) < world_size:
+            raise ValueError(f"{frames.name} has {len(frames)} frames, fewer than the {world_size} processes.")
+        self.frames, self.processor, self.batch_size = frames.to(device), processor, batch_size
+        self.shuffle, self.flip, self.seed = shuffle, flip, seed
+        self.device, self.rank, self.world_size = device, rank, world_size
         self.num_workers = 0 if frames.in_memory else num_workers
 
     def __len__(self) -> int:
+        """Batches of this process in an epoch."""
         if self.shuffle:
             return len(self.frames) // (self.batch_size * self.world_size)
         return -(-len(range(self.rank, len(self.frames), self.world_size)) // self.batch_size)
@@ -108,6 +70,7 @@ class FrameLoader(Loader):
         return [order[i : i + self.batch_size] for i in first]
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[dict[str, torch.Tensor]]:
+        """The batches of one epoch, from batch `start` on."""
         loader = DataLoader(
             self.frames.at_epoch(self.seed, epoch),
             batch_sampler=self.rows(epoch, start),
@@ -116,10 +79,22 @@ class FrameLoader(Loader):
             pin_memory=self.num_workers > 0 and torch.device(self.device).type == "cuda",
         )
         for batch in loader:
-            yield self.process(batch, epoch)
+            yield self._process(batch, epoch)
 
     def fingerprint(self) -> str:
+        """A short text that changes with the data, so that a run does not resume with other data."""
         return self.frames.fingerprint()
+
+    def _process(self, batch: dict[str, torch.Tensor], epoch: int) -> dict[str, torch.Tensor]:
+        batch = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
+        images, alphas = batch.pop("image"), batch.pop("alpha", None)
+        pixel_values = self.processor.to_pixel_values(images)
+        mask = self.processor.to_mask(pixel_values, alphas)
+        if self.flip:
+            flips = coin_flips(self.seed, epoch, batch["row"]).view(-1, *[1] * (pixel_values.ndim - 1))
+            pixel_values = torch.where(flips, pixel_values.flip(-1), pixel_values)
+            mask = torch.where(flips, mask.flip(-1), mask)
+        return {"pixel_values": pixel_values, "mask": mask} | batch
 
 
 def _as_is(batch):

@@ -69,7 +69,7 @@ class ReconstructionEvaluator:
         parts = torch.arange(len(frames)).tensor_split(min(num_images, len(frames)))
         amount = frames.brightness()
         rows = [int(part[amount[part].argmax()]) for part in parts]
-        self.images = self.all.process(frames.__getitems__(rows), epoch=0)["pixel_values"]
+        self.images = processor.to_pixel_values(frames.__getitems__(rows)["image"].to(accelerator.device))
 
     @cached_property
     def fingerprint(self) -> str:

@@ -66,8 +66,6 @@ class DataArguments(ArgumentGroup):
     train_split: str = option("train", "Split to learn from.")
     validation_split: str = option("validation", "Split to validate on.")
     packed: bool = option(True, "Decode the data once into memory; false decodes on the fly, for larger data.", FREE)
-    streaming: bool = option(False, "Stream the training split; needs frames_per_epoch.")
-    frames_per_epoch: int | None = option(None, "Frames that count as an epoch of a stream.", at_least=1)
     resize: bool = option(False, "Resize frames of another size to the model's instead of refusing them.")
     dataloader_num_workers: int = option(2, "Worker processes per rank that decode, when packed is false.", FREE)
     flip: bool = option(True, "Mirror training frames left and right at random.")
@@ -89,8 +87,6 @@ class DataArguments(ArgumentGroup):
             raise ValueError(f"dataset_weights expects one weight for each of {self.dataset}, found {weights}.")
         if weights is not None and not all(0 < weight < math.inf for weight in weights):
             raise ValueError(f"dataset_weights expects finite numbers above 0, found {weights}.")
-        if self.streaming and self.frames_per_epoch is None:
-            raise ValueError("streaming needs frames_per_epoch, because the length of a stream is unknown.")
 
 
 @dataclass

@@ -9,10 +9,9 @@ from accelerate import Accelerator
 from accelerate.utils import GradientAccumulationPlugin, set_seed
 from torch import nn
 
-from ..data.loader import FrameLoader, Loader
+from ..data.loader import FrameLoader
 from ..data.processor import SmokeImageProcessor
-from ..data.sources import load_frames, stream_frames
-from ..data.stream_loader import StreamLoader
+from ..data.sources import load_frames
 from ..evaluation.evaluator import ReconstructionEvaluator
 from ..hub.card import CardText
 from ..hub.provenance import describe_training
@@ -54,21 +53,8 @@ def make_accelerator(arguments: TrainingArguments) -> Accelerator:
 
 def make_train_loader(
     accelerator: Accelerator, arguments: DataArguments, processor: SmokeImageProcessor, seed: int
-) -> Loader:
+) -> FrameLoader:
     """Shuffled, randomly mirrored batches of the training split."""
-    common = dict(
-        processor=processor,
-        batch_size=arguments.batch_size,
-        flip=arguments.flip,
-        seed=seed,
-        device=accelerator.device,
-        rank=accelerator.process_index,
-        world_size=accelerator.num_processes,
-    )
-    if arguments.streaming:
-        sources, split, weights = arguments.dataset, arguments.train_split, arguments.dataset_weights
-        stream = stream_frames(sources, split, weights, seed)
-        return StreamLoader(stream, arguments.frames_per_epoch, processor.height, arguments.resize, **common)
     with accelerator.main_process_first():  # one process fills the cache of datasets
         frames = load_frames(
             arguments.dataset,
@@ -79,7 +65,18 @@ def make_train_loader(
             arguments.max_train_samples,
             arguments.dataset_weights,
         )
-    return FrameLoader(frames, shuffle=True, num_workers=arguments.dataloader_num_workers, **common)
+    return FrameLoader(
+        frames,
+        processor,
+        arguments.batch_size,
+        shuffle=True,
+        flip=arguments.flip,
+        seed=seed,
+        num_workers=arguments.dataloader_num_workers,
+        device=accelerator.device,
+        rank=accelerator.process_index,
+        world_size=accelerator.num_processes,
+    )
 
 
 def make_evaluator(

@@ -1,4 +1,7 @@
-"""Former names of arguments, which configuration files, flags and the folders of older runs may still use."""
+"""Former names of arguments, which configuration files, flags and the folders of older runs may still use.
+
+Arguments that were removed are accepted with their former default.
+"""
 
 from typing import Any
 
@@ -18,12 +21,16 @@ RENAMED = {
 }
 RESUME = "resume"  # true is now resume_from_checkpoint: latest
 SWITCH = {"true": "latest", "false": None}
+REMOVED = {"streaming": False, "frames_per_epoch": None}  # former defaults, which are ignored
 
 
 def rename_keys(values: dict[str, Any]) -> dict[str, Any]:
     """The entries of a configuration under their present names."""
     renamed: dict[str, Any] = {}
     for key, value in values.items():
+        if key in REMOVED:
+            _check_removed(key, value)
+            continue
         name, _, entry = RENAMED.get(key, key).partition(".")
         if key == RESUME:
             name, value = "resume_from_checkpoint", SWITCH.get(str(value).lower(), value)
@@ -45,6 +52,14 @@ def rename_flags(argv: list[str]) -> list[str]:
         if name == RESUME:
             value = words.pop(0).lower() if words and words[0].lower() in SWITCH else "true"
             renamed += ["--resume_from_checkpoint", SWITCH[value]] if SWITCH[value] else []
+        elif name in REMOVED:
+            value = words.pop(0) if words and not words[0].startswith("--") else "true"
+            _check_removed(name, False if value.lower() == "false" else value)
         else:
             renamed.append(f"--{RENAMED[name]}" if name in RENAMED else word)
     return renamed
+
+
+def _check_removed(name: str, value: Any) -> None:
+    if value != REMOVED[name]:
+        raise ValueError(f"{name} was removed (found {value!r}): set packed to false for data larger than memory.")

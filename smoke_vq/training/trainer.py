@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from tqdm import tqdm
 
 from .. import layout
-from ..data.loader import Loader
+from ..data.loader import FrameLoader
 from ..evaluation.evaluator import Evaluation
 from ..metrics import figure_of
 from .arguments import OptimizationArguments, TrainingArguments
@@ -58,7 +58,7 @@ class Trainer:
         self,
         accelerator: Accelerator,
         objective: Objective,
-        loader: Loader,
+        loader: FrameLoader,
         evaluator: Evaluator,
         arguments: TrainingArguments,
         num_steps: int,
@@ -81,7 +81,7 @@ class Trainer:
         )
 
     @staticmethod
-    def count_steps(arguments: OptimizationArguments, loader: Loader) -> int:
+    def count_steps(arguments: OptimizationArguments, loader: FrameLoader) -> int:
         """Optimizer steps of the whole training.
 
         Raises:

@@ -1,4 +1,4 @@
-"""A new data source is one class and one line: it then loads, mixes, streams and appears in a card."""
+"""A new data source is one class and one line: it then loads, mixes and appears in a card."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import torch
 from smoke_vq.data.frames import PackedFrames
 from smoke_vq.data.loader import FrameLoader
 from smoke_vq.data.processor import SmokeImageProcessor
-from smoke_vq.data.sources import SOURCES, load_frames, stream_frames
+from smoke_vq.data.sources import SOURCES, load_frames
 from smoke_vq.data.sources.base import Source
 from smoke_vq.hub.provenance import describe_data
 
@@ -45,8 +45,3 @@ def test_it_loads_and_mixes(source, tiny_frames, dataset_folder):
 def test_it_appears_in_a_card(source):
     facts = {"name": source, "split": "train", "revision": "2", "on_hub": False}
     assert describe_data(source, "train") == facts | {"title": "frames of numpy", "license": "cc-by-4.0"}
-
-
-def test_what_it_does_not_offer_is_refused(source):
-    with pytest.raises(ValueError, match="cannot be read as a dataset with columns, nor streamed"):
-        stream_frames(source)

@@ -61,7 +61,7 @@ def words(value) -> list[str]:
     return [str(one) for one in (value if isinstance(value, list) else [value])]
 
 
-NEEDED = {"dataset": ["data"], "frames_per_epoch": 5, "push_to_hub": True, "hub_model_id": "user/name"}
+NEEDED = {"dataset": ["data"], "push_to_hub": True, "hub_model_id": "user/name"}
 
 
 @pytest.mark.parametrize("name", SCALARS)
@@ -180,7 +180,9 @@ def test_a_switch_needs_no_value(parse, flag):
         ("dataset: d\n", ["--batch-size", "0"], "batch_size expects 1 or more, found 0"),
         ("dataset: d\n", ["--max-steps", "0"], "max_steps expects 1 or more, found 0"),
         ("dataset: d\nema_decay: 1\n", [], r"ema_decay expects a number in \[0, 1\), found 1.0"),
-        ("dataset: d\nstreaming: true\n", [], "streaming needs frames_per_epoch"),
+        ("dataset: d\nstreaming: true\n", [], r"streaming was removed \(found True\): set packed to false"),
+        ("dataset: d\n", ["--streaming"], "streaming was removed"),
+        ("dataset: d\n", ["--frames-per-epoch", "5"], r"frames_per_epoch was removed \(found '5'\)"),
         ("dataset: d\npush_to_hub: true\n", [], "push_to_hub and hub_model_id 'user/name' belong together"),
         ("dataset: d\n", ["--hub-model-id", "user/name"], "push_to_hub and hub_model_id 'user/name' belong together"),
         ("dataset: d\nrun_name: a/b\n", [], "run_name expects the name of one folder, found 'a/b'"),
@@ -253,6 +255,11 @@ def test_former_names_are_accepted_in_files_and_as_flags(parse):
     assert from_file == from_flags
     assert from_file.recipe.quantizer_loss_weights == {"commitment": 0.25, "codebook": 0.5}
     assert from_file.run.checkpointing_epochs == 2 and from_file.data.dataloader_num_workers == 1
+
+
+def test_defaults_of_removed_arguments_are_ignored(parse):
+    text = "dataset: d\nstreaming: false\nframes_per_epoch: null\n"
+    assert parse(text, "--streaming", "false", "--epochs", "2") == parse("dataset: d\nepochs: 2\n")
 
 
 @pytest.mark.parametrize(

@@ -53,41 +53,10 @@ def load_frames(
         ValueError: unknown split or configuration, no frames, or a frame that cannot be decoded or has another size or
             other channels.
     """
-    names = _names(source)
+    names = [str(source)] if isinstance(source, (str, os.PathLike)) else list(source)
     parts = [find_source(name).load(name, split, size, resize) for name in names]
     if len(parts) == 1:
         frames = parts[0].select(max_frames)
         return frames.pack() if packed else frames
     frames = MixedFrames(parts, weights).select(max_frames)
     return MixedFrames([part.pack() for part in frames.parts], weights) if packed else frames
-
-
-def stream_frames(
-    source: str | Sequence[str], split: str = "train", weights: Sequence[float] | None = None, seed: int = 0
-):
-    """Open one split of a dataset, or of several, as a `datasets.IterableDataset` with the columns for training.
-
-    Several sources are drawn from at random by weight. In an epoch each of them starts from its beginning, and starts
-    again at its end until all have been read once; so the ends of the shards of a source are seen only if its share of
-    the epoch is at least its length.
-    """
-    names = _names(source)
-    if len(names) > 1 and weights is None:
-        raise ValueError("Streaming several datasets needs dataset_weights, since a stream does not know its length.")
-    streams = [find_source(name).stream(name, split) for name in names]
-    if len(streams) == 1:
-        return streams[0]
-    for name, stream in zip(names, streams, strict=True):
-        if stream.column_names != streams[0].column_names:
-            raise ValueError(
-                f"Datasets that are streamed together need the same columns: {names[0]} has "
-                f"{streams[0].column_names} and {name} {stream.column_names}."
-            )
-    import datasets
-
-    probabilities = [weight / sum(weights) for weight in weights]
-    return datasets.interleave_datasets(streams, probabilities, seed, stopping_strategy="all_exhausted")
-
-
-def _names(source: str | os.PathLike | Sequence[str]) -> list[str]:
-    return [str(source)] if isinstance(source, (str, os.PathLike)) else list(source)

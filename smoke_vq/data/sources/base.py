@@ -1,7 +1,7 @@
 """What a kind of data source has to know."""
 
 from ...downloads.errors import first_line
-from ..dataset_frames import DatasetFrames, check_columns
+from ..dataset_frames import DatasetFrames
 from ..frames import Frames
 
 
@@ -21,9 +21,9 @@ class Source:
         """Whether this source reads the name."""
         raise NotImplementedError
 
-    def open(self, name: str, split: str, streaming: bool = False):
-        """One split as a `datasets.Dataset` with all of its columns or, streaming, as an `IterableDataset`."""
-        raise ValueError(f"{name} cannot be read as a dataset with columns, nor streamed.")
+    def open(self, name: str, split: str):
+        """One split as a `datasets.Dataset` with all of its columns."""
+        raise ValueError(f"{name} cannot be read as a dataset with columns.")
 
     def load(self, name: str, split: str, size: int, resize: bool) -> Frames:
         """One split as frames, not yet in memory if it takes decoding."""
@@ -31,13 +31,6 @@ class Source:
         if len(dataset) == 0:
             raise ValueError(f"Split {split!r} of {name} has no frames.")
         return DatasetFrames(dataset, size, resize, name=f"split {split!r} of {name}")
-
-    def stream(self, name: str, split: str):
-        """One split as an `IterableDataset` with the columns for training."""
-        dataset = self.open(name, split, streaming=True)
-        if dataset.column_names is None:
-            dataset = dataset._resolve_features()
-        return dataset.select_columns(check_columns(dataset, f"split {split!r} of {name}"))
 
     def revision(self, name: str) -> str | None:
         """The version of the data that the name stands for now, or None if it has none."""
@@ -52,7 +45,7 @@ class Source:
         return {"title": published_name, "license": None}
 
 
-def load_dataset(name: str, split: str, streaming: bool):
+def load_dataset(name: str, split: str):
     """`datasets.load_dataset`, with one sentence for each thing that can be wrong with the name.
 
     Raises:
@@ -62,7 +55,7 @@ def load_dataset(name: str, split: str, streaming: bool):
     import datasets
 
     try:
-        return datasets.load_dataset(name, split=split, streaming=streaming)
+        return datasets.load_dataset(name, split=split)
     except ValueError as error:
         if "corresponds to no data" in str(error):
             raise ValueError(f"Split {split!r} of {name} has no frames.") from error

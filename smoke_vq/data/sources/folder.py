@@ -13,13 +13,13 @@ class FolderSource(Source):
     def matches(self, name: str) -> bool:
         return True
 
-    def open(self, name: str, split: str, streaming: bool = False):
+    def open(self, name: str, split: str):
         path = Path(name)
         if not path.exists():
             raise FileNotFoundError(f"There is no dataset at {name}: expected a folder or a Hub name 'user/name'.")
         if path.is_dir() and not any(path.iterdir()):
             raise FileNotFoundError(f"The dataset folder {name} is empty.")
-        return load_dataset(name, split, streaming)
+        return load_dataset(name, split)
 
     def describe(self, name: str, published_name: str) -> dict[str, str | None]:
         path = Path(name) / "README.md"

@@ -15,8 +15,8 @@ class HubSource(Source):
         is_repository = re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name) is not None
         return is_repository and not name.endswith(".safetensors") and not Path(name).exists()
 
-    def open(self, name: str, split: str, streaming: bool = False):
-        return load_dataset(name, split, streaming)
+    def open(self, name: str, split: str):
+        return load_dataset(name, split)
 
     def revision(self, name: str) -> str | None:
         """The commit."""

@@ -15,9 +15,6 @@ class PackedSource(Source):
         path = Path(name)
         return path.is_file() if path.suffix == ".safetensors" else any(path.glob("*.safetensors"))
 
-    def open(self, name: str, split: str, streaming: bool = False):
-        raise ValueError(f"{name} has packed frames, which can be loaded, but not streamed or read by columns.")
-
     def load(self, name: str, split: str, size: int, resize: bool) -> PackedFrames:
         path = Path(name)
         file = path if path.suffix == ".safetensors" else path / f"{split}.safetensors"

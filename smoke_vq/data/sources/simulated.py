@@ -10,10 +10,10 @@ class SimulatedSource(Source):
     def matches(self, name: str) -> bool:
         return name.partition(":")[0] == "simulated"
 
-    def open(self, name: str, split: str, streaming: bool = False):
+    def open(self, name: str, split: str):
         from ...preparation.plumes.builder import load_simulated  # brings the datasets package
 
-        return load_simulated(_configuration(name), split, streaming)
+        return load_simulated(_configuration(name), split)
 
     def revision(self, name: str) -> str:
         """The version of the simulation."""

@@ -1,7 +1,6 @@
-"""Simulated plumes as a `datasets` builder, with named configurations, cache, streaming and worker processes.
+"""Simulated plumes as a `datasets` builder, with named configurations, a cache and worker processes.
 
 frames = load_simulated("small", "validation")
-stream = load_simulated("large", streaming=True)
 """
 
 import dataclasses
@@ -119,15 +118,12 @@ class SimulatedPlumes(datasets.GeneratorBasedBuilder):
                     yield f"{row['sequence_id']}-{row['frame']:06d}", row
 
 
-def load_simulated(
-    config: str = "default", split: str = "train", streaming: bool = False, num_proc: int | None = None
-) -> datasets.Dataset | datasets.IterableDataset:
+def load_simulated(config: str = "default", split: str = "train", num_proc: int | None = None) -> datasets.Dataset:
     """Load one split, which is simulated at the first call and then read from the cache (HF_DATASETS_CACHE).
 
     Args:
         config: a name in `PLUME_CONFIGS`.
-        split: "train", "validation", or a slice ("train[:10%]", without streaming).
-        streaming: simulate the frames while they are read, and store nothing.
+        split: "train", "validation", or a slice ("train[:10%]").
         num_proc: worker processes (default: one per core). The frames do not depend on it.
 
     Raises:
@@ -139,8 +135,6 @@ def load_simulated(
     if unknown:
         raise ValueError(f"simulated:{config} has no split {unknown.pop()!r}: expected {list(settings.seeds())}.")
     builder = SimulatedPlumes(config_name=config)
-    if streaming:
-        return builder.as_streaming_dataset(split)
     if not Path(builder.cache_dir).exists():
         frames = sum(info.num_examples for info in builder.info.splits.values())
         check_disk_space(builder.cache_dir, frames, settings.plume_settings())

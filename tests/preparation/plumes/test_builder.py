@@ -133,11 +133,8 @@ def test_invalid_settings_are_refused_before_anything_is_written(tmp_path, chang
 def test_unknown_names_are_refused(cache):
     with pytest.raises(ValueError, match=r"Unknown configuration .* 'smal': expected one of \['default', 'large', "):
         load_simulated("smal")
-    for streaming in (False, True):
-        with pytest.raises(
-            ValueError, match=r"simulated:large has no split 'test': expected \['train', 'validation'\]"
-        ):
-            load_simulated("large", "test", streaming)
+    with pytest.raises(ValueError, match=r"simulated:large has no split 'test': expected \['train', 'validation'\]"):
+        load_simulated("large", "test")
 
 
 def test_a_full_disk_is_reported_before_the_first_simulation(cache, monkeypatch):
