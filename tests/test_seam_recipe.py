@@ -75,7 +75,7 @@ class RegressionObjective(Objective):
     def score(self, figures: dict[str, float]) -> float:
         return figures["squared_error"]
 
-    def describe(self) -> dict:
+    def describe(self, step: int) -> dict:
         return {"recipe": "the squared error of the brightness"}
 
 

@@ -31,6 +31,7 @@ def option(default: Any, text: str, on_resume: str = FIXED, at_least: float | No
     return field(default=default, metadata=metadata)
 
 
+@dataclass
 class ArgumentGroup:
     """Checks the numbers of a group: finite, and not below their minimum."""
 
@@ -87,6 +88,14 @@ class DataArguments(ArgumentGroup):
             raise ValueError(f"dataset_weights expects one weight for each of {self.dataset}, found {weights}.")
         if weights is not None and not all(0 < weight < math.inf for weight in weights):
             raise ValueError(f"dataset_weights expects finite numbers above 0, found {weights}.")
+
+    @property
+    def sources(self) -> list[str]:
+        return self.dataset or []
+
+    @property
+    def validation_sources(self) -> list[str]:
+        return self.validation_dataset or self.sources
 
 
 @dataclass
@@ -211,7 +220,7 @@ class TrainingArguments(Generic[Recipe]):
         Raises:
             ValueError: an unknown name; a value that its group refuses.
         """
-        built = {}
+        built: dict[str, Any] = {}
         for name, group in groups_of(recipe_class).items():
             own = {item.name for item in dataclasses.fields(group)} & set(values)
             built[name] = group(**{key: values.pop(key) for key in own})

@@ -9,6 +9,7 @@ from accelerate import Accelerator
 from accelerate.utils import GradientAccumulationPlugin, set_seed
 from torch import nn
 
+from ..data.frames import PackedFrames
 from ..data.loader import FrameLoader
 from ..data.processor import SmokeImageProcessor
 from ..data.sources import load_frames
@@ -57,7 +58,7 @@ def make_train_loader(
     """Shuffled, randomly mirrored batches of the training split."""
     with accelerator.main_process_first():  # one process fills the cache of datasets
         frames = load_frames(
-            arguments.dataset,
+            arguments.sources,
             arguments.train_split,
             processor.height,
             arguments.packed,
@@ -94,9 +95,10 @@ def make_evaluator(
         num_images: frames in the picture of samples.
         perceptual: a perceptual distance to report as `perceptual`.
     """
-    sources = arguments.validation_dataset or arguments.dataset
+    sources, split = arguments.validation_sources, arguments.validation_split
     with accelerator.main_process_first():
-        frames = load_frames(sources, arguments.validation_split, processor.height, resize=arguments.resize).pack()
+        frames = load_frames(sources, split, processor.height, resize=arguments.resize).pack()
+    assert isinstance(frames, PackedFrames)
     return ReconstructionEvaluator(
         accelerator,
         frames,
@@ -112,7 +114,7 @@ def make_publisher(
     accelerator: Accelerator,
     arguments: TrainingArguments,
     card_text: CardText,
-    describe: Callable[[], dict[str, Any]] = dict,
+    describe: Callable[[int], dict[str, Any]],
 ) -> Publisher:
     """Completes and pushes the models of a run; only the main process pushes.
 
@@ -125,7 +127,7 @@ def make_publisher(
         arguments.run.folder,
         card_text,
         describe_training(
-            data.dataset,
+            data.sources,
             data.train_split,
             data.validation_split,
             dataset_weights=data.dataset_weights,

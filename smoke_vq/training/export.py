@@ -34,9 +34,9 @@ def export_model(
     for path in folder.rglob("*"):
         if path.is_file() and path.relative_to(folder) not in files:
             path.unlink()  # card and figures of the model that is replaced
-    for name in sorted(files, key=lambda name: name == Path(layout.VALIDATION)):
-        (folder / name).parent.mkdir(exist_ok=True)
-        (partial / name).replace(folder / name)
+    for path in sorted(files, key=lambda path: path == Path(layout.VALIDATION)):
+        (folder / path).parent.mkdir(exist_ok=True)
+        (partial / path).replace(folder / path)
     shutil.rmtree(partial)
 
 

@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -28,8 +28,8 @@ class Objective(ABC):
     """
 
     players: dict[str, Player]
-    summary: ClassVar[tuple[str, ...]] = ()
-    progress: ClassVar[tuple[str, ...]] = ()
+    summary: tuple[str, ...] = ()
+    progress: tuple[str, ...] = ()
 
     @property
     def player(self) -> Player:
@@ -68,8 +68,8 @@ class Objective(ABC):
         """Networks to save with the model, by the name of their folder."""
         return {}
 
-    def describe(self) -> dict[str, Any]:
-        """Facts about the recipe for the model's card, such as `recipe`: the losses that the model learns from."""
+    def describe(self, step: int) -> dict[str, Any]:
+        """Facts for the card of the model of `step`, such as `recipe`: the losses that it has learned from."""
         return {}
 
 

@@ -10,6 +10,7 @@ import difflib
 import inspect
 import sys
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -25,7 +26,7 @@ class _Parser(HfArgumentParser):
     @staticmethod
     def _parse_dataclass_field(parser, field: dataclasses.Field):
         field = copy.copy(field)
-        field.metadata = {"help": field.metadata["help"]}
+        field.metadata = MappingProxyType({"help": field.metadata["help"]})
         HfArgumentParser._parse_dataclass_field(parser, field)
 
     def error(self, message: str):
@@ -47,13 +48,10 @@ def parse_arguments(recipe_class: type[Recipe], argv: list[str] | None = None) -
     options = options_of(recipe_class)
     parser = _Parser(list(groups_of(recipe_class).values()), allow_abbrev=False, description=recipe_class.__doc__)
     parser.add_argument("--config", help="YAML file with any of these keys.")
-    mappings = {name: {} for name, item in options.items() if _is_mapping(item)}
+    mappings = [name for name, item in options.items() if _is_mapping(item)]
     known, argv = _take_nested(argv, mappings)
     file = _option_value(argv, "--config")
-    flags: list[str] = []
-    nested = {name: {} for name in mappings}
-    if file is not None:
-        flags, nested = _file_flags(Path(file), options, parser, mappings)
+    flags, nested = ([], {}) if file is None else _file_flags(Path(file), options, parser, mappings)
     # In two passes: after a list from the file, a stray word on the command line would become its last entry.
     namespace, _ = parser.parse_known_args(flags)
     namespace, rest = parser.parse_known_args(argv, namespace)
@@ -61,7 +59,7 @@ def parse_arguments(recipe_class: type[Recipe], argv: list[str] | None = None) -
         names = [option for option in parser._option_string_actions if option.startswith("--")]
         raise ValueError(f"Unknown flag {rest[0]!r}{_did_you_mean(rest[0], names)}.")
     values = {name: getattr(namespace, name) for name in options if name not in mappings}
-    values |= {name: nested[name] | known[name] for name in mappings}
+    values |= {name: nested.get(name, {}) | known.get(name, {}) for name in mappings}
     return TrainingArguments.build(recipe_class, **values)
 
 
@@ -71,7 +69,7 @@ def check_arguments(factory: type, values: dict[str, Any], where: str) -> None:
     Raises:
         ValueError: names the key, what was found and what was expected.
     """
-    parameters = {name: p for name, p in inspect.signature(factory.__init__).parameters.items() if name != "self"}
+    parameters = inspect.signature(factory).parameters
     for key, value in values.items():
         if key not in parameters:
             raise ValueError(
@@ -95,9 +93,10 @@ def check_arguments(factory: type, values: dict[str, Any], where: str) -> None:
             raise ValueError(f"{where}.{key} expects 1 or more, found {value}.")
 
 
-def _take_nested(argv: list[str], mappings: dict) -> tuple[dict[str, dict], list[str]]:
+def _take_nested(argv: list[str], mappings: list[str]) -> tuple[dict[str, dict], list[str]]:
     """Take `--model.key value` and `--model "{key: value}"` out of `argv`."""
-    taken, rest = {name: {} for name in mappings}, []
+    taken: dict[str, dict] = {}
+    rest = []
     tokens = iter(argv)
     for token in tokens:
         name, dot, key = token[2:].replace("-", "_").partition(".")
@@ -113,7 +112,7 @@ def _take_nested(argv: list[str], mappings: dict) -> tuple[dict[str, dict], list
             raise ValueError(f"The flag {token} expects a YAML value, found {value!r}.") from error
         if not dot and not isinstance(value, dict):
             raise ValueError(f"The flag {token} expects a mapping, or {token}.KEY a value: found {value!r}.")
-        taken[name] |= {key: value} if dot else value
+        taken.setdefault(name, {}).update({key: value} if dot else value)
     return taken, rest
 
 
@@ -127,7 +126,7 @@ def _option_value(argv: list[str], name: str) -> str | None:
 
 
 def _file_flags(
-    path: Path, options: dict[str, dataclasses.Field], parser: HfArgumentParser, mappings: dict
+    path: Path, options: dict[str, dataclasses.Field], parser: HfArgumentParser, mappings: list[str]
 ) -> tuple[list[str], dict[str, dict]]:
     """The entries of a YAML file as flags, and its mappings."""
     if not path.is_file():
@@ -139,7 +138,8 @@ def _file_flags(
     if not isinstance(content, dict):
         raise ValueError(f"{path} expects a mapping of keys to values, found {type(content).__name__}.")
     defaults = {name: item.default for name, item in options.items()}
-    flags, nested = [], {name: {} for name in mappings}
+    flags: list[str] = []
+    nested: dict[str, dict] = {}
     for key, value in rename_keys(content).items():
         if key not in defaults:
             raise ValueError(f"{path} has the unknown key {key!r}{_did_you_mean(str(key), defaults)}.")

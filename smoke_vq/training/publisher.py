@@ -40,7 +40,7 @@ class Publisher:
         arguments: of the training, by name.
         repo_id: where to push; None, or on all processes but the main one, pushes nothing.
         private: create a private repository.
-        describe: returns further facts about the training when a model is written, for example its `recipe`.
+        describe: returns further facts about the model of a step, for example its `recipe`.
 
     Raises:
         ValueError: nobody is logged in, the user may not write there, or the card would contain a local path.
@@ -54,7 +54,7 @@ class Publisher:
         arguments: dict[str, Any],
         repo_id: str | None = None,
         private: bool = False,
-        describe: Callable[[], dict[str, Any]] = dict,
+        describe: Callable[[int], dict[str, Any]] = lambda step: {},
     ):
         self.card_text, self.training, self.arguments = card_text, training, public_arguments(arguments)
         self.repo_id, self.describe = repo_id, describe
@@ -122,10 +122,10 @@ class Publisher:
         if samples.is_file():
             (folder / SAMPLES).unlink(missing_ok=True)  # may be a link
             shutil.copyfile(samples, folder / SAMPLES)  # a copy: the run's own is overwritten in place
-        write_provenance(folder, self.training | self.describe(), self.arguments, result)
+        write_provenance(folder, self.training | self.describe(result.step), self.arguments, result)
 
     def _forget_waiting(self) -> None:
-        if self.push is not None and self.push.cancel():  # not once it has started
+        if self.push is not None and self.snapshot is not None and self.push.cancel():  # not once it has started
             self.snapshot.cleanup()
 
     def _push_snapshot(self, snapshot: tempfile.TemporaryDirectory) -> None:
@@ -137,6 +137,7 @@ class Publisher:
             snapshot.cleanup()
 
     def _push(self, folder: Path, message: str, retry: str) -> str:
+        assert self.repo_id is not None
         with stage_model(folder) as stage:
             write_card(stage, self.card_text, self.repo_id)
             return push_folder(stage, self.repo_id, message=message, retry=retry)

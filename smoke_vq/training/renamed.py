@@ -45,13 +45,14 @@ def rename_keys(values: dict[str, Any]) -> dict[str, Any]:
 
 def rename_flags(argv: list[str]) -> list[str]:
     """A command line, "--name value" in two words, under the present names of its flags."""
-    renamed, words = [], list(argv)
+    renamed: list[str] = []
+    words = list(argv)
     while words:
         word = words.pop(0)
         name = word[2:].replace("-", "_") if word.startswith("--") else ""
         if name == RESUME:
-            value = words.pop(0).lower() if words and words[0].lower() in SWITCH else "true"
-            renamed += ["--resume_from_checkpoint", SWITCH[value]] if SWITCH[value] else []
+            value = SWITCH[words.pop(0).lower() if words and words[0].lower() in SWITCH else "true"]
+            renamed += ["--resume_from_checkpoint", value] if value else []
         elif name in REMOVED:
             value = words.pop(0) if words and not words[0].startswith("--") else "true"
             _check_removed(name, False if value.lower() == "false" else value)

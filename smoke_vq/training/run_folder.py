@@ -2,15 +2,17 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import yaml
 from accelerate import Accelerator
 
 from .. import layout
-from .arguments import TrainingArguments
+from .arguments import ADJUSTABLE, FIXED, TrainingArguments, options_of
 from .checkpoint import list_checkpoints
-from .resume import check_same_run, find_checkpoint
+from .renamed import rename_keys
 
+LATEST = "latest"
 ABANDONED = ".abandoned"
 
 
@@ -33,6 +35,7 @@ class RunFolder:
             ValueError: the folder holds another run, or the run cannot be resumed as asked.
         """
         name = self.arguments.run.resume_from_checkpoint
+        existing = {checkpoint.name: checkpoint for checkpoint in list_checkpoints(self.checkpoints)}
         if name is None:
             if self.path.exists() and any(self.path.iterdir()):
                 raise ValueError(
@@ -40,10 +43,12 @@ class RunFolder:
                     f"--resume-from-checkpoint latest."
                 )
             return None
-        checkpoint = find_checkpoint(self.checkpoints, name)
-        if checkpoint is None:
+        if name == LATEST and not existing:
             self.say(f"{self.path} has no checkpoint yet: starting from the first step.")
             return None
+        checkpoint = existing.get(max(existing) if name == LATEST else Path(name).name)
+        if checkpoint is None:
+            raise ValueError(f"{self.path} has no checkpoint {name!r}: expected one of {[LATEST, *existing]}.")
         before = yaml.safe_load((self.path / layout.ARGUMENTS).read_text())
         for change in check_same_run(self.path, before, self.arguments):
             self.say(change)
@@ -56,13 +61,40 @@ class RunFolder:
         """
         if self.accelerator.is_main_process:
             self.path.mkdir(parents=True, exist_ok=True)
-            if checkpoint is not None:
-                existing = list_checkpoints(self.checkpoints)
-                for later in existing[existing.index(checkpoint) + 1 :]:
-                    later.rename(later.with_name(later.name + ABANDONED))
+            for other in list_checkpoints(self.checkpoints):
+                if checkpoint is not None and other.name > checkpoint.name:
+                    other.rename(other.with_name(other.name + ABANDONED))
             text = yaml.safe_dump(self.arguments.to_dict(), sort_keys=False)
             (self.path / layout.ARGUMENTS).write_text(text)
         self.accelerator.wait_for_everyone()
 
     def last_checkpoint(self) -> Path | None:
         return next(reversed(list_checkpoints(self.checkpoints)), None)
+
+
+def check_same_run(folder: Path, before: dict[str, Any], arguments: TrainingArguments) -> list[str]:
+    """Compare the arguments of a run with those of its continuation.
+
+    Args:
+        before: from the run's file, perhaps under former names.
+
+    Returns:
+        A sentence for each change on purpose.
+
+    Raises:
+        ValueError: a change that would make it another run.
+    """
+    now, options = arguments.to_dict(), options_of(type(arguments.recipe))
+    changes = []
+    for name, value in rename_keys(before).items():
+        if name not in options or now[name] == value:
+            continue
+        on_resume = options[name].metadata["on_resume"]
+        if on_resume == FIXED:
+            raise ValueError(
+                f"The run in {folder} had {name} = {value!r} and cannot continue with {now[name]!r}: set it back, or "
+                f"start another run."
+            )
+        if on_resume == ADJUSTABLE:
+            changes.append(f"Continuing with {name} = {now[name]!r}, which was {value!r}.")
+    return changes

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from accelerate import Accelerator
@@ -45,7 +46,8 @@ class SampleSheet:
         """Add the samples of `step`, (N, H, W, 3) uint8, and return the picture."""
         self.folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.concatenate(list(frames), axis=1)).save(self.folder / f"step-{step:08d}.png")
-        rows, labels = ([], []) if targets is None else ([targets], ["input"])
+        rows: list[Any] = [] if targets is None else [targets]
+        labels = [] if targets is None else ["input"]
         width = frames.shape[2]
         for path in sorted(self.folder.glob("step-*.png")):
             strip = np.asarray(Image.open(path).convert("RGB"))

@@ -81,6 +81,14 @@ def test_a_run_leaves_both_networks_and_says_what_it_did(finished):
     assert any(name == "validation/perceptual" for _, name, _ in history(finished, "validation/"))
 
 
+def test_the_progress_bar_shows_whole_names(data, tmp_path, vgg16_weights):
+    """Cut to six letters, `adversarial` and `adversarial_pull` were one."""
+    flags = f"--dataset {data} --output-dir {tmp_path} --perceptual-weights {vgg16_weights} {GAN_FLAGS} --max-steps 8"
+    shown = run("train_vqgan.py", flags).err
+    for name in ("total", "reconstruction", "perceptual", "adversarial", "discriminator"):
+        assert f" {name}=" in shown, name
+
+
 @pytest.mark.parametrize("step", [5, 11])  # while the discriminator learns alone; in the middle of an epoch, with all
 def test_killed_and_resumed_to_the_last_bit(train_vqgan, finished, tmp_path, kill_after, step):
     kill_after(step)

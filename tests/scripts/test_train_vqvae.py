@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from training_runs import FLAGS, ROOT, SIZE, Killed, assert_same_run, history, launch, run, smoke
+from training_runs import FLAGS, ROOT, SIZE, Killed, assert_same_run, history, launch, run, smoke, weights
 
 from smoke_vq import SmokeImageProcessor, SmokeVQVAE
 from smoke_vq.data.frames import PackedFrames
@@ -189,6 +189,22 @@ def test_gradient_checkpointing_changes_no_loss(train, tmp_path):
         assert train(f"--gradient-checkpointing {name} --run-name {name} --max-steps 3").code == 0
     found, expected = history(tmp_path / "true"), history(tmp_path / "false")
     assert [value for *_, value in found] == pytest.approx([value for *_, value in expected], rel=1e-5)
+
+
+def test_the_best_model_is_never_one_from_before_quantization(train, tmp_path):
+    """Validations at steps 5, 10 and 15; the reconstructions of the first need no codes and are the best."""
+    assert train("--continuous-steps 7 --lr 1e-5 --warmup-steps 0").code == 0
+    assert json.loads((tmp_path / "run/best/validation.json").read_text())["step"] in (10, 15)
+
+
+def test_without_a_model_worth_keeping_best_holds_the_last(train, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "smoke_vq.training.recipes.autoencoder.COLLAPSED_DIVERSITY", 1e9
+    )  # every output passes as blank
+    ended = train()
+    assert ended.code == 0 and "No validation found a model worth keeping" in ended.out
+    assert json.loads((tmp_path / "run/best/validation.json").read_text()) == {"step": 15}
+    assert weights(tmp_path / "run/best") == weights(tmp_path / "run/last")
 
 
 # Several datasets

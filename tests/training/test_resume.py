@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 import yaml
-from training_runs import FLAGS, Killed, assert_same_run, history, run, signalled, smoke, weights
+from PIL import Image
+from training_runs import FLAGS, SIZE, Killed, assert_same_run, history, run, signalled, smoke, weights
 
 from smoke_vq import SmokeVQVAE
 from smoke_vq.training.checkpoint import list_checkpoints
@@ -213,6 +214,34 @@ def test_another_run_is_not_resumed(train, copied_run, flags, said):
     ended = train(f"--resume {flags}")
     assert ended.code == 2 and said in ended.err
     assert {path: path.stat().st_mtime_ns for path in copied_run.rglob("*")} == before
+
+
+def test_a_requeued_job_starts_from_the_first_step_if_there_is_no_checkpoint(train, tmp_path, finished_run):
+    """So that the command of a cluster job is the same each time."""
+    ended = train("--resume-from-checkpoint latest")
+    assert ended.code == 0 and "run has no checkpoint yet: starting from the first step" in ended.out
+    assert_same_run(tmp_path / "run", finished_run)
+
+
+def test_what_a_user_changes_after_running_out_of_memory_may_change(train, tmp_path, kill_after):
+    kill_after(11)
+    with pytest.raises(Killed):
+        train()
+    kill_after(None)
+    ended = train("--resume-from-checkpoint latest --gradient-checkpointing true --num-images 2")
+    assert ended.code == 0, ended.err
+    assert "Continuing with gradient_checkpointing = True, which was False." in ended.out
+    assert Image.open(tmp_path / "run/samples/step-00000010.png").width == 3 * SIZE
+    assert Image.open(tmp_path / "run/samples/step-00000015.png").width == 2 * SIZE
+
+
+def test_a_named_checkpoint_is_resumed_and_later_ones_are_set_aside(train, copied_run, finished_run):
+    ended = train("--resume-from-checkpoint checkpoint-00000012")
+    assert ended.code == 0 and "checkpoint-00000012, step 12 of 15" in ended.out, ended.err
+    assert (copied_run / "checkpoints/checkpoint-00000015.abandoned").is_dir()
+    assert_same_run(copied_run, finished_run)
+    ended = train("--resume-from-checkpoint checkpoint-00000001")
+    assert ended.code == 2 and "has no checkpoint 'checkpoint-00000001': expected one of ['latest', " in ended.err
 
 
 def test_other_data_are_refused(train, copied_run, tmp_path):

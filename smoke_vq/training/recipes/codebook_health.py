@@ -97,12 +97,13 @@ class CodebookHealth:
         self.pool = None
 
     def _revive(self, expected: torch.Tensor, step: int) -> None:
+        codebook = self.quantizer.codebook
+        assert codebook is not None and self.pool is not None
         dead = (self.usage < expected * DEAD_SHARE * self.certainty).nonzero().flatten()
         vectors = self.accelerator.gather(_vectors(self.pool))
         dead = dead[: len(vectors)]
         if len(dead) == 0:
             return
-        codebook = self.quantizer.codebook
         distances = (vectors - codebook[nearest_codes(vectors, codebook)].detach()).square().sum(dim=1).double()
         generator = torch.Generator(vectors.device).manual_seed((self.seed * 1_000_003 + step) % (1 << 63))
         drawn = torch.multinomial(distances + distances.mean() * 1e-6 + 1e-12, len(dead), generator=generator)
@@ -128,7 +129,7 @@ def codebook_alarms(figures: dict[str, float], num_codes: int) -> list[str]:
     """A sentence if few codes are in use, from the figures of a validation (see `smoke_vq.metrics.CodebookUsage`)."""
     if "num_codes_used" not in figures:
         return []
-    used, tokens = figures["num_codes_used"], figures["num_tokens"]
+    used, tokens = int(figures["num_codes_used"]), int(figures["num_tokens"])
     expected = expected_usage(num_codes, tokens) * num_codes
     if used >= COLLAPSED_USAGE * expected:
         return []

@@ -87,7 +87,8 @@ class VQGANObjective(Objective):
         self.autoencoder = AutoencoderTraining(accelerator, model, arguments, num_steps, weights)
         self.players = {"model": self.autoencoder.player}
         self.perceptual = perceptual.to(accelerator.device)
-        self.discriminator, self.lecam, self.watch = None, LeCAM(), DiscriminatorWatch()
+        self.discriminator: Player | None = None
+        self.lecam, self.watch = LeCAM(), DiscriminatorWatch()
         self.first_discriminator_step = max(1, recipe.disc_start - recipe.disc_warmup_steps + 1)
         if discriminator is not None:
             steps = max(1, num_steps - self.first_discriminator_step + 1)
@@ -141,7 +142,7 @@ class VQGANObjective(Objective):
         output = self.player.network(target, quantize=autoencoder.quantize)
         losses, gradient = self._similarity(output.sample, batch)
         total = autoencoder.weighted_sum(losses | output.losses)
-        figures = {}
+        figures: dict[str, torch.Tensor] = {}
         if self.adversarial_pull > 0:
             losses["adversarial"], adversarial = self._adversarial(output.sample)
             weight, raw = self.adaptive or self._adaptive_weight(
@@ -177,13 +178,14 @@ class VQGANObjective(Objective):
 
     def companions(self) -> dict[str, nn.Module]:
         """The discriminator, once it has learned."""
-        learned = self.discriminator is not None and self.discriminator.scheduler.last_epoch > 0
-        return {"discriminator": self.discriminator.unwrapped} if learned else {}
+        if self.discriminator is None or self.discriminator.scheduler.last_epoch == 0:
+            return {}
+        return {"discriminator": self.discriminator.unwrapped}
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self, step: int) -> dict[str, Any]:
         losses = ["the squared error on smoke and background"]
         losses += ["a perceptual loss"] if self.recipe.perceptual_weight > 0 else []
-        losses += ["an adversarial loss"] if "discriminator" in self.companions() else []
+        losses += ["an adversarial loss"] if self._pull_at(step) > 0 else []
         return {"recipe": ", ".join([*losses, "and the quantizer's losses"])}
 
     def _similarity(self, sample: torch.Tensor, batch: Batch) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
@@ -199,6 +201,7 @@ class VQGANObjective(Objective):
 
     def _adversarial(self, sample: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The adversarial loss, and its gradient at the sample; the discriminator's parameters get no gradient."""
+        assert self.discriminator is not None
         image = sample.detach().requires_grad_()
         with self.accelerator.autocast():
             loss = generator_loss(self.discriminator.unwrapped(image))
@@ -206,6 +209,7 @@ class VQGANObjective(Objective):
 
     def _teach_discriminator(self, real: torch.Tensor, fake: torch.Tensor) -> dict[str, torch.Tensor]:
         """A step of the discriminator; real and fake in one batch, so that a batch norm has one set of statistics."""
+        assert self.discriminator is not None
         real_logits, fake_logits = self.discriminator.network(torch.cat([real, fake])).chunk(2)
         hinge = hinge_discriminator_loss(real_logits, fake_logits)
         lecam = self.lecam.loss(real_logits, fake_logits)

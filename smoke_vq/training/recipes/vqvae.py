@@ -64,5 +64,5 @@ class VQVAEObjective(Objective):
     def alarms(self, figures: dict[str, float]) -> list[str]:
         return self.autoencoder.alarms(figures)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self, step: int) -> dict[str, Any]:
         return {"recipe": "the squared error on smoke and background, and the quantizer's losses"}
