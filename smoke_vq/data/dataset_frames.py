@@ -1,11 +1,12 @@
 """Frames of a `datasets.Dataset`, decoded on access: for data that are larger than memory."""
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
-from .frames import Frames, PackedFrames, runs
+from .frames import Frames, runs
 from .images import as_frame
 
 
@@ -23,36 +24,29 @@ class DatasetFrames(Frames):
         self.columns = [column for column in ("image", "alpha") if column in dataset.column_names]
         self.has_alpha = "alpha" in self.columns
         self.dataset = dataset.select_columns(self.columns)
-        self._sequences = _sequence_columns(dataset)
+        self.sequences = _sequences(dataset)
         self.size, self.resize, self.name = (size, size), resize, name
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitems__(self, rows: Sequence[int]) -> dict[str, torch.Tensor]:
-        rows = [int(row) for row in rows]
-        arrays: dict[str, list] = {column: [] for column in self.columns}
-        for row in rows:
-            for column, array in self.decode(row).items():
-                arrays[column].append(torch.from_numpy(array))
-        return {column: torch.stack(values) for column, values in arrays.items()} | {"row": torch.tensor(rows)}
+        frames = [self._decode(int(row)) for row in rows]
+        batch = {column: torch.stack([frame[column] for frame in frames]) for column in self.columns}
+        return batch | {"row": torch.as_tensor(rows)}
 
-    def decode(self, row: int) -> dict[str, np.ndarray]:
+    def _decode(self, row: int) -> dict[str, torch.Tensor]:
         try:
-            values = self.dataset[row]
+            images = self.dataset[row]
         except (OSError, SyntaxError) as error:  # what PIL raises for truncated and broken files
             raise ValueError(f"Row {row} of {self.name} cannot be decoded: {error}.") from error
-        return {column: self._frame(values[column], column, row) for column in self.columns}
-
-    @property
-    def sequences(self) -> torch.Tensor | None:
-        """(N,) int64, or None if the dataset has no column that names a sequence."""
-        if self._sequences is None:
-            return None
-        columns = self._sequences[:]
-        place = columns.get("frame_index", columns.get("frame", range(len(self))))
-        name = columns.get("sequence_id", columns.get("clip_id"))
-        return runs(torch.from_numpy(np.unique(name, return_inverse=True)[1]), torch.as_tensor(place))
+        arrays = {}
+        for column in self.columns:
+            try:
+                arrays[column] = as_frame(images[column], 3 if column == "image" else 1, self.size[0], self.resize)
+            except ValueError as error:
+                raise ValueError(f"Row {row} of {self.name}, column {column!r}: {error}") from error
+        return {column: torch.from_numpy(array) for column, array in arrays.items()}
 
     def fingerprint(self) -> str:
         return f"{len(self)}-{self.dataset._fingerprint}"
@@ -61,24 +55,18 @@ class DatasetFrames(Frames):
         if count is None or count >= len(self):
             return self
         rows = [round(i * (len(self) - 1) / max(1, count - 1)) for i in range(count)]
-        chosen = DatasetFrames(self.dataset.select(rows), self.size[0], self.resize, self.name)
-        chosen._sequences = None if self._sequences is None else self._sequences.select(rows)
+        chosen = copy.copy(self)
+        chosen.dataset = self.dataset.select(rows)
+        chosen.sequences = None if self.sequences is None else runs(self.sequences[rows], torch.tensor(rows))
         return chosen
 
-    def pack(self) -> PackedFrames:
-        batches = [self.__getitems__(range(start, min(start + 1024, len(self)))) for start in range(0, len(self), 1024)]
-        packed = {column: torch.cat([batch[column] for batch in batches]) for column in self.columns}
-        return PackedFrames(packed["image"], packed.get("alpha"), self.name, self.sequences)
 
-    def _frame(self, image, column: str, row: int) -> np.ndarray:
-        try:
-            return as_frame(image, 3 if column == "image" else 1, self.size[0], self.resize)
-        except ValueError as error:
-            raise ValueError(f"Row {row} of {self.name}, column {column!r}: {error}") from error
-
-
-def _sequence_columns(dataset):
-    """The columns of a dataset that say which frame follows which, or None if they are missing."""
-    name = next((column for column in ("sequence_id", "clip_id") if column in dataset.column_names), None)
-    place = next((column for column in ("frame_index", "frame") if column in dataset.column_names), None)
-    return None if name is None else dataset.select_columns([name] + ([] if place is None else [place]))
+def _sequences(dataset) -> torch.Tensor | None:
+    """(N,) int64, from the columns that name the sequence of each frame and its place; None without a name."""
+    columns = dataset.column_names
+    name = next((column for column in ("sequence_id", "clip_id") if column in columns), None)
+    place = next((column for column in ("frame_index", "frame") if column in columns), None)
+    if name is None:
+        return None
+    places = torch.arange(len(dataset)) if place is None else torch.as_tensor(dataset[place][:])
+    return runs(torch.from_numpy(np.unique(dataset[name][:], return_inverse=True)[1]), places)

@@ -42,7 +42,10 @@ class Frames:
 
     def pack(self) -> "Frames":
         """The same frames in memory."""
-        raise NotImplementedError
+        firsts = range(0, len(self), 1024)
+        batches = [self.__getitems__(range(first, min(first + 1024, len(self)))) for first in firsts]
+        packed = {column: torch.cat([batch[column] for batch in batches]) for column in batches[0]}
+        return PackedFrames(packed["image"], packed.get("alpha"), self.name, self.sequences)
 
     def to(self, device) -> "Frames":
         """The same frames on a device, if they are in memory."""
@@ -80,17 +83,14 @@ class PackedFrames(Frames):
                 f"{name}: expected a (N, H, W, 3) uint8 tensor of at least one frame, found {images.dtype} "
                 f"{tuple(images.shape)}."
             )
-        if alphas is not None and (alphas.dtype != torch.uint8 or alphas.shape != images.shape[:3]):
-            raise ValueError(
-                f"{name}: expected alphas of {tuple(images.shape[:3])} uint8, found {alphas.dtype} "
-                f"{tuple(alphas.shape)}."
-            )
-        if sequences is not None and (sequences.dtype != torch.int64 or sequences.shape != images.shape[:1]):
-            raise ValueError(
-                f"{name}: expected sequences of ({len(images)},) int64, found {sequences.dtype} "
-                f"{tuple(sequences.shape)}."
-            )
+        for what, tensor, dtype, axes in (("alphas", alphas, torch.uint8, 3), ("sequences", sequences, torch.int64, 1)):
+            if tensor is not None and (tensor.dtype != dtype or tensor.shape != images.shape[:axes]):
+                raise ValueError(
+                    f"{name}: expected {what} of {tuple(images.shape[:axes])} {dtype}, found {tensor.dtype} "
+                    f"{tuple(tensor.shape)}."
+                )
         self.images, self.alphas, self.name, self.sequences = images, alphas, name, sequences
+        self.size, self.has_alpha = tuple(images.shape[1:3]), alphas is not None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -101,18 +101,6 @@ class PackedFrames(Frames):
         if self.alphas is not None:
             batch["alpha"] = self.alphas[rows]
         return batch
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return tuple(self.images.shape[1:3])
-
-    @property
-    def has_alpha(self) -> bool:
-        return self.alphas is not None
-
-    def brightness(self) -> torch.Tensor:
-        """(N,), sum of the uint8 values of each frame."""
-        return self.images.flatten(1).sum(dim=1)
 
     def fingerprint(self) -> str:
         """Number of frames and CRC-32 of all pixels."""
@@ -141,11 +129,10 @@ class PackedFrames(Frames):
         from safetensors.torch import save_file
 
         tensors = {"images": self.images, "alphas": self.alphas, "sequences": self.sequences}
-        tensors = {name: tensor for name, tensor in tensors.items() if tensor is not None}
-        path = Path(path)
+        tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items() if tensor is not None}
         partial = path.with_name(path.name + ".partial")
         try:
-            save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, partial)
+            save_file(tensors, partial)
             partial.chmod(0o644)
             partial.replace(path)
         finally:

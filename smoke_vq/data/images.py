@@ -12,13 +12,11 @@ def as_frame(image, channels: int, size: int, do_resize: bool) -> np.ndarray:
     Raises:
         ValueError: another type or number of channels or, without `do_resize`, another size.
     """
-    if isinstance(image, Image.Image):
-        expected = {3: "RGB", 1: "L"}[channels]
-        if image.mode != expected:
-            raise ValueError(f"Expected {expected} images, found one of mode {image.mode}.")
+    mode, shape, last_axes = {3: ("RGB", "(H, W, 3)", (3,)), 1: ("L", "(H, W)", ())}[channels]
+    if isinstance(image, Image.Image) and image.mode != mode:
+        raise ValueError(f"Expected {mode} images, found one of mode {image.mode}.")
     array = np.asarray(image)
-    shape = "(H, W, 3)" if channels == 3 else "(H, W)"
-    if array.dtype != np.uint8 or array.ndim != (3 if channels == 3 else 2) or (channels == 3 and array.shape[2] != 3):
+    if array.dtype != np.uint8 or array.ndim < 2 or array.shape[2:] != last_axes:
         raise ValueError(f"Expected {shape} uint8 images, found {array.dtype} of shape {array.shape}.")
     if array.shape[:2] == (size, size):
         return np.array(array)  # a copy: PIL's memory is read-only
@@ -32,9 +30,7 @@ def as_frame(image, channels: int, size: int, do_resize: bool) -> np.ndarray:
 def _resize(array: np.ndarray, size: int) -> np.ndarray:
     """(H, W[, C]) uint8 to (size, size[, C]) uint8: area averaging to make it smaller, bicubic to make it larger."""
     planes = torch.from_numpy(np.atleast_3d(array)).permute(2, 0, 1)[None].float()
-    if min(array.shape[:2]) >= size:
-        planes = F.interpolate(planes, (size, size), mode="area")
-    else:
-        planes = F.interpolate(planes, (size, size), mode="bicubic", antialias=True)
+    larger = min(array.shape[:2]) < size
+    planes = F.interpolate(planes, (size, size), mode="bicubic" if larger else "area", antialias=larger)
     resized = planes[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).numpy()
     return resized.reshape(resized.shape[: array.ndim])

@@ -6,7 +6,7 @@ from itertools import accumulate
 import torch
 
 from ..pixels import smoke_alpha
-from .frames import Frames, PackedFrames
+from .frames import Frames
 from .order import mixed_order, shares
 
 
@@ -48,18 +48,16 @@ class MixedFrames(Frames):
         for part, length in zip(self.parts, self.lengths, strict=True):
             mine = ((rows >= first) & (rows < first + length)).nonzero()[:, 0]
             if len(mine) > 0:
-                batches.append(self._with_alpha(part.__getitems__((rows[mine] - first).tolist())))
+                batch = part.__getitems__((rows[mine] - first).tolist())
+                if self.has_alpha and not part.has_alpha:
+                    batch["alpha"] = smoke_alpha(batch["image"])
+                batches.append(batch)
                 places.append(mine)
             first += length
         back = torch.cat(places).argsort()
         columns = batches[0].keys() - {"row"}
         joined = {column: torch.cat([batch[column] for batch in batches]) for column in columns}
         return {column: tensor[back.to(tensor.device)] for column, tensor in joined.items()} | {"row": rows}
-
-    def _with_alpha(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        if "alpha" in batch or not self.has_alpha:
-            return batch
-        return batch | {"alpha": smoke_alpha(batch["image"])}
 
     @property
     def sequences(self) -> torch.Tensor | None:
@@ -96,11 +94,3 @@ class MixedFrames(Frames):
             if kept == 0:
                 raise ValueError(f"{count} of the frames of {self.name} include none of {part.name}: take more.")
         return MixedFrames([part.select(kept) for part, kept in zip(self.parts, counts, strict=True)], self.weights)
-
-    def pack(self) -> PackedFrames:
-        """All parts joined into one, without the weights."""
-        parts = [part.pack() for part in self.parts]
-        images, alphas = torch.cat([part.images for part in parts]), None
-        if self.has_alpha:
-            alphas = torch.cat([part.alphas if part.has_alpha else smoke_alpha(part.images) for part in parts])
-        return PackedFrames(images, alphas, self.name, self.sequences)

@@ -11,7 +11,7 @@ from transformers.image_processing_base import ImageProcessingMixin  # noqa: F40
 from transformers.image_processing_utils import BaseImageProcessor, BatchFeature
 
 from .. import pixels
-from ..downloads.download import download_files, find_folder, normal_subfolder
+from ..downloads.download import DOWNLOAD_KEYWORDS, download_files, find_folder, normal_subfolder
 from ..layout import PROCESSOR
 from .images import as_frame
 
@@ -46,41 +46,25 @@ class SmokeImageProcessor(BaseImageProcessor):
         return self.size["height"]
 
     @classmethod
-    def from_pretrained(
-        cls,
-        pretrained_model_name_or_path: str | os.PathLike,
-        cache_dir: str | os.PathLike | None = None,
-        force_download: bool = False,
-        local_files_only: bool = False,
-        token: str | bool | None = None,
-        revision: str | None = None,
-        subfolder: str | None = None,
-        verify: bool = True,
-        **kwargs,
-    ) -> "SmokeImageProcessor":
-        """Load from a model's folder or its Hub repository; `kwargs` override saved values.
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs) -> "SmokeImageProcessor":
+        """Load from a model's folder or its Hub repository.
 
         A download is verified as a model's is, and with the model's `revision` it comes from the same commit.
+
+        Args:
+            kwargs: `subfolder`, `revision`, `token`, `cache_dir`, `force_download`, `local_files_only` and `verify` as
+                for a model; all others override saved values.
 
         Raises:
             OSError: the folder, repository, revision or file does not exist.
             ValueError: the file is damaged, or a revision of a local folder is asked for.
         """
-        subfolder = normal_subfolder(subfolder)
-        folder = find_folder(pretrained_model_name_or_path, subfolder, revision)
+        subfolder = normal_subfolder(kwargs.pop("subfolder", None))
+        download = {key: kwargs.pop(key) for key in DOWNLOAD_KEYWORDS & set(kwargs)}
+        folder = find_folder(pretrained_model_name_or_path, subfolder, download.get("revision"))
         if folder is None:
-            folder = download_files(
-                str(pretrained_model_name_or_path),
-                [PROCESSOR],
-                [PROCESSOR],
-                revision=revision,
-                subfolder=subfolder,
-                token=token,
-                cache_dir=cache_dir,
-                force_download=force_download,
-                local_files_only=local_files_only,
-                verify=verify,
-            )
+            name = str(pretrained_model_name_or_path)
+            folder = download_files(name, [PROCESSOR], [PROCESSOR], subfolder=subfolder, **download)
         elif not (folder / PROCESSOR).is_file():
             raise FileNotFoundError(f"The folder {folder} does not hold {PROCESSOR}.")
         return super().from_pretrained(folder, **kwargs)

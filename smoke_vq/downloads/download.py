@@ -10,6 +10,8 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from .checksums import digest, recorded_digest
 from .errors import check_token, download_sentences
 
+DOWNLOAD_KEYWORDS = frozenset(("cache_dir", "force_download", "local_files_only", "token", "revision", "verify"))
+
 
 def find_folder(where: str | os.PathLike, subfolder: str | None = None, revision: str | None = None) -> Path | None:
     """The local folder that `where` names, or its subfolder; None if it names a repository on the Hub.

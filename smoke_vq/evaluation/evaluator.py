@@ -67,7 +67,7 @@ class ReconstructionEvaluator:
         self.validation = Comparison(accelerator, some, metrics, per_frame=False)
         # The frame with the most smoke in each of num_images equal parts, because most frames show little.
         parts = torch.arange(len(frames)).tensor_split(min(num_images, len(frames)))
-        amount = frames.brightness()
+        amount = frames.images.flatten(1).sum(dim=1)  # (N,), of the uint8 values
         rows = [int(part[amount[part].argmax()]) for part in parts]
         self.images = processor.to_pixel_values(frames.__getitems__(rows)["image"].to(accelerator.device))
 

@@ -7,14 +7,13 @@ from typing import Any
 
 import torch
 
-from ..downloads.download import describe_missing, download_files, find_folder, normal_subfolder
+from ..downloads.download import DOWNLOAD_KEYWORDS, describe_missing, download_files, find_folder, normal_subfolder
 from ..downloads.errors import first_line
 from ..layout import CONFIG, WEIGHTS
 from ..version import CONFIG_FORMAT, __version__
 
 # What says where the model is, and what ModelMixin.from_pretrained reads beside it (diffusers 0.40 to 0.42), without
 # the keywords that would turn a check of ours off (ignore_mismatched_sizes, output_loading_info).
-DOWNLOAD_KEYWORDS = frozenset(("cache_dir", "force_download", "local_files_only", "token", "revision", "verify"))
 LOADING_KEYWORDS = DOWNLOAD_KEYWORDS | {
     *("subfolder", "variant", "dtype", "torch_dtype", "low_cpu_mem_usage", "disable_mmap"),
     *("device_map", "max_memory", "offload_folder", "offload_state_dict", "use_safetensors", "use_flashpack"),

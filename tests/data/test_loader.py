@@ -142,8 +142,7 @@ def test_workers_report_a_bad_frame_by_its_row(write_dataset, rows):
 
 
 def test_without_alpha_the_mask_comes_from_the_target(tiny_frames):
-    tiny_frames.alphas = None
-    for batch in FrameLoader(tiny_frames, PROCESSOR, 8, flip=True).epoch(0):
+    for batch in FrameLoader(PackedFrames(tiny_frames.images), PROCESSOR, 8, flip=True).epoch(0):
         assert torch.equal(batch["mask"], (batch["pixel_values"].amax(1, keepdim=True) > -0.99).float())
 
 
