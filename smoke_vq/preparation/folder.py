@@ -8,7 +8,9 @@ import os
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+import jinja2
 import numpy as np
 
 from ..layout import CARD, DATA
@@ -114,10 +116,14 @@ def parquet(rows: list[dict], features) -> bytes:
     return buffer.getvalue()
 
 
-def write_card(folder: Path, text: str, features, num_rows: dict[str, int], **metadata) -> None:
+def write_card(
+    folder: Path, template: Path, values: dict[str, Any], features, num_rows: dict[str, int], **metadata
+) -> None:
     """Write README.md: YAML with the data files, the features and the number of rows, followed by the text.
 
     Args:
+        template: Jinja template of the text.
+        values: of the variables in the template.
         num_rows: by split.
         metadata: further entries of the card's YAML (license, tags, pretty_name).
     """
@@ -134,6 +140,8 @@ def write_card(folder: Path, text: str, features, num_rows: dict[str, int], **me
     size = sum(split.num_bytes for split in splits.values())
     info = DatasetInfo(features=features, splits=splits, download_size=size, dataset_size=size)
     DatasetInfosDict({"default": info}).to_dataset_card_data(card)
+    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    text = environment.from_string(template.read_text(encoding="utf-8")).render(values)
     write_atomically(folder / CARD, f"---\n{card.to_yaml()}\n---\n\n{text.strip()}\n".encode())
 
 

@@ -52,7 +52,8 @@ def test_load_dataset_reads_what_was_written(tmp_path):
     counts = {"train": write_split(folder, "train", rows, features, rows_per_shard=2)}
     counts["validation"] = write_split(folder, "validation", rows[:1], features)
     write_contact_sheet(folder / "contact_sheet.png", [("row", [images[0], images[0][..., 0]])])
-    write_card(folder, "# Frames", features, counts, license="cc0-1.0", tags=["smoke"])
+    (tmp_path / "card.md").write_text("# Frames of {{ name }}")
+    write_card(folder, tmp_path / "card.md", {"name": "smoke"}, features, counts, license="cc0-1.0", tags=["smoke"])
     assert sorted(path.name for path in (folder / "data").iterdir()) == [
         *(f"train-0000{shard}-of-00003.parquet" for shard in range(3)),
         "validation-00000-of-00001.parquet",
@@ -63,5 +64,6 @@ def test_load_dataset_reads_what_was_written(tmp_path):
     assert loaded["train"]["step"][:] == list(range(5))
     for row, image in zip(loaded["train"], images, strict=True):
         assert np.array_equal(np.array(row["image"]), image) and np.array_equal(np.array(row["alpha"]), image[..., 0])
-    assert "license: cc0-1.0" in (folder / "README.md").read_text()
+    card = (folder / "README.md").read_text()
+    assert "license: cc0-1.0" in card and card.endswith("\n\n# Frames of smoke\n")
     assert not list(folder.rglob("*.tmp"))
