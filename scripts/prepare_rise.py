@@ -35,7 +35,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--num-proc", type=int, default=1, help="worker processes (default: 1)")
     parser.add_argument("--push-to-hub", metavar="USER/NAME", help="upload the finished dataset")
     parser.add_argument("--private", action="store_true", help="create the repository as private")
-    parser.add_argument("--keep-clips", action="store_true", help="keep the results of single clips in .clips")
     return parser.parse_args()
 
 
@@ -68,7 +67,7 @@ def main() -> None:
             splits[name] = list_clips(source, labels, arguments.videos)
     if arguments.push_to_hub:
         open_repo(arguments.push_to_hub, "dataset", arguments.private)
-    report = prepare_rise(splits, arguments.output_dir, settings, arguments.num_proc, arguments.keep_clips)
+    report = prepare_rise(splits, arguments.output_dir, settings, arguments.num_proc)
     for split, entry in report.items():
         reasons = ", ".join(f"{name} {count}" for name, count in entry["reasons"].items()) or "none"
         print(f"{split}: {len(entry['kept'])} of {entry['clips']} clips, {entry['frames']} frames; dropped: {reasons}")

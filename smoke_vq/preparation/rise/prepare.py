@@ -28,25 +28,17 @@ from .clips import Clip
 
 _WORK_FOLDER = ".clips"
 _FILES = {_WORK_FOLDER, DATA, CARD, DROPPED, CONTACT_SHEET}
-_COLUMNS = {
-    **{"clip_id": "string", "frame_index": "int32", "camera": "int32", "view": "int32"},
-    **{"label": "int32", "time": "string"},
-}
+_COLUMNS = dict(clip_id="string", frame_index="int32", camera="int32", view="int32", label="int32", time="string")
 _NUM_SHEET_ROWS = 16
 
 
 def prepare_rise(
-    splits: dict[str, list[Clip]],
-    output_dir: str | Path,
-    settings: ClipSettings,
-    num_proc: int = 1,
-    keep_clips: bool = False,
+    splits: dict[str, list[Clip]], output_dir: str | Path, settings: ClipSettings, num_proc: int = 1
 ) -> dict[str, dict]:
     """Cut out the clips of each split, write a dataset folder, and return what was kept and dropped, by split.
 
     Args:
         num_proc: worker processes; the dataset does not depend on it.
-        keep_clips: keep the results of single clips in the folder `.clips`.
 
     Raises:
         ValueError: the output folder contains other files or a finished dataset, a clip is in two splits, or no frame
@@ -78,8 +70,7 @@ def prepare_rise(
     is_rise = all(clip.label is not None for clips in splits.values() for clip in clips)  # RISE's metadata has labels
     write_rise_card(output, report, asdict(settings), features, is_rise)
     remove_temporary_files(output, _FILES)
-    if not keep_clips:
-        shutil.rmtree(output / _WORK_FOLDER, ignore_errors=True)
+    shutil.rmtree(output / _WORK_FOLDER, ignore_errors=True)
     return report
 
 
