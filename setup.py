@@ -30,11 +30,11 @@ class BuildWithModelCards(build_py):
 setup(
     name="smoke-vq",
     version=version["__version__"],
-    description="Discrete autoencoders (VQ-VAE, VQGAN) for smoke plumes, the Hugging Face way",
+    description="Discrete autoencoders (VQ-VAE, VQGAN) for smoke plumes, built on diffusers",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    package_dir={"": "."},  # makes an editable install a path in a .pth file, which type checkers can follow
+    package_dir={"": "."},  # an editable install is then a path that type checkers can follow
     packages=find_packages(include=["smoke_vq", "smoke_vq.*"]),
     package_data={"smoke_vq": ["py.typed", "preparation/*/card.md"]},
     cmdclass={"build_py": BuildWithModelCards},

@@ -1,4 +1,4 @@
-"""Speed as ratios: each part against its ideal and against others' code, interleaved in one run.
+"""Measure the speed of each part relative to its ideal and to other implementations.
 
 python scripts/benchmark.py                          # on a GPU: the full model; on a CPU: the tiny one
 python scripts/benchmark.py --part quantizer
@@ -40,7 +40,7 @@ TINY = Path(__file__).resolve().parent.parent / "configs" / "config_vqvae_tiny.y
 
 
 def interleaved(functions: dict[str, Callable[[], None]], device: str, rounds: int) -> dict[str, float]:
-    """Median seconds of each function, called in turn so that a machine that slows down slows all of them."""
+    """Median seconds per call. The functions are called in turn, so that a slower machine slows all of them."""
     times: dict[str, list[float]] = {name: [] for name in functions}
     for i in range(rounds + 1):
         for name, function in functions.items():
@@ -63,7 +63,7 @@ def report(title: str, seconds: dict[str, float], ideal: str, unit: str = "", am
 
 
 def quantizer(device: str, rounds: int) -> None:
-    """Search and whole forward and backward, at the full model's shape: 64 images, 8x8 latents, 1024 codes, D = 256."""
+    """Nearest-code search, and forward and backward, for 64 images of the full model: 1024 codes, D = 256."""
     from diffusers.models.autoencoders.vae import VectorQuantizer as DiffusersQuantizer
 
     ours = VectorQuantizer(1024, 256).to(device)
@@ -95,7 +95,7 @@ def quantizer(device: str, rounds: int) -> None:
 
 
 def training(device: str, rounds: int) -> None:
-    """A training step (forward, backward, fused AdamW), against the matrix products that it cannot avoid."""
+    """A training step (forward, backward, fused AdamW) relative to bf16 matrix products with the same FLOPs."""
     full = device == "cuda"
     model = SmokeVQVAE(**({} if full else yaml.safe_load(TINY.read_text())["model"])).to(device)
     batch = 64 if full else 16
@@ -128,13 +128,13 @@ def training(device: str, rounds: int) -> None:
     product = seconds.pop("matrix product, bf16")
     seconds = {"bf16 matrix products": product * flops / (2 * side**3)} | seconds
     title = (
-        f"Training step, {'full' if full else 'tiny'} model, batch {batch}, {flops / batch / 1e9:.1f} GFLOP an image"
+        f"Training step, {'full' if full else 'tiny'} model, batch {batch}, {flops / batch / 1e9:.1f} GFLOP per image"
     )
     report(title, seconds, "bf16 matrix products", "images/s", batch)
 
 
 def data(device: str, rounds: int) -> None:
-    """Batches of 64 from memory and from PNG in Parquet, against an index into the tensor."""
+    """Batches of 64 from memory and from PNG in Parquet, relative to indexing a tensor."""
     import datasets
     from PIL import Image
 
@@ -170,7 +170,7 @@ def data(device: str, rounds: int) -> None:
 
 
 def adversarial(device: str, rounds: int) -> None:
-    """A VQGAN step: ours, with one generator forward and gradients split at the reconstruction, and the usual order."""
+    """A VQGAN step: one generator forward with gradients split at the reconstruction, and the usual two forwards."""
     full = device == "cuda"
     sizes = {} if full else yaml.safe_load(TINY.read_text())["model"]
     batch = 32 if full else 8
@@ -195,8 +195,8 @@ def adversarial(device: str, rounds: int) -> None:
 
     other = objective()
 
-    def naive():
-        """The order of taming-transformers under Lightning: a generator forward for each of the two optimizers."""
+    def two_forwards():
+        """One generator forward for each of the two optimizers, as in taming-transformers with Lightning."""
         model, discriminator = (player.network for player in other.players.values())
         optimizers = [player.optimizer for player in other.players.values()]
         output = model(target)
@@ -220,16 +220,16 @@ def adversarial(device: str, rounds: int) -> None:
     functions = {
         "VQVAE": step_of(objective(adversarial_weight=0.0, perceptual_weight=0.0)),
         "with the perceptual loss": step_of(objective(adversarial_weight=0.0)),
-        "VQGAN, lean (ours)": step_of(objective()),
-        "VQGAN, naive": naive,
+        "VQGAN, smoke_vq": step_of(objective()),
+        "VQGAN, two generator forwards": two_forwards,
     }
     seconds = interleaved(functions, device, rounds)
     title = f"Training step, {'full' if full else 'tiny'} model, batch {batch}"
-    report(title, seconds, "VQGAN, lean (ours)", "images/s", batch)
+    report(title, seconds, "VQGAN, smoke_vq", "images/s", batch)
 
 
 def simulation(device: str, rounds: int) -> None:
-    """One step of 48x80x72 cells and its picture, part by part; interpolation against grid_sample; frames a second."""
+    """Interpolation relative to grid_sample, the parts of one step of 48x80x72 cells, and frames per second."""
     plumes = [draw_parameters(seed) for seed in range(32 if device == "cuda" else 1)]
     with one_thread(), torch.no_grad():
         solver = PlumeSolver(plumes, device=device)
@@ -267,10 +267,10 @@ def simulation(device: str, rounds: int) -> None:
             rounds,
         )
     total = sum(seconds.values())
-    print(f"\nA frame of a simulation, {cells}, one {'thread' if device == 'cpu' else 'GPU'}")
+    print(f"\nOne simulated frame, {cells}, one {'thread' if device == 'cpu' else 'GPU'}")
     for name, value in seconds.items():
         print(f"  {name:34s} {value / len(plumes) * 1e3:9.2f} ms  {value / total:6.0%}")
-    print(f"  {'together':34s} {total / len(plumes) * 1e3:9.2f} ms")
+    print(f"  {'total':34s} {total / len(plumes) * 1e3:9.2f} ms")
     processes, settings = num_cores() if device == "cpu" else 1, PlumeSettings(num_frames=32)
     seeds = list(range(2 * processes)) if device == "cpu" else list(range(64))
     if device == "cpu":
@@ -288,13 +288,13 @@ def simulation(device: str, rounds: int) -> None:
     frames = settings.num_frames * len(seeds)
     print(
         f"\n{frames} frames of {len(seeds)} simulations on {processes} process(es), warm-up included: "
-        f"{frames / elapsed:.1f} frames/s, {elapsed / frames * 1e3:.0f} ms a frame, "
-        f"{elapsed / steps * 1e3:.0f} ms a step"
+        f"{frames / elapsed:.1f} frames/s, {elapsed / frames * 1e3:.0f} ms per frame, "
+        f"{elapsed / steps * 1e3:.0f} ms per step"
     )
 
 
 def loading(device: str, rounds: int) -> None:
-    """The full model from a folder, beside diffusers alone, and what the comparison of its download costs."""
+    """The full model from a folder, with and without the checks of this library; a download also needs the sha256."""
     with tempfile.TemporaryDirectory() as name:
         SmokeVQVAE().save_pretrained(name)
         file = Path(name) / "diffusion_pytorch_model.safetensors"
@@ -302,7 +302,7 @@ def loading(device: str, rounds: int) -> None:
             {
                 "diffusers alone": lambda: ModelMixin.from_pretrained.__func__(SmokeVQVAE, name),
                 "smoke_vq": lambda: SmokeVQVAE.from_pretrained(name),
-                "sha256 of the weights, once": lambda: digest(file),
+                "sha256 of the weights": lambda: digest(file),
             },
             device,
             rounds,
@@ -322,8 +322,8 @@ PARTS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=sorted(PARTS), nargs="+", default=list(PARTS))
-    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--part", choices=sorted(PARTS), nargs="+", default=list(PARTS), help="(default: all)")
+    parser.add_argument("--rounds", type=int, default=10, help="timed calls of each function (default: 10)")
     arguments = parser.parse_args()
     if arguments.rounds < 1:
         raise ValueError(f"rounds expects 1 or more, found {arguments.rounds}.")

@@ -111,7 +111,7 @@ NETWORKS = {"lpips": lpips_networks, "fid": inception_network}
 
 
 def short_names(models: list[str]) -> list[str]:
-    """The last folders of each path, as few as make the names unique; Hub names unchanged."""
+    """The shortest endings of the paths that are unique; Hub names are unchanged."""
     parts = [Path(model).resolve().parts if Path(model).exists() else (model,) for model in models]
     for count in range(1, max(map(len, parts)) + 1):
         names = ["/".join(part[-count:]) for part in parts]

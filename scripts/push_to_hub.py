@@ -1,12 +1,11 @@
 """Publish a trained model, or a dataset, in one commit.
 
-Of a model: weights in float32 and fp16, configuration, discriminator, card, pictures, figures, provenance.
+For a model: weights in float32 and fp16, configuration, discriminator, card, pictures, figures and provenance. It is
+loaded first, so that a damaged model is not published.
 
 python scripts/push_to_hub.py --folder runs/my_vqgan/best --repo-id user/smoke-vqgan
 python scripts/push_to_hub.py --folder runs/my_vqgan/best --repo-id user/smoke-vqgan --private --dry-run
 python scripts/push_to_hub.py --folder data/plumes64 --repo-id user/plumes --repo-type dataset
-
-A model is loaded before it is published, so that nothing is published that does not load.
 """
 
 import argparse
@@ -37,8 +36,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--create-pr", action="store_true", help="open a pull request instead of pushing")
     parser.add_argument("--no-fp16", action="store_true", help="publish float32 only")
     parser.add_argument("--energy-kwh", type=float, help="energy of the training, if known, for the card")
-    parser.add_argument("--license", help=f"of the weights, for the card (default: {LICENSE})")
-    parser.add_argument("--commit-message", help="(default: Upload model, or dataset)")
+    parser.add_argument("--license", help=f"license of the weights, for the card (default: {LICENSE})")
+    parser.add_argument("--commit-message", help="default: 'Upload model' or 'Upload dataset'")
     parser.add_argument("--dry-run", action="store_true", help="print card and files; do not contact the Hub")
     return parser.parse_args()
 
@@ -93,7 +92,7 @@ def complete(stage: Path, arguments: argparse.Namespace) -> None:
             AutoAutoencoder.from_pretrained(stage, variant="fp16")
         if (stage / DISCRIMINATOR).is_dir():
             PatchDiscriminator.from_pretrained(stage, subfolder=DISCRIMINATOR)
-    except (ValueError, OSError) as error:  # which names the staged copy
+    except (ValueError, OSError) as error:  # the error names the staged copy
         raise ValueError(str(error).replace(str(stage), str(arguments.folder))) from error
     if arguments.no_fp16:
         for path in half:

@@ -4,7 +4,7 @@ python scripts/simulate_plumes.py --output-dir data/plumes64
 torchrun --nproc_per_node 8 scripts/simulate_plumes.py --output-dir data/plumes64 --num-frames 1000000
 
 Processes started by `torchrun` or `accelerate launch` share the work; all of them must have access to the folder. The
-same command continues an interrupted run, and only pushes if the folder is complete.
+same command continues an interrupted run. If the folder is complete, it only pushes.
 """
 
 import argparse

@@ -27,7 +27,7 @@ def main() -> None:
     check_arguments(SmokeVQGAN, recipe.model, "model")
     check_arguments(PatchDiscriminator, recipe.discriminator, "discriminator")
     accelerator = make_accelerator(arguments)
-    with accelerator.main_process_first():  # one process downloads, if need be
+    with accelerator.main_process_first():  # one process downloads the weights
         perceptual = PERCEPTUAL_LOSSES[recipe.perceptual](recipe.perceptual_weights)
     model = discriminator = None
     if recipe.init_from is not None:

@@ -1,1 +1,1 @@
-"""Files from the Hub, of one commit and compared with what the Hub recorded, or one sentence that says why not."""
+"""Downloads from the Hub: files of one commit, compared with the recorded checksums; errors in one sentence."""

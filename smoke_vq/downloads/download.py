@@ -36,7 +36,7 @@ def normal_subfolder(subfolder: str | os.PathLike | None) -> str | None:
     """The subfolder without ".", doubled or final slashes.
 
     Raises:
-        ValueError: it leaves the repository.
+        ValueError: it is outside the repository.
     """
     if subfolder is None:
         return None
@@ -62,7 +62,7 @@ def download_files(
     """Download the files that match a pattern, all of one commit, and return their folder in the cache.
 
     Args:
-        required: patterns that have to match at least one file each.
+        required: patterns each of which must match at least one file.
         revision: branch, tag, commit or "refs/pr/N"; the default is main.
         subfolder: of the repository, such as "discriminator".
         verify: compare each file with the digest that the Hub recorded, at every load.
@@ -114,6 +114,6 @@ def download_files(
 
 
 def describe_missing(expected: str, names: Iterable[str]) -> str:
-    """The end of a sentence about a folder with files of these names that lacks an expected one."""
+    """The end of an error message about a folder with files of these names, where the expected one is missing."""
     found = ", ".join(sorted(names)[:8]) or "no files"
     return f"does not hold {expected}: found {found}."

@@ -18,12 +18,12 @@ from huggingface_hub.errors import (
 # The parent of huggingface_hub's own errors and of those of its HTTP client.
 HTTP_ERROR = HfHubHTTPError.__mro__[1]
 VISIBLE = re.compile(r"[!-~]+")
-# Lines that huggingface_hub writes around the reason that the server gave.
+# Lines that huggingface_hub adds to the server's message.
 AROUND = re.compile(r"\(Request ID.*\)|Bad request.*endpoint:|For more information.*|\d{3} (Client|Server) Error\.?")
 
 
 def first_line(error: BaseException) -> str:
-    """The reason in one line: the server's, if it gave one, after the HTTP status."""
+    """The reason in one line: the HTTP status and the server's message, if there is one."""
     told = getattr(error, "server_message", None)
     lines = [line.strip() for line in f"{told or ''}\n{error}".splitlines()]
     telling = [line for line in lines if line and not AROUND.fullmatch(line)]
@@ -33,10 +33,10 @@ def first_line(error: BaseException) -> str:
 
 
 def check_token(token: str | bool | None) -> None:
-    """Refuse a token with invalid characters here: the message of the HTTP client would show it.
+    """Refuse a token with invalid characters, which the HTTP client would print in its error message.
 
     Raises:
-        ValueError: without the token.
+        ValueError: the message does not contain the token.
     """
     known = token if isinstance(token, str) else get_token()
     if known is not None and not VISIBLE.fullmatch(known):
@@ -49,7 +49,7 @@ def download_sentences(repo_id: str, revision: str | None, cache_dir, local_file
     try:
         yield
     except Exception as raised:
-        # With force_download the error that tells the reason is the cause of a ValueError.
+        # With force_download, the original error is the cause of a ValueError.
         cause = raised.__cause__
         error = cause if isinstance(raised, ValueError) and isinstance(cause, HTTP_ERROR | OSError) else raised
         sentence = _sentence(error, repo_id, revision, cache_dir, local_files_only, token)

@@ -1,4 +1,4 @@
-"""The model card, written from the files in a model's folder for a reader who does not know the model."""
+"""The model card, written from the files in a model's folder."""
 
 import json
 import math
@@ -39,14 +39,14 @@ KNOWN_TO_THE_HUB = ("mse", "psnr", "ssim")
 
 @dataclass(frozen=True)
 class CardText:
-    """What a model's class says on its cards.
+    """Text and metadata for the cards of a model class.
 
     Args:
         template: Jinja template that extends `model_cards/template.md`, whose blocks it overrides; the default fits
             any model.
         tags: on the Hub.
         pipeline_tag: a task of the Hub, or None.
-        task_name: what the figures measure.
+        task_name: the task that the figures measure.
         reported: figures in the card's metadata; None for all.
     """
 
@@ -58,7 +58,7 @@ class CardText:
 
 
 def write_card(folder: Path, text: CardText | None = None, repo_id: str | None = None, license: str = LICENSE) -> None:
-    """Write README.md and, for a dataset of the Hub, `.eval_results/` from what is in the folder.
+    """Write README.md and, for a dataset on the Hub, `.eval_results/` from the files in the folder.
 
     Only config.json and weights are required; the card says which figures and facts are unknown.
 
@@ -177,13 +177,13 @@ def eval_results(reported: dict[str, float], facts: dict) -> list[dict]:
 
 
 def revision(facts: dict) -> str:
-    """Of the validation data: their own where all have one, else the fingerprint of their pixels."""
+    """The revisions of the validation data, or the fingerprint of their pixels if a revision is unknown."""
     revisions = [data["revision"] for data in facts["validation_data"]]
     return " + ".join(revisions) if all(revisions) else facts["validation_frames"]
 
 
 def in_words(data: list[dict]) -> str:
-    """Datasets as a phrase."""
+    """The titles of datasets, joined as in a sentence."""
     names = [f"`{one['title']}`" for one in data]
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
@@ -194,7 +194,7 @@ def duration(seconds: float) -> str:
 
 
 def _recipe_of_old_facts(arguments: dict[str, Any], facts: dict) -> str | None:
-    """The losses that a model learned from, where training.json does not name them yet."""
+    """The training losses of a model whose training.json, of an older version, does not name them."""
     if not facts:
         return None
     losses = ["the squared error"]

@@ -8,7 +8,7 @@ from huggingface_hub import get_token
 
 TEXTS = (".md", ".json", ".yaml")
 TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}")
-# Folders at the root of a machine under which people keep files; a link such as [docs](/docs/hub) is not one.
+# Top-level folders with users' files; a link such as [docs](/docs/hub) is not a local path.
 ROOTS = "home root Users Volumes mnt media scratch data work tmp var export storage cluster projects gpfs lustre"
 LOCAL_PATH = re.compile(
     rf"(?<![\w./~-])/(?:{'|'.join(ROOTS.split())})/[^\s\"'`<>|)\]]+"

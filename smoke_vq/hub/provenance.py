@@ -1,4 +1,4 @@
-"""Where a model comes from: command, commit, hardware, data; by name, without folders of this machine."""
+"""How a model was trained: command, commit, hardware and data, without local paths."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def describe_training(
     init_from: str | None = None,
     num_processes: int = 1,
 ) -> dict[str, Any]:
-    """Return what is known about a training when its data are loaded, for `write_provenance`."""
+    """Return the facts that are known when a training starts, for `write_provenance`."""
     weights = dataset_weights or [None] * len(dataset)
     return {
         "command": command(),
@@ -58,10 +58,10 @@ def write_provenance(folder: Path, training: dict[str, Any], arguments: dict[str
     """Write training.json and training_arguments.yaml into a model's folder.
 
     Args:
-        training: from `describe_training`, with any other facts; `recipe` is the losses that the model learned from.
+        training: from `describe_training`, with any other facts; `recipe` names the training losses.
         arguments: from `public_arguments`.
-        result: the trainer's: the model's step, the seconds of training so far, the fingerprint of the validation
-            frames (number and CRC-32 of the pixels), and the evaluation, or None before the training has finished.
+        result: the trainer's result: the model's step, the seconds of training so far, the fingerprint of the
+            validation frames (number and CRC-32 of the pixels), and the evaluation, None before training has finished.
     """
     facts = training | {
         "step": result.step,
@@ -75,7 +75,7 @@ def write_provenance(folder: Path, training: dict[str, Any], arguments: dict[str
 
 
 def public_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return arguments to repeat a training with: without local folders, and without resuming or pushing."""
+    """Return the arguments that repeat a training, without local folders, resuming and pushing."""
     public = {}
     for key, value in arguments.items():
         if key in RESET:
@@ -95,7 +95,7 @@ def public_name(source: str) -> str:
 
 
 def last_part(path: str) -> str:
-    """Of a path on any system; a link is named by its own name."""
+    """The last part of a POSIX or Windows path; symbolic links are not resolved."""
     return re.split(r"[/\\]", os.path.abspath(os.path.expanduser(path)).rstrip("/\\"))[-1] or "data"
 
 
@@ -107,14 +107,14 @@ def describe_data(source: str, split: str) -> dict[str, Any]:
 
 
 def commit() -> dict[str, Any]:
-    """The library's git commit, and whether files were changed since; None where it runs outside its repository."""
+    """The library's git commit, and whether files were changed since; None outside its repository."""
     package = Path(__file__).resolve().parent.parent
 
     def git(*words: str) -> str:
         return subprocess.run(["git", "-C", package, *words], capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", "version.py")  # not a repository that only happens to contain it
+        git("ls-files", "--error-unmatch", "version.py")  # fails in another repository that contains the library
         return {"commit": git("rev-parse", "HEAD"), "modified": git("status", "--porcelain", "--", package) != ""}
     except (OSError, subprocess.CalledProcessError):
         return {"commit": None, "modified": None}
@@ -128,7 +128,7 @@ def hardware(num_processes: int = 1) -> str:
 
 
 def command() -> str:
-    """The command line, with paths that leave the working folder reduced to their names."""
+    """The command line, with paths outside the working folder reduced to their last part."""
     words = []
     for word in sys.argv[1:]:
         flag, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)

@@ -36,7 +36,7 @@ def check_target(
     except HFValidationError as error:
         raise ValueError(f"The {repo_type} repository '{repo_id}' has an invalid name: {first_line(error)}") from error
     if create_pr and private:
-        raise ValueError(f"A pull request is as public as '{repo_id}' is: expected create_pr without private.")
+        raise ValueError(f"A pull request is as public as '{repo_id}': expected create_pr without private.")
     if create_pr and revision is not None:
         raise ValueError(f"A pull request has its own branch: expected no revision, found '{revision}'.")
     if revision is not None and COMMIT.fullmatch(revision):
@@ -54,8 +54,8 @@ def open_repo(
     """Create the repository if it does not exist, and check that it can be written to.
 
     Raises:
-        ValueError: as `check_target`; nobody is logged in, the user may not write there, or `private` was asked for
-            and the repository is public.
+        ValueError: as `check_target`; nobody is logged in, the user may not write there, or the repository is public
+            although `private` was requested.
     """
     check_target(repo_id, repo_type, private, revision, create_pr)
     if (token or get_token()) is None:
@@ -124,7 +124,7 @@ def push_folder(
     message: str = "Upload model",
     subfolder: str | None = None,
     token: str | None = None,
-    retry: str = "the same command pushes it",
+    retry: str = "repeat the command",
 ) -> str:
     """Upload the files that match `patterns` in one commit, on a branch that is created if it does not exist.
 
@@ -167,7 +167,7 @@ def push_folder(
     except (OSError, HTTP_ERROR, RuntimeError) as error:  # RuntimeError: from the upload of large files
         raise OSError(
             f"The push to '{repo_id}' failed ({first_line(error)}); the repository is unchanged, unless only the "
-            f"answer was lost; {retry}."
+            f"response was lost; {retry}."
         ) from error
     return commit.pr_url or commit.commit_url
 

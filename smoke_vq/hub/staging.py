@@ -1,4 +1,4 @@
-"""A copy of what is published of a model's folder, while training may replace the folder's files."""
+"""A copy of the published files of a model's folder, which training may replace meanwhile."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ def published_files(folder: Path, patterns: Iterable[str]) -> list[Path]:
 
 @contextmanager
 def stage_model(folder: str | Path) -> Iterator[Path]:
-    """A temporary folder beside `folder` with what is published of it, except for the card.
+    """A temporary folder beside `folder` with its published files, except for the card.
 
     Files are hard links where the file system supports them.
 
@@ -34,7 +34,7 @@ def stage_model(folder: str | Path) -> Iterator[Path]:
 
 
 def link_model(folder: Path, target: Path) -> None:
-    """Hard links to the published files, or copies, in `target`; without those that `write_card` writes."""
+    """Link or copy the published files to `target`, except for those that `write_card` writes."""
     for path in published_files(folder, MODEL_FILES):
         name = path.relative_to(folder)
         if name.as_posix() in (CARD, EVAL_RESULTS):

@@ -1,4 +1,4 @@
-"""Losses, unweighted. The training recipes weigh and add them."""
+"""Unweighted losses, which the training recipes weight and add."""
 
 from .adversarial import LeCAM, adaptive_weight, generator_loss, hinge_discriminator_loss
 from .perceptual import LPIPS, PERCEPTUAL_LOSSES, PerceptualLoss

@@ -26,7 +26,7 @@ def generator_loss(fake_logits: torch.Tensor) -> torch.Tensor:
 def adaptive_weight(
     reconstruction_gradient: torch.Tensor, adversarial_gradient: torch.Tensor, maximum: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weight that makes both gradients equally long at the last layer (Esser et al., 2021, arXiv:2012.09841, eq. 7).
+    """Weight that gives both gradients the same norm at the last layer (Esser et al., 2021, arXiv:2012.09841, eq. 7).
 
     Args:
         reconstruction_gradient: gradient of the reconstruction and perceptual losses (not of the quantizer's losses)

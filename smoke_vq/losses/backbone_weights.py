@@ -1,6 +1,6 @@
 """ImageNet weights of the networks behind perceptual losses, from a file or from torchvision's download.
 
-If they cannot be found, an error says where to get them. Weights are never random: a model would train on noise.
+Missing weights are an error that says where to get them. They are never replaced by random weights.
 """
 
 import os
@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from ..registry import choose
 
-# By network, the environment variable with the path of a file.
+# The environment variable with the path of the weights file, by network.
 VARIABLES = {"alexnet": "SMOKE_VQ_ALEXNET", "vgg16": "SMOKE_VQ_VGG16"}
 _SECONDS_WITHOUT_ANSWER = 20
 
@@ -95,7 +95,7 @@ def _torchvision(net: str):
 
 @contextmanager
 def _socket_timeout(seconds: float):
-    """torch.hub has no time limit of its own."""
+    """A timeout for torch.hub, which has none."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:
@@ -106,6 +106,6 @@ def _socket_timeout(seconds: float):
 
 def _advice(net: str) -> str:
     return (
-        f"download {_torchvision(net).url}, and give the file by --{net}-weights (train_vqgan.py: "
-        f"--perceptual-weights) or by the variable {VARIABLES[net]}"
+        f"download {_torchvision(net).url}, and pass the file with --{net}-weights (train_vqgan.py: "
+        f"--perceptual-weights) or the environment variable {VARIABLES[net]}"
     )

@@ -17,7 +17,7 @@ from ..registry import choose
 from .backbone_weights import backbone_weights
 from .precision import at_least_float32
 
-# Of ImageNet, for pixels in [0, 1].
+# Mean and standard deviation of ImageNet, for pixels in [0, 1].
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
@@ -130,7 +130,7 @@ def _slices(backbone: str, path: str | os.PathLike | None) -> list[nn.Module]:
     weights = backbone_weights(backbone, path)
     from lpips import pretrained_networks
 
-    # On the meta device the classifier, most of the network, takes no memory. torchvision warns about lpips' keyword.
+    # On the meta device the unused classifier takes no memory. torchvision warns about the keyword that lpips passes.
     with torch.device("meta"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         network = getattr(pretrained_networks, backbone)(pretrained=False)

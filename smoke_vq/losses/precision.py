@@ -1,4 +1,4 @@
-"""Losses are computed in float32, also under mixed precision."""
+"""Losses are computed in float32 or float64, also under mixed precision."""
 
 import torch
 

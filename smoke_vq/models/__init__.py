@@ -1,4 +1,4 @@
-"""The networks: diffusers models that save to and load from a folder or the Hub."""
+"""The networks: diffusers models that are saved to and loaded from a folder or the Hub."""
 
 from .auto import AutoSmokeModel
 from .decoder import Decoder

@@ -14,7 +14,7 @@ MODELS = {**AUTOENCODERS, "PatchDiscriminator": PatchDiscriminator}
 
 
 class AutoSmokeModel:
-    """Loads a model of this library, whatever its class: `AutoSmokeModel.from_pretrained("user/repository")`."""
+    """Loads a model of any class of this library: `AutoSmokeModel.from_pretrained("user/repository")`."""
 
     classes = MODELS
 
@@ -23,7 +23,7 @@ class AutoSmokeModel:
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs: Any) -> PretrainedModel:
-        """The model in a folder or Hub repository; keywords and errors as in each model's own `from_pretrained`."""
+        """Load the model in a folder or Hub repository; keywords and errors as in `PretrainedModel.from_pretrained`."""
         folder, kwargs = find_model(pretrained_model_name_or_path, kwargs)
         found = read_config(folder, pretrained_model_name_or_path).get("_class_name")
         model_class = choose(cls.classes, found, "model class")

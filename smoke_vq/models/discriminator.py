@@ -1,4 +1,4 @@
-"""PatchGAN (Isola et al., 2017, arXiv:1611.07004, section 3.2.2): judges each patch as real or reconstructed."""
+"""PatchGAN (Isola et al., 2017, arXiv:1611.07004, section 3.2.2): classifies patches as real or reconstructed."""
 
 import torch
 from diffusers.configuration_utils import register_to_config
@@ -28,11 +28,11 @@ class PatchDiscriminator(PretrainedModel):
     Args:
         base_channels: channels after the first convolution; each further one doubles them, up to a factor of 8.
         num_layers: convolutions of stride 2.
-        norm: after each convolution except the first and the last. "group" normalizes each image alone, so that logits
-            do not depend on the batch or the number of processes; "batch" is the choice of pix2pix.
+        norm: after each convolution except the first and the last. "group" normalizes each image separately, so that
+            logits do not depend on the batch or the number of processes; "batch" is the choice of pix2pix.
 
     Raises:
-        ValueError: sizes that cannot work.
+        ValueError: invalid sizes.
     """
 
     published_subfolder = DISCRIMINATOR
@@ -50,7 +50,7 @@ class PatchDiscriminator(PretrainedModel):
         for layer in range(1, num_layers + 1):
             before, after = channels[layer - 1 : layer + 1]
             stride = self.strides[layer]
-            # A norm has a bias of its own.
+            # A norm has its own bias.
             layers.append(nn.Conv2d(before, after, KERNEL_SIZE, stride, padding=1, bias=norm == "none"))
             layers += [*make_norm(after), nn.LeakyReLU(0.2)]
         layers.append(nn.Conv2d(channels[-1], 1, KERNEL_SIZE, stride=1, padding=1))

@@ -38,7 +38,7 @@ def continue_discriminator(name_or_path: str, config: dict) -> PatchDiscriminato
         return None
     try:
         discriminator = PatchDiscriminator.from_pretrained(name_or_path, subfolder=DISCRIMINATOR)
-    except FileNotFoundError as error:  # not for a Hub that does not answer, whose error tells the reason
+    except FileNotFoundError as error:  # no other OSError: if the Hub does not answer, its message is kept
         raise ValueError(
             f"{name_or_path} holds a SmokeVQGAN without its discriminator/ folder, so its training cannot continue: "
             f"add --fresh-discriminator true to start with a new one."

@@ -12,8 +12,8 @@ from ..downloads.errors import first_line
 from ..layout import CONFIG, WEIGHTS
 from ..version import CONFIG_FORMAT, __version__
 
-# What says where the model is, and what ModelMixin.from_pretrained reads beside it (diffusers 0.40 to 0.42), without
-# the keywords that would turn a check of ours off (ignore_mismatched_sizes, output_loading_info).
+# Keywords that locate the model, and those of ModelMixin.from_pretrained (diffusers 0.40 to 0.42), except for
+# ignore_mismatched_sizes and output_loading_info, which would switch off a check.
 LOADING_KEYWORDS = DOWNLOAD_KEYWORDS | {
     *("subfolder", "variant", "dtype", "torch_dtype", "low_cpu_mem_usage", "disable_mmap"),
     *("device_map", "max_memory", "offload_folder", "offload_state_dict", "use_safetensors", "use_flashpack"),
@@ -21,7 +21,7 @@ LOADING_KEYWORDS = DOWNLOAD_KEYWORDS | {
 
 
 def find_model(name_or_path: str | os.PathLike, kwargs: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
-    """Return the folder of a saved model, downloaded if the name is a Hub repository's, and the other keywords.
+    """Return the folder of a saved model, downloaded if it is on the Hub, and the remaining keywords.
 
     Raises:
         ValueError: a keyword that `from_pretrained` does not know; a damaged download.
@@ -60,19 +60,19 @@ def read_config(folder: Path, name_or_path: str | os.PathLike) -> dict[str, Any]
     """Return the config.json in `folder`; `name_or_path` is what the user wrote, for error messages.
 
     Raises:
-        ValueError: it is not a model's, or a later library wrote what this one would misread.
+        ValueError: it does not belong to a model, or has the format of a later version.
     """
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except ValueError as error:  # UnicodeDecodeError is a ValueError
         raise ValueError(f"The {CONFIG} of {name_or_path} is not valid JSON: {error}.") from error
     if not isinstance(config, dict) or not isinstance(config.get("_class_name"), str):
-        raise ValueError(f"The {CONFIG} of {name_or_path} names no model class: it is not a saved model's.")
+        raise ValueError(f"The {CONFIG} of {name_or_path} does not name a model class: expected a saved model.")
     found, writer = config.get("_smoke_vq_format", 1), config.get("_smoke_vq_version", "an unknown version")
     if found not in range(1, CONFIG_FORMAT + 1):
         raise ValueError(
-            f"{name_or_path} was saved by smoke_vq {writer} in format {found}: this is smoke_vq {__version__}, which "
-            f"reads formats up to {CONFIG_FORMAT}; upgrade smoke_vq to load it."
+            f"{name_or_path} was saved by smoke_vq {writer} in format {found}, but smoke_vq {__version__} reads "
+            f"formats 1 to {CONFIG_FORMAT}: upgrade smoke_vq to load it."
         )
     return config
 

@@ -1,7 +1,7 @@
-"""`from_pretrained` that loads the whole model or says why not; `push_to_hub` with a card.
+"""`from_pretrained` that refuses incomplete and damaged models, and `push_to_hub` with a card.
 
-diffusers only warns when weights are missing, when a keyword is misspelt or when the folder holds another class; it
-opens pickle files if there are no safetensors; and it does not compare a download with the Hub's checksums.
+diffusers only warns if weights are missing, a keyword is misspelt or the folder holds a model of another class. It
+opens pickle files if there are no safetensors files, and does not compare downloads with the Hub's checksums.
 """
 
 import copy
@@ -37,8 +37,8 @@ HALVES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 class PretrainedModel(ModelMixin, ConfigMixin):
     """A diffusers model whose `from_pretrained` refuses an incomplete or damaged checkpoint.
 
-    published_subfolder: where `push_to_hub` puts it in a repository; None is the top, where it comes with a card.
-    card_text: what the card says about models of this class.
+    published_subfolder: subfolder that `push_to_hub` writes to; None for the root of the repository, with a card.
+    card_text: text and metadata for the cards of this class.
     """
 
     published_subfolder: str | None = None
@@ -55,8 +55,8 @@ class PretrainedModel(ModelMixin, ConfigMixin):
                 the checksum that the Hub recorded, unless `verify=False`.
 
         Raises:
-            ValueError: a misspelt keyword; the checkpoint of another class; a configuration with unknown keys or of a
-                later library; weights that are missing, unknown, of another shape, or damaged.
+            ValueError: an unknown keyword; a checkpoint of another class; a configuration with unknown keys or of a
+                later version; weights that are missing, unknown, of another shape, or damaged.
             OSError: no such folder, repository, revision or safetensors file; no network and an incomplete cache.
         """
         folder, kwargs = find_model(pretrained_model_name_or_path, kwargs)
@@ -76,7 +76,7 @@ class PretrainedModel(ModelMixin, ConfigMixin):
             ) from error
         except (SafetensorError, RuntimeError, ValueError, OSError) as error:
             if "size mismatch" in str(error) or "expected shape" in str(error):
-                found = first_line(error).split(". If you want")[0]  # the keyword that it offers is refused here
+                found = first_line(error).split(". If you want")[0]  # without advice to use a keyword that is refused
                 raise ValueError(f"The weights in {name_or_path} do not fit its {CONFIG}: {found}.") from error
             not_read = "Unable to load weights" in str(error)
             if not_read or (not isinstance(error, OSError) and "safetensor" in repr(error).lower()):
@@ -107,7 +107,7 @@ class PretrainedModel(ModelMixin, ConfigMixin):
         """As in diffusers, except that `variant="fp16"` or "bf16" stores half precision under that name.
 
         Raises:
-            ValueError: another format than safetensors, or a push, was asked for; weights too large for half precision.
+            ValueError: a format other than safetensors or a push was requested; weights too large for half precision.
         """
         if not safe_serialization:
             raise ValueError("Models are saved as safetensors, found safe_serialization=False.")
@@ -123,7 +123,7 @@ class PretrainedModel(ModelMixin, ConfigMixin):
         umask = os.umask(0)
         os.umask(umask)
         for path in Path(save_directory).glob("*.safetensors"):
-            path.chmod(0o666 & ~umask)  # safetensors writes 0600, which colleagues on a cluster cannot read
+            path.chmod(0o666 & ~umask)  # safetensors writes 0600, which other users cannot read
 
     def push_to_hub(
         self,
@@ -141,9 +141,9 @@ class PretrainedModel(ModelMixin, ConfigMixin):
     ) -> str:
         """Publish the model in one commit: weights, configuration, image processor, card.
 
-        The folder of a trained model, with its figures, pictures and provenance, is published by
-        scripts/push_to_hub.py; here the card says that they are unknown. Files of an older model in the repository are
-        deleted, a discriminator among them: push the model first.
+        The card says that figures and provenance are unknown: publish the folder of a trained model, which has them,
+        with scripts/push_to_hub.py. Files of an older model in the repository are deleted, including its discriminator:
+        push the model before the discriminator.
 
         Args:
             repo_id: "user/repository", created if it does not exist.
@@ -151,7 +151,7 @@ class PretrainedModel(ModelMixin, ConfigMixin):
             create_pr: open a pull request instead, without `revision`.
             revision: branch, created if it does not exist; the default is main.
             fp16: publish a half-precision variant beside a model in float32.
-            subfolder: of the repository, for a model beside another one, without a card.
+            subfolder: subfolder of the repository, for a model that belongs to another one; no card is written.
             license: of the weights, for the card.
 
         Returns:
@@ -182,7 +182,7 @@ class PretrainedModel(ModelMixin, ConfigMixin):
             )
 
     def save_companions(self, folder: Path) -> None:
-        """Save what `push_to_hub` publishes beside the weights."""
+        """Save further files that `push_to_hub` publishes, such as an image processor."""
 
     def to_json_string(self) -> str:
         """The text of config.json, without the local path that the model was loaded from."""
@@ -192,7 +192,7 @@ class PretrainedModel(ModelMixin, ConfigMixin):
         return json.dumps(config, indent=2, sort_keys=True) + "\n"
 
     def _half(self, dtype: torch.dtype) -> "Self":
-        """A copy in half precision, except for what has to stay in float32."""
+        """A copy in half precision, except for modules that stay in float32."""
         model = copy.deepcopy(self)
         kept = self._keep_in_fp32_modules or ()
         for name, tensor in [*model.named_parameters(), *model.named_buffers()]:

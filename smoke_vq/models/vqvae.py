@@ -1,4 +1,4 @@
-"""The autoencoder that both recipes train: encoder, quantizer, decoder."""
+"""The autoencoder: encoder, quantizer and decoder."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -49,7 +49,7 @@ class SmokeVQVAEOutput(BaseOutput):
 
 
 class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
-    """Smoke frames to grids of discrete codes and back (van den Oord et al., 2017, arXiv:1711.00937).
+    """Encodes smoke frames as grids of discrete codes and decodes them (van den Oord et al., 2017, arXiv:1711.00937).
 
     Shapes: B batch, C image channels, H W pixels, D = `latent_channels`, h = H / f, w = W / f with the downsampling
     factor f = 2 ** (number of levels - 1). Pixels are in [-1, 1] and black is -1. The defaults are the full model:
@@ -67,11 +67,11 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
         num_vq_embeddings: K, the number of codes.
         quantizer_kwargs: further keyword arguments of the quantizer's class.
         latents_mean: D numbers, the mean of each latent channel over the training set; None if not measured.
-        latents_std: D numbers, the standard deviation of each latent channel over the training set; likewise.
+        latents_std: D numbers, the standard deviation of each latent channel; None if not measured.
         scaling_factor: factor on the normalized latents, as in diffusers' autoencoders.
 
     Raises:
-        ValueError: an unknown quantizer or keyword of it; sizes that cannot work.
+        ValueError: an unknown quantizer, an unknown keyword in `quantizer_kwargs`, or invalid sizes.
     """
 
     card_text = CardText(
@@ -149,7 +149,7 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
     def decode(
         self, latents: torch.Tensor, return_dict: bool = True, force_not_quantize: bool = False
     ) -> DecoderOutput | tuple:
-        """Return the image of `latents` (B, D, h, w), each of which is first replaced by its nearest code.
+        """Replace `latents` (B, D, h, w) by their nearest codes and decode them.
 
         With `force_not_quantize` the decoder receives the latents unchanged.
         """
@@ -160,7 +160,7 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
 
     @apply_forward_hook
     def decode_indices(self, indices: torch.Tensor, return_dict: bool = True) -> DecoderOutput | tuple:
-        """Return the image of the codes `indices` (B, h, w), any integer dtype: bit-identical to that of `forward`."""
+        """Decode the codes `indices` (B, h, w), of any integer dtype; bit-identical to the sample of `forward`."""
         return self.decode(
             self.quantizer.embed(indices).to(self.dtype), return_dict=return_dict, force_not_quantize=True
         )
@@ -170,7 +170,7 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
     ) -> SmokeVQVAEOutput | tuple:
         """Encode, quantize and decode `pixel_values` (B, C, H, W) in [-1, 1].
 
-        Without `quantize` the decoder receives the latents unchanged; indices and losses are returned nevertheless.
+        Without `quantize` the decoder receives the latents unchanged; indices and losses are still returned.
         """
         latents = self._encode(pixel_values)
         output = self.quantizer(latents)
@@ -180,7 +180,7 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
         return SmokeVQVAEOutput(sample=sample, latents=latents, indices=output.indices, losses=output.losses)
 
     def normalize_latents(self, latents: torch.Tensor) -> torch.Tensor:
-        """Bring latents (B, D, h, w) to mean 0 and standard deviation `scaling_factor` in each channel.
+        """Scale latents (B, D, h, w) to mean 0 and standard deviation `scaling_factor` in each channel.
 
         Raises:
             ValueError: the configuration has no `latents_mean` and `latents_std`.
@@ -201,7 +201,7 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
 
     def save_companions(self, folder: Path) -> None:
         """Save the image processor for this model's frames."""
-        from ..data.processor import SmokeImageProcessor  # brings transformers, which loading a model does not need
+        from ..data.processor import SmokeImageProcessor  # imports transformers, which loading does not need
 
         SmokeImageProcessor(size=self.config.sample_size).save_pretrained(folder)
 

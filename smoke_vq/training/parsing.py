@@ -52,7 +52,7 @@ def parse_arguments(recipe_class: type[Recipe], argv: list[str] | None = None) -
     known, argv = _take_nested(argv, mappings)
     file = _option_value(argv, "--config")
     flags, nested = ([], {}) if file is None else _file_flags(Path(file), options, parser, mappings)
-    # In two passes: after a list from the file, a stray word on the command line would become its last entry.
+    # Two passes, or a stray word on the command line would be appended to a list from the file.
     namespace, _ = parser.parse_known_args(flags)
     namespace, rest = parser.parse_known_args(argv, namespace)
     if rest:
@@ -64,7 +64,7 @@ def parse_arguments(recipe_class: type[Recipe], argv: list[str] | None = None) -
 
 
 def check_arguments(factory: type, values: dict[str, Any], where: str) -> None:
-    """Refuse keys that `factory` does not take and values that are not of the type of its default.
+    """Refuse unknown keyword arguments of `factory`, and values of another type than the default.
 
     Raises:
         ValueError: names the key, what was found and what was expected.
@@ -94,7 +94,7 @@ def check_arguments(factory: type, values: dict[str, Any], where: str) -> None:
 
 
 def _take_nested(argv: list[str], mappings: list[str]) -> tuple[dict[str, dict], list[str]]:
-    """Take `--model.key value` and `--model "{key: value}"` out of `argv`."""
+    """Separate `--model.key value` and `--model "{key: value}"` from the other flags."""
     taken: dict[str, dict] = {}
     rest = []
     tokens = iter(argv)
@@ -111,7 +111,7 @@ def _take_nested(argv: list[str], mappings: list[str]) -> tuple[dict[str, dict],
         except yaml.YAMLError as error:
             raise ValueError(f"The flag {token} expects a YAML value, found {value!r}.") from error
         if not dot and not isinstance(value, dict):
-            raise ValueError(f"The flag {token} expects a mapping, or {token}.KEY a value: found {value!r}.")
+            raise ValueError(f"The flag {token} expects a mapping, found {value!r}; {token}.KEY sets one key.")
         taken.setdefault(name, {}).update({key: value} if dot else value)
     return taken, rest
 

@@ -1,4 +1,4 @@
-"""A player: a network with its optimizer, its learning-rate schedule and the average of its weights."""
+"""A network with its optimizer, learning-rate schedule and averaged weights."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,14 +24,14 @@ def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
 
 
 class Player:
-    """Everything that changes when one network learns.
+    """A network with everything that changes when it learns.
 
     Args:
         accelerator: prepares the network and the optimizer, and registers the rest for its checkpoints.
         network: on any device.
         arguments: optimizer, schedule and averaging.
         num_steps: optimizer steps of the whole training, for the schedule.
-        lr, beta1: replace those of the arguments.
+        lr, beta1: override the values of the arguments.
         average: whether to keep an average of the weights.
     """
 
@@ -103,9 +103,9 @@ class Player:
         return norm
 
     def restored(self) -> None:
-        """Complete what accelerate restored: move the average to the device and set the learning rate of this run.
+        """After a checkpoint is loaded, move the average to the device and set the learning rate of this run.
 
-        The schedule in a checkpoint has the learning rate of the run that wrote it.
+        The schedule in the checkpoint has the learning rate of the run that wrote it.
         """
         if self.ema is not None:
             self.ema.to(self.accelerator.device)

@@ -1,4 +1,4 @@
-"""Completing and pushing the models of a training: the newest best one in the background, and the finished one."""
+"""Completing the folder of a trained model, and pushing the best model during and after training."""
 
 import json
 import shlex
@@ -25,20 +25,20 @@ SNAPSHOT = ".best-"
 
 
 class Publisher:
-    """Completes the folder of a finished model and, if there is a repository, pushes models to it.
+    """Completes the folder of a finished model and, if `repo_id` is given, pushes models to the Hub.
 
-    A push of the best model so far runs in the background, on hard links to its files, while training continues and
-    may replace them. Of the models that wait for their push only the newest is kept. A failure is printed, and
-    training continues. A process that ends completes the pushes first.
+    Each new best model is pushed in the background, from hard links to its files, which training may replace
+    meanwhile. Of the models that wait, only the newest is pushed. A failed push is printed, and training continues. The
+    process exits only after its pushes.
 
-    Create it before training, so that nothing is trained that cannot be pushed.
+    Create it before training, so that a missing permission is reported early.
 
     Args:
-        run_folder: of the training.
+        run_folder: folder of the run.
         card_text: of the model's class.
         training: facts from `describe_training`.
         arguments: of the training, by name.
-        repo_id: where to push; None, or on all processes but the main one, pushes nothing.
+        repo_id: repository to push to; None, as on all processes except the main one, pushes nothing.
         private: create a private repository.
         describe: returns further facts about the model of a step, for example its `recipe`.
 
@@ -64,22 +64,22 @@ class Publisher:
         if repo_id is not None:
             check_text(json.dumps([self.training, self.arguments]), "The card")
             open_repo(repo_id, private=private)
-            disable_progress_bars()  # the bars of uploads would break the bar of the training
+            disable_progress_bars()  # they would interrupt the progress bar of the training
             for left_by_a_killed_run in run_folder.glob(f"{SNAPSHOT}*"):
                 shutil.rmtree(left_by_a_killed_run)
 
     def push_best(self, result) -> None:
-        """Start to push the best model as it is now.
+        """Start a push of the current best model.
 
         Args:
-            result: the trainer's, not evaluated yet.
+            result: the trainer's result, not evaluated yet.
         """
         if self.repo_id is None:
             return
         try:
             snapshot = self._take_snapshot(result)
         except OSError as error:
-            print(f"\nThe best model is not pushed: {error}", file=sys.stderr)
+            print(f"\nThe best model was not pushed: {error}", file=sys.stderr)
             return
         self._forget_waiting()
         self.snapshot, self.push = snapshot, self.api.run_as_future(self._push_snapshot, snapshot)
@@ -88,7 +88,7 @@ class Publisher:
         """Add figures, pictures, provenance and card to the model's folder, print the table, and push.
 
         Args:
-            result: the trainer's, evaluated.
+            result: the trainer's result, with its evaluation.
 
         Raises:
             OSError: the push failed; the folder is complete.
@@ -103,7 +103,7 @@ class Publisher:
         print(f"\n{markdown_table(columns)}\n\nBest model (step {result.step}), card and pictures: {folder}")
         if self.repo_id is not None:
             self._forget_waiting()
-            self.api.run_as_future(dict).result()  # after the push that has started: there is one worker
+            self.api.run_as_future(dict).result()  # waits for a push in progress: there is one worker
             enable_progress_bars()
             command = f"python scripts/push_to_hub.py --folder {shlex.quote(str(folder))} --repo-id {self.repo_id}"
             print(f"Pushed: {self._push(folder, 'Upload model', f'to push {folder}, run `{command}`')}")
@@ -121,11 +121,13 @@ class Publisher:
         samples = result.folder.parent / SAMPLES
         if samples.is_file():
             (folder / SAMPLES).unlink(missing_ok=True)  # may be a link
-            shutil.copyfile(samples, folder / SAMPLES)  # a copy: the run's own is overwritten in place
+            shutil.copyfile(samples, folder / SAMPLES)  # a copy, because the original is overwritten in place
         write_provenance(folder, self.training | self.describe(result.step), self.arguments, result)
 
     def _forget_waiting(self) -> None:
-        if self.push is not None and self.snapshot is not None and self.push.cancel():  # not once it has started
+        if (
+            self.push is not None and self.snapshot is not None and self.push.cancel()
+        ):  # cancel returns False once it has started
             self.snapshot.cleanup()
 
     def _push_snapshot(self, snapshot: tempfile.TemporaryDirectory) -> None:

@@ -25,7 +25,7 @@ REMOVED = {"streaming": False, "frames_per_epoch": None}  # former defaults, whi
 
 
 def rename_keys(values: dict[str, Any]) -> dict[str, Any]:
-    """The entries of a configuration under their present names."""
+    """The entries of a configuration under their current names."""
     renamed: dict[str, Any] = {}
     for key, value in values.items():
         if key in REMOVED:
@@ -44,7 +44,7 @@ def rename_keys(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def rename_flags(argv: list[str]) -> list[str]:
-    """A command line, "--name value" in two words, under the present names of its flags."""
+    """A command line with the current names of its flags; flags and values are separate words."""
     renamed: list[str] = []
     words = list(argv)
     while words:

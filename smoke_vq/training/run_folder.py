@@ -1,4 +1,4 @@
-"""The folder of a run: whether it may be used, which checkpoint to resume from, and the arguments that lie in it."""
+"""The folder of a run: which checkpoint to resume from, and whether the run may continue with changed arguments."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ ABANDONED = ".abandoned"
 
 
 class RunFolder:
-    """A run's folder, which is not written to before `open`.
+    """The folder of a run. Nothing is written before `open`.
 
     Args:
         say: prints a sentence on the main process.
@@ -32,7 +32,7 @@ class RunFolder:
         """The checkpoint to resume from; None to start from the first step.
 
         Raises:
-            ValueError: the folder holds another run, or the run cannot be resumed as asked.
+            ValueError: the folder holds another run, or the run cannot be resumed with these arguments.
         """
         name = self.arguments.run.resume_from_checkpoint
         existing = {checkpoint.name: checkpoint for checkpoint in list_checkpoints(self.checkpoints)}
@@ -57,7 +57,7 @@ class RunFolder:
     def open(self, checkpoint: Path | None) -> None:
         """Create the folder and write the arguments; called by all processes.
 
-        Checkpoints later than the one that is resumed are renamed: they do not belong to what follows.
+        Checkpoints after the resumed one are renamed: the run continues without them.
         """
         if self.accelerator.is_main_process:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -76,13 +76,13 @@ def check_same_run(folder: Path, before: dict[str, Any], arguments: TrainingArgu
     """Compare the arguments of a run with those of its continuation.
 
     Args:
-        before: from the run's file, perhaps under former names.
+        before: arguments saved in the folder, possibly under former names.
 
     Returns:
-        A sentence for each change on purpose.
+        One sentence for each permitted change.
 
     Raises:
-        ValueError: a change that would make it another run.
+        ValueError: a change that is not permitted.
     """
     now, options = arguments.to_dict(), options_of(type(arguments.recipe))
     changes = []
@@ -92,8 +92,8 @@ def check_same_run(folder: Path, before: dict[str, Any], arguments: TrainingArgu
         on_resume = options[name].metadata["on_resume"]
         if on_resume == FIXED:
             raise ValueError(
-                f"The run in {folder} had {name} = {value!r} and cannot continue with {now[name]!r}: set it back, or "
-                f"start another run."
+                f"The run in {folder} had {name} = {value!r} and cannot continue with {now[name]!r}: restore the "
+                f"old value, or start a new run."
             )
         if on_resume == ADJUSTABLE:
             changes.append(f"Continuing with {name} = {now[name]!r}, which was {value!r}.")

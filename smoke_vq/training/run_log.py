@@ -1,4 +1,4 @@
-"""What a run records for people to read: its history, a sheet of samples that grows, and the trackers' copies."""
+"""Records of a run: the history of its figures, a picture of samples, and trackers."""
 
 import json
 from pathlib import Path
@@ -30,14 +30,14 @@ class History:
         return self.path.stat().st_size if self.path.exists() else 0
 
     def truncate(self, size: int) -> None:
-        """Remove what follows the first `size` bytes, and an incomplete line: a resumed run writes it again."""
+        """Keep the complete lines of the first `size` bytes; a resumed run writes the rest again."""
         if self.path.exists():
             kept = self.path.read_bytes()[:size]
             self.path.write_bytes(kept[: kept.rfind(b"\n") + 1])
 
 
 class SampleSheet:
-    """A folder with one strip of samples per validation, and beside it a picture of all strips below the targets."""
+    """A folder with one strip of samples per validation, and a picture beside it of the targets and all strips."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -66,7 +66,7 @@ class SampleSheet:
 def log_picture(accelerator: Accelerator, name: str, image: Image.Image, step: int) -> None:
     """Log a picture to each tracker in the form that it accepts."""
     for tracker in accelerator.trackers:
-        if tracker.name == "trackio":  # accelerate's tracker for it has no log_images
+        if tracker.name == "trackio":  # accelerate's trackio tracker has no log_images
             import trackio
 
             tracker.tracker.log({name: trackio.Image(np.asarray(image))}, step=step)

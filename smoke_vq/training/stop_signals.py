@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish to stop after the step, with a checkpoint."""
+"""Stopping after the current step, with a checkpoint, at Ctrl-C or SIGTERM."""
 
 import os
 import signal
@@ -6,10 +6,10 @@ import time
 
 
 class StopSignals:
-    """Ctrl-C and SIGTERM while it is open: the first asks (`received`), a later Ctrl-C interrupts at once.
+    """Context manager: the first Ctrl-C or SIGTERM sets `received`, a later Ctrl-C raises KeyboardInterrupt.
 
-    A launcher passes on to its processes the Ctrl-C that the terminal has told them already: an echo within ECHO
-    seconds does not count.
+    Launchers forward a Ctrl-C that the terminal has already sent to their processes, so a second one within ECHO
+    seconds is ignored.
     """
 
     ECHO = 2.0
@@ -30,7 +30,7 @@ class StopSignals:
     def _handle(self, number, frame) -> None:
         if not self.received:
             self.received, self.first = True, time.monotonic()
-            # Not print: the signal may have come in the middle of one.
-            os.write(2, b"\nStopping after this step, with a checkpoint (Ctrl-C again: at once, without).\n")
+            # os.write, because the signal may interrupt a print, which cannot be nested.
+            os.write(2, b"\nStopping after this step, with a checkpoint (Ctrl-C again stops at once, without one).\n")
         elif number == signal.SIGINT and time.monotonic() - self.first > self.ECHO:
             raise KeyboardInterrupt

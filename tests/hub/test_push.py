@@ -211,7 +211,7 @@ def test_a_push_that_fails_changes_nothing(hub, tiny_model, other_model, same, p
     before = hub.files(NAME)
     broken = hub.fault(pattern, **fault)
     sentence = refused(OSError, "The push to 'user/smoke' failed", other_model.push_to_hub, NAME, max_shard_size="20KB")
-    assert "); the repository is unchanged, unless only the answer was lost; the same command pushes it." in sentence
+    assert "); the repository is unchanged, unless only the response was lost; repeat the command." in sentence
     assert broken.struck > 0 and hub.files(NAME) == before and same(SmokeVQVAE.from_pretrained(NAME))
     broken.remove()
     other_model.push_to_hub(NAME, max_shard_size="20KB")
@@ -220,7 +220,7 @@ def test_a_push_that_fails_changes_nothing(hub, tiny_model, other_model, same, p
 
 def test_an_answer_that_is_lost_is_not_taken_for_a_failure(hub, tiny_model, same):
     hub.fault("POST .*/commit/", lost=True, times=1)
-    refused(OSError, "unless only the answer was lost", tiny_model.push_to_hub, NAME)
+    refused(OSError, "unless only the response was lost", tiny_model.push_to_hub, NAME)
     tiny_model.push_to_hub(NAME)
     assert len(hub.commits(NAME)) == 2 and same(SmokeVQVAE.from_pretrained(NAME))
 

@@ -212,10 +212,10 @@ def no_format(folder):
         (no_weights, OSError, "does not hold diffusion_pytorch_model.safetensors: found config.json"),
         (no_config, OSError, f"does not hold config.json: found {WEIGHTS}"),
         (no_json, ValueError, "The config.json of .* is not valid JSON"),
-        (no_object, ValueError, "The config.json of .* names no model class"),
-        (no_class, ValueError, "The config.json of .* names no model class"),
+        (no_object, ValueError, "The config.json of .* does not name a model class"),
+        (no_class, ValueError, "The config.json of .* does not name a model class"),
         (wrong_type, ValueError, "The config.json of .* does not fit SmokeVQVAE"),
-        (no_format, ValueError, "in format 0: this is smoke_vq"),
+        (no_format, ValueError, "in format 0, but smoke_vq"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

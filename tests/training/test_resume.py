@@ -204,7 +204,7 @@ def test_killed_during_an_export_leaves_a_best_model(train, copied_run, monkeypa
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ("--seed 1", "had seed = 0 and cannot continue with 1: set it back, or start another run"),
+        ("--seed 1", "had seed = 0 and cannot continue with 1: restore the old value, or start a new run"),
         ("--batch-size 4", "had batch_size = 8 and cannot continue with 4"),
         ("--model.latent_channels 4", "had model = "),
     ],
