@@ -7,12 +7,12 @@ WEIGHTS_INDEX = "diffusion_pytorch_model.safetensors.index.json"
 PROCESSOR = "preprocessor_config.json"
 DISCRIMINATOR = "discriminator"  # a folder with a model of its own
 
-# What training adds to it.
+# Files that training adds to it.
 VALIDATION = "validation.json"  # figures of the last validation, and its step
 METRICS = "metrics.json"  # figures of the final evaluation, by column of the table
 PICTURE = "reconstructions.png"
 SAMPLES = "samples.png"
-TRAINING = "training.json"  # where the model comes from: command, commit, hardware, data
+TRAINING = "training.json"  # command, commit, hardware and data of the training
 ARGUMENTS = "training_arguments.yaml"
 CARD = "README.md"
 EVAL_RESULTS = ".eval_results/reconstruction.yaml"
@@ -24,8 +24,8 @@ CHECKPOINTS = "checkpoints"
 HISTORY = "history.jsonl"
 SAMPLE_ROWS = "samples"  # one strip of reconstructions for each validation; SAMPLES shows them all
 
-# What is published of a model's folder. Files in the repository that match and are not pushed again are deleted: they
-# belong to the weights that are replaced.
+# The files of a model's folder that are published. Matching files in the repository that are not pushed again are
+# deleted, because they belong to the replaced weights.
 WEIGHTS_FILES = ("diffusion_pytorch_model*.safetensors", f"{DISCRIMINATOR}/diffusion_pytorch_model*.safetensors")
 MODEL_FILES = (
     *WEIGHTS_FILES,

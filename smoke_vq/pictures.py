@@ -21,11 +21,11 @@ def image_grid(
 
     Args:
         rows: one array (N, H, W, 3) per row, or a list of N frames (H, W, 3) or (H, W); uint8. All frames have the
-            same size, rows may differ in length.
+            same size; rows may differ in length.
         labels: one label per row.
         scale: factor by which height and width of the frames are multiplied.
         labels_above: place each label above its row instead of to the left of it.
-        smooth: resize by bicubic interpolation. The default, nearest neighbour, shows every pixel as it is.
+        smooth: resize by bicubic interpolation instead of nearest neighbour.
     """
     height, width = (round(scale * size) for size in rows[0][0].shape[:2])
     font = ImageFont.load_default(size=14 if labels_above else max(14, 7 * scale))

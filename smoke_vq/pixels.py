@@ -38,5 +38,5 @@ def smoke_mask(pixel_values: torch.Tensor) -> torch.Tensor:
 
 
 def smoke_alpha(images: torch.Tensor) -> torch.Tensor:
-    """(..., H, W, 3) uint8 to (..., H, W) uint8: the alpha that stands for `smoke_mask`, 0 or 255."""
+    """(..., H, W, 3) uint8 to (..., H, W) uint8: `smoke_mask` as an alpha of 0 or 255."""
     return smoke_mask(to_pixel_values(images.amax(dim=-1, keepdim=True))).squeeze(-3).to(torch.uint8) * 255

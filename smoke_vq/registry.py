@@ -1,4 +1,4 @@
-"""Look a part up in its table, and say what there is when the name is wrong."""
+"""Looking up a part by name, with an error message that lists the valid names."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -10,7 +10,7 @@ def choose(table: Mapping[str, Part], name: str, what: str) -> Part:
     """Return `table[name]`.
 
     Raises:
-        ValueError: the table has no such name; the sentence lists those it has.
+        ValueError: the name is unknown; the message lists the valid names.
     """
     if name not in table:
         raise ValueError(f"Unknown {what} {name!r}: expected one of {sorted(table)}.")

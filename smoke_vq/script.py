@@ -1,4 +1,4 @@
-"""What every script shares: short error messages and the use of all CPU cores."""
+"""Helpers for all scripts: short error messages and the use of all CPU cores."""
 
 import os
 import sys

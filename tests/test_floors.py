@@ -1,4 +1,4 @@
-"""Imports go down a floor, never up or sideways (DESIGN.md)."""
+"""Modules import only from lower layers, never from higher ones or from the same one (docs/design.md)."""
 
 import ast
 from pathlib import Path
@@ -21,7 +21,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
 def our_imports(source: str, package: list[str]) -> set[str]:
-    """The parts of smoke_vq that a module's source imports; `package` is the dotted name of the module's package."""
+    """The parts of smoke_vq that a source text imports; `package` is the name of its package, in parts."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -45,13 +45,13 @@ def part_of(path: Path) -> str:
 def test_imports_go_down(path):
     part = part_of(path)
     if part == "__init__":
-        return  # the door of the house opens on every floor
-    assert part in FLOOR, f"{part} has no floor: place it in DESIGN.md and here"
+        return  # offers names of all layers
+    assert part in FLOOR, f"{part} has no layer: add it here and in docs/design.md"
     package = ["smoke_vq", *path.relative_to(PACKAGE).parent.parts]
     wrong = {
         name for name in our_imports(path.read_text(), package) if name != part and FLOOR.get(name, 9) >= FLOOR[part]
     }
-    assert not wrong, f"{path} (floor {FLOOR[part]}) imports {sorted(wrong)}"
+    assert not wrong, f"{path} (layer {FLOOR[part]}) imports {sorted(wrong)}"
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if part_of(path) == "training"], ids=lambda path: path.name)

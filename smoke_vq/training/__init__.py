@@ -1,4 +1,4 @@
-"""Training in three ideas: players, an objective in which they learn, and a trainer that knows no loss."""
+"""Training: players (networks that learn), an objective per recipe (their losses), and a trainer for all recipes."""
 
 from ..evaluation.evaluator import ReconstructionEvaluator
 from .arguments import RecipeArguments, TrainingArguments, option

@@ -9,12 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
-# Whether a resumed run may have another value than the run that it continues:
-FREE = "free"  # changes nothing that is computed
-ADJUSTABLE = (
-    "adjustable"  # changed on purpose, for example to train longer or after running out of memory; it is printed
-)
-FIXED = "fixed"  # with another value it would be another run
+# Whether an option may change when a run is resumed:
+FREE = "free"  # yes: it does not affect the training
+ADJUSTABLE = "adjustable"  # yes, for example to train longer or to save memory; the change is printed
+FIXED = "fixed"  # no
 
 
 def option(default: Any, text: str, on_resume: str = FIXED, at_least: float | None = None) -> Any:
@@ -48,7 +46,7 @@ class ArgumentGroup:
 
 @dataclass
 class DataArguments(ArgumentGroup):
-    """Which frames are learned from and validated on."""
+    """Training and validation data."""
 
     _argument_group_name = "data"
 
@@ -56,7 +54,7 @@ class DataArguments(ArgumentGroup):
         None,
         "Prepared folder, image folder, .safetensors file, Hub name 'user/name', or 'simulated:CONFIGURATION'; "
         "several are mixed.",
-        FREE,  # may move: the fingerprint of the frames tells whether they are the same
+        FREE,  # the data may be moved: a fingerprint of the frames is compared instead
     )
     dataset_weights: list[float] | None = option(
         None, "How often an epoch draws from each dataset; unset draws every frame once."
@@ -100,7 +98,7 @@ class DataArguments(ArgumentGroup):
 
 @dataclass
 class OptimizationArguments(ArgumentGroup):
-    """How long and with which optimizer, precision and averaging."""
+    """Length of the training, optimizer, precision and averaging of weights."""
 
     _argument_group_name = "optimization"
 
@@ -134,7 +132,7 @@ class OptimizationArguments(ArgumentGroup):
 
 @dataclass
 class RunArguments(ArgumentGroup):
-    """Where the run is written, how often it is validated and saved, and how it is resumed."""
+    """Folder of the run, validations, checkpoints and resuming."""
 
     _argument_group_name = "run"
 
@@ -164,7 +162,7 @@ class RunArguments(ArgumentGroup):
 
 @dataclass
 class TrackingArguments(ArgumentGroup):
-    """What is logged, and where to."""
+    """Logging and trackers."""
 
     _argument_group_name = "tracking"
 
@@ -176,7 +174,7 @@ class TrackingArguments(ArgumentGroup):
 
 @dataclass
 class HubArguments(ArgumentGroup):
-    """Whether the model is pushed to the Hub."""
+    """Pushing to the Hub."""
 
     _argument_group_name = "Hub"
 
@@ -192,7 +190,7 @@ class HubArguments(ArgumentGroup):
 
 @dataclass
 class RecipeArguments(ArgumentGroup):
-    """What a recipe adds: its model and its losses. Its docstring is the description that --help shows."""
+    """Options of a recipe: its model and losses. A subclass's docstring is the description that --help shows."""
 
     _argument_group_name = "recipe"
 
@@ -215,7 +213,7 @@ class TrainingArguments(Generic[Recipe]):
 
     @classmethod
     def build(cls, recipe_class: type[Recipe], **values: Any) -> "TrainingArguments[Recipe]":
-        """Sort `values`, by the names of the options, into their groups; options that are not named have their default.
+        """Build all groups from `values`, by the names of the options; other options have their defaults.
 
         Raises:
             ValueError: an unknown name; a value that its group refuses.

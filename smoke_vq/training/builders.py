@@ -22,9 +22,9 @@ from .publisher import Publisher
 
 
 def make_accelerator(arguments: TrainingArguments) -> Accelerator:
-    """The Accelerator of a run; seeds every random generator with the same number on every process.
+    """The Accelerator of a run; seeds all random generators, with the same seed on every process.
 
-    Batches differ between processes by construction, and weights must not differ.
+    The loader gives each process other batches, while the initial weights must be equal.
 
     Raises:
         ValueError: the package of the tracker is not installed.
@@ -36,7 +36,7 @@ def make_accelerator(arguments: TrainingArguments) -> Accelerator:
         )
     accelerator = Accelerator(
         mixed_precision=optimization.mixed_precision,
-        # The trainer counts the steps, and never starts a step that the epoch cannot finish.
+        # The trainer counts the steps, and omits a last step with too few micro-batches.
         gradient_accumulation_plugin=GradientAccumulationPlugin(
             num_steps=optimization.gradient_accumulation_steps, sync_with_dataloader=False
         ),
@@ -116,10 +116,10 @@ def make_publisher(
     card_text: CardText,
     describe: Callable[[int], dict[str, Any]],
 ) -> Publisher:
-    """Completes and pushes the models of a run; only the main process pushes.
+    """A publisher that completes and pushes the models of a run; only the main process pushes.
 
     Args:
-        card_text: of the model's class.
+        card_text: text and metadata of the card, `PretrainedModel.card_text`.
         describe: facts about the recipe for the card, see `Objective.describe`.
     """
     data, hub = arguments.data, arguments.hub

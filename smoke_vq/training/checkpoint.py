@@ -1,6 +1,6 @@
-"""Checkpoints that are complete or absent: written to a temporary folder, checksummed and renamed.
+"""Checkpoints that are never incomplete: each is written to a temporary folder with checksums, then renamed.
 
-An older checkpoint is deleted only after that.
+Older checkpoints are deleted only after that.
 """
 
 import json

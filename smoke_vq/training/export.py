@@ -14,11 +14,11 @@ def export_model(
 ) -> None:
     """Write `folder`, replacing an older export file by file.
 
-    A folder cannot be replaced in one move, but a file can: a kill at any moment leaves weights that load.
+    Files are replaced atomically, so that a kill at any moment leaves weights that load.
 
     Args:
-        model: a `PretrainedModel`; what it saves beside itself (`save_companions`) is written too.
-        companions: networks to save in folders of their names in `folder`.
+        model: a `PretrainedModel`; the files of its `save_companions` are written too.
+        companions: networks to save in subfolders with their names.
     """
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)

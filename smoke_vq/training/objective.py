@@ -1,4 +1,4 @@
-"""What a recipe brings to the trainer: an objective, and an evaluator that judges its model."""
+"""What a recipe provides to the trainer: an objective, and an evaluator of its model."""
 
 import math
 from abc import ABC, abstractmethod
@@ -54,14 +54,14 @@ class Objective(ABC):
 
     @abstractmethod
     def score(self, figures: dict[str, float]) -> float:
-        """What the best model has least of, from the figures of a validation; infinity for a useless model."""
+        """The figure by which the best model is chosen, lower is better; infinity for a useless model."""
 
     def is_complete(self) -> bool:
-        """Whether all parts of the model take part in the training yet; before that no model is kept as the best."""
+        """Whether all parts of the model are in use; until then no model is kept as the best."""
         return True
 
     def alarms(self, figures: dict[str, float]) -> list[str]:
-        """What has gone wrong, from the figures of a validation: sentences, each with what to try."""
+        """Problems that the figures of a validation show: one sentence each, with advice."""
         return []
 
     def companions(self) -> dict[str, nn.Module]:
@@ -69,12 +69,12 @@ class Objective(ABC):
         return {}
 
     def describe(self, step: int) -> dict[str, Any]:
-        """Facts for the card of the model of `step`, such as `recipe`: the losses that it has learned from."""
+        """Facts for the card of the model of `step`, such as `recipe`, its training losses."""
         return {}
 
 
 class Evaluator(Protocol):
-    """Judges the model of a recipe on validation data.
+    """Evaluates the model of a recipe on validation data.
 
     Attributes:
         fingerprint: identifies the validation data.
@@ -88,15 +88,15 @@ class Evaluator(Protocol):
         ...
 
     def evaluate(self, model: nn.Module) -> Evaluation:
-        """Figures of the finished model, with baselines and a picture where there are any."""
+        """Figures of the finished model, with baselines and a picture if the evaluator has them."""
         ...
 
     def samples(self, model: nn.Module) -> np.ndarray | None:
-        """Outputs of the model for the same few inputs, (N, H, W, 3) uint8, or None if there is nothing to look at."""
+        """Outputs of the model for a few fixed inputs, (N, H, W, 3) uint8, or None for a model without images."""
         ...
 
     def targets(self) -> np.ndarray | None:
-        """What `samples` should look like."""
+        """The targets of `samples`."""
         ...
 
 

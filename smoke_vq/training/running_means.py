@@ -7,7 +7,7 @@ from accelerate import Accelerator
 
 
 class RunningMeans:
-    """Adds up each loss on the device, in float64; `means` averages over what was added and over processes."""
+    """Sums each loss on the device, in float64; `means` averages over micro-batches and processes."""
 
     def __init__(self, accelerator: Accelerator):
         self.accelerator = accelerator
@@ -19,7 +19,7 @@ class RunningMeans:
             self.sums[name] = self.sums.get(name, 0) + entry
 
     def means(self) -> dict[str, float]:
-        """The means by name, after which everything is forgotten."""
+        """The means by name; resets the sums."""
         sums = {name: self.accelerator.reduce(entry, "sum").tolist() for name, entry in sorted(self.sums.items())}
         self.sums = {}
         return {name: total / count for name, (total, count) in sums.items()}

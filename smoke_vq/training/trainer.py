@@ -1,4 +1,4 @@
-"""The loop: batches, accumulation, validation, checkpoints, progress. It knows no loss and no kind of model."""
+"""The training loop: batches, accumulation, validation, checkpoints and progress, for any objective."""
 
 import dataclasses
 import json
@@ -30,7 +30,7 @@ class Result:
     """The folder and step of the best model, and the duration of the training in seconds.
 
     validation_frames: the fingerprint of the validation data.
-    evaluation: on all of them, once the training has finished.
+    evaluation: on all validation data; None before the training has finished.
     """
 
     folder: Path
@@ -50,7 +50,7 @@ class Trainer:
 
     Args:
         objective: built with the same accelerator.
-        num_steps: optimizer steps of the whole training, see `count_steps`.
+        num_steps: optimizer steps of the complete training, see `count_steps`.
         on_best: called on the main process after each new best model is exported; the training waits for it.
     """
 
@@ -82,7 +82,7 @@ class Trainer:
 
     @staticmethod
     def count_steps(arguments: OptimizationArguments, loader: FrameLoader) -> int:
-        """Optimizer steps of the whole training.
+        """Optimizer steps of the complete training.
 
         Raises:
             ValueError: an epoch is shorter than one step.
@@ -96,14 +96,14 @@ class Trainer:
         return arguments.epochs * per_epoch if arguments.max_steps is None else arguments.max_steps
 
     def train(self) -> Result | None:
-        """Train to the end, or until Ctrl-C or SIGTERM, which leave a checkpoint.
+        """Train to the end, or until Ctrl-C or SIGTERM.
 
         Returns:
             The result on the main process, None on the others.
 
         Raises:
-            ValueError: before the first step, if the folder holds another run or the run cannot be resumed as asked;
-                later, if a loss is not finite.
+            ValueError: before the first step, if the folder holds another run or the run cannot be resumed with these
+                arguments; later, if a loss is not finite.
         """
         checkpoint = self.folder.find_checkpoint()
         history_size = 0 if checkpoint is None else self._restore(checkpoint)
@@ -181,7 +181,7 @@ class Trainer:
         self.first_bad_step = torch.where(bad, self.step + 1, self.first_bad_step)
 
     def _check_finite(self, weights: bool = False) -> None:
-        """Stop if a loss was not finite or, before weights are validated or saved, if a weight is not."""
+        """Raise ValueError if a loss was not finite or, with `weights`, if a weight is not finite."""
         if weights:
             parameters = [p for player in self.objective.players.values() for p in player.network.parameters()]
             good = torch.stack([torch.isfinite(p).all() for p in parameters]).all()
@@ -249,7 +249,7 @@ class Trainer:
         with self.objective.player.averaged() as model:
             self._export(model, layout.LAST, {"step": self.step})
             if not self.best:
-                self._say(f"No validation found a model worth keeping: {best_folder} holds the last one.")
+                self._say(f"No validation qualified as the best: {best_folder} holds the last model.")
                 self._export(model, layout.BEST, {"step": self.step})
             self.accelerator.wait_for_everyone()
             best = type(model).from_pretrained(best_folder)
@@ -284,7 +284,7 @@ class Trainer:
         self.step, self.epoch, self.batch = state["step"], state["epoch"], state["batch"]
         self.seconds = state["seconds"]
         self.losses.restore(state["sums"])
-        # The exported model may be newer than the checkpoint; what its folder says is what counts.
+        # The exported model may be newer than the checkpoint, so its figures are read from its own folder.
         best = self.folder.path / layout.BEST / layout.VALIDATION
         self.best = json.loads(best.read_text()) if best.is_file() else {}
         self._say(f"Resumed from {checkpoint}, step {self.step} of {self.num_steps}.")
@@ -306,7 +306,7 @@ class Trainer:
         save_checkpoint(self.accelerator, self.folder.checkpoints, self.step, state, limit)
 
     def _stop_if_asked(self) -> None:
-        """After Ctrl-C or SIGTERM (what a cluster sends) on any process, write a checkpoint and stop all of them."""
+        """After Ctrl-C or SIGTERM (sent by clusters) on any process, write a checkpoint and stop all processes."""
         asked = self.stop_signals.received
         if self.accelerator.num_processes > 1:
             asked = bool(self.accelerator.reduce(torch.tensor(int(asked), device=self.accelerator.device), "sum"))

@@ -202,7 +202,7 @@ def test_without_a_model_worth_keeping_best_holds_the_last(train, tmp_path, monk
         "smoke_vq.training.recipes.autoencoder.COLLAPSED_DIVERSITY", 1e9
     )  # every output passes as blank
     ended = train()
-    assert ended.code == 0 and "No validation found a model worth keeping" in ended.out
+    assert ended.code == 0 and "No validation qualified as the best" in ended.out
     assert json.loads((tmp_path / "run/best/validation.json").read_text()) == {"step": 15}
     assert weights(tmp_path / "run/best") == weights(tmp_path / "run/last")
 

@@ -19,14 +19,14 @@ COLLAPSED_DIVERSITY = 0.05  # variance of the outputs over frames, as a share of
 
 @dataclass
 class AutoencoderArguments(RecipeArguments):
-    """The recipe's part that both autoencoders share."""
+    """Options of both autoencoder recipes."""
 
     reconstruction_weight: float = option(1.0, "Weight of the masked MSE.")
     quantizer_loss_weights: dict = option(
         {}, "Weights of the quantizer's losses by name (vq: commitment 0.1, codebook 1) that replace its defaults."
     )
     background_weight: float = option(0.2, "Weight of background pixels in the masked MSE; smoke has 1.")
-    continuous_steps: int = option(0, "Optimizer steps before quantization starts, and with it the k-means start.")
+    continuous_steps: int = option(0, "Optimizer steps before the k-means initialization and quantization.")
     codebook_init_vectors: int = option(32768, "Latents for the k-means initialization of the codebook; 0 disables it.")
     revival_steps: int = option(50, "Optimizer steps between revivals of unused codes; 0 disables them.")
     revive_until: float = option(0.8, "Share of the training after which no code is revived.")
@@ -92,7 +92,7 @@ class AutoencoderTraining:
                 accelerator,
                 self.player,
                 quantizer,
-                # The codebook of a trained model already lies on its latents.
+                # The codebook of a trained model already fits its latents.
                 init_vectors=0 if recipe.starts_trained else recipe.codebook_init_vectors,
                 revival_steps=recipe.revival_steps if quantizer.codebook.requires_grad else 0,
                 last_revival=int(recipe.revive_until * num_steps),
@@ -126,12 +126,12 @@ class AutoencoderTraining:
         return masked_mse(sample, batch["pixel_values"], batch["mask"], self.background_weight, self.total_weight)
 
     def observe(self, output) -> None:
-        """Take note of the latents and codes of a micro-batch."""
+        """Pass the latents and codes of a micro-batch to the codebook health."""
         if self.quantize and self.health is not None:
             self.health.observe(output.latents, output.indices)
 
     def weighted_sum(self, losses: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Before quantization starts, the quantizer's losses take part at weight 0: DDP needs every parameter used."""
+        """The total loss. Before quantization the quantizer's losses have weight 0: DDP needs every parameter used."""
         on = {name: float(self.quantize or name not in self.quantizer_losses) for name in losses}
         return sum(on[name] * self.weights[name] * loss for name, loss in losses.items())
 

@@ -51,10 +51,10 @@ class VQGANArguments(AutoencoderArguments):
 class VQGANObjective(Objective):
     """Two players and one forward pass of the autoencoder (one more with gradient accumulation).
 
-    The autoencoder's gradient is computed in two parts, both at the reconstruction: of the reconstruction and
-    perceptual losses, and of the adversarial loss through a frozen discriminator. The adaptive weight needs them at the
-    decoder's last convolution only; their weighted sum goes back through the autoencoder once. The discriminator learns
-    from the same reconstruction, detached. The gradients are those of the usual two optimizers with four passes.
+    The autoencoder's gradient is computed at the reconstruction in two parts: that of the reconstruction and perceptual
+    losses, and that of the adversarial loss through the frozen discriminator. The adaptive weight needs both only at
+    the decoder's last convolution, and their weighted sum is backpropagated through the autoencoder once. The
+    discriminator learns from the same reconstruction, detached. The gradients equal those of the usual four passes.
 
     Args:
         model: the autoencoder, with `decoder.conv_out`.
@@ -116,7 +116,7 @@ class VQGANObjective(Objective):
                 f"The perceptual loss needs images of {perceptual.min_size} pixels or more: found sample_size {size}."
             )
         if discriminator is not None:
-            discriminator.logits_size(size)  # raises if the images are too small for its depth
+            discriminator.logits_size(size)  # raises if the images are too small
             if self.recipe.disc_start >= num_steps:
                 self.accelerator.print(
                     f"WARNING: disc_start {self.recipe.disc_start} is after the last of the {num_steps} steps: this "
