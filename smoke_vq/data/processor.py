@@ -1,7 +1,7 @@
 """The image processor: pictures to what a model takes (`pixel_values`, `mask`), and back."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -117,16 +117,12 @@ class SmokeImageProcessor(BaseImageProcessor):
         return pixels.to_images(sample)
 
     def _stack(self, images, channels: int) -> torch.Tensor:
-        frames = [as_frame(image, channels, self.height, self.do_resize) for image in _as_list(images)]
+        axes = 3 if channels == 3 else 2  # of a single frame
+        is_array = isinstance(images, (np.ndarray, torch.Tensor))
+        if isinstance(images, Image.Image) or (is_array and images.ndim <= axes):
+            images = [images]
+        frames = [as_frame(image, channels, self.height, self.do_resize) for image in images]
         return torch.stack([torch.from_numpy(frame) for frame in frames])
-
-
-def _as_list(images) -> Sequence:
-    if isinstance(images, Image.Image):
-        return [images]
-    if isinstance(images, (np.ndarray, torch.Tensor)):
-        return images if images.ndim == 4 else [images]
-    return images
 
 
 class _SmokeConfig(PreTrainedConfig):

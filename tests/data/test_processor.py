@@ -45,7 +45,7 @@ def test_every_form_of_frames_gives_the_same(processor):
 def test_mask_is_the_alpha_where_there_is_one(processor):
     alpha = np.random.default_rng(0).integers(0, 256, (16, 16), dtype=np.uint8)
     expected = torch.from_numpy(alpha).float()[None, None] / 255
-    for form in (alpha, Image.fromarray(alpha), [alpha]):
+    for form in (alpha, Image.fromarray(alpha), [alpha], alpha[None], torch.from_numpy(alpha)[None]):
         assert torch.equal(processor(frame(), alpha=form)["mask"], expected)
 
 
