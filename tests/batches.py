@@ -1,10 +1,19 @@
 """What the tests of the loaders share."""
 
+import re
+from pathlib import Path
+
 import torch
 
 from smoke_vq.data.processor import SmokeImageProcessor
 
 PROCESSOR = SmokeImageProcessor(size=16)
+
+
+def code_of_docs(word: str) -> str:
+    """The Python example of docs/data.md that contains the word."""
+    text = (Path(__file__).parents[1] / "docs/data.md").read_text()
+    return next(code for code in re.findall("```python\n(.*?)```", text, re.DOTALL) if word in code)
 
 
 def rows_of(batches) -> list[list[int]]:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from batches import PROCESSOR, assert_same_batches, flat, rows_of
+from batches import PROCESSOR, assert_same_batches, code_of_docs, flat, rows_of
 from conftest import png
 
 from smoke_vq.data.dataset_frames import DatasetFrames
@@ -89,6 +89,12 @@ def test_a_window_is_in_one_run_and_in_order_of_time(frames, num_previous, num_n
     runs = list(enumerate(LENGTHS, 1)) + ([(20, 12), (21, 5)] if isinstance(frames, MixedFrames) else [])
     expected = [(run, time) for run, n in runs for time in range(num_previous + earlier, n - num_next)]
     assert current == expected, "every frame with enough others around it has one window"
+
+
+def test_the_example_of_the_docs():
+    exec(code_of_docs("windows("), names := {})
+    assert names["batch"]["pixel_values"].shape == (8, 5, 3, 64, 64)
+    assert names["batch"]["offset"][:, 1:].tolist() == [[-1, 0, 1, 2]] * 8
 
 
 def test_the_mask_is_that_of_each_frame(frames):
