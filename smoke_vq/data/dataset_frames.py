@@ -51,9 +51,7 @@ class DatasetFrames(Frames):
     def fingerprint(self) -> str:
         return f"{len(self)}-{self.dataset._fingerprint}"
 
-    def select(self, count: int | None) -> "DatasetFrames":
-        if count is None or count >= len(self):
-            return self
+    def _select(self, count: int) -> "DatasetFrames":
         rows = [round(i * (len(self) - 1) / max(1, count - 1)) for i in range(count)]
         chosen = copy.copy(self)
         chosen.dataset = self.dataset.select(rows)

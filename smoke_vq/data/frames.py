@@ -33,11 +33,14 @@ class Frames:
         raise NotImplementedError
 
     def fingerprint(self) -> str:
-        """A short text that changes with the frames."""
+        """A short text that changes with the frames, so that a run does not resume with other data."""
         raise NotImplementedError
 
     def select(self, count: int | None) -> "Frames":
         """At most `count` frames, evenly spaced, so that every clip keeps its share."""
+        return self if count is None or count >= len(self) else self._select(count)
+
+    def _select(self, count: int) -> "Frames":
         raise NotImplementedError
 
     def pack(self) -> "Frames":
@@ -113,9 +116,7 @@ class PackedFrames(Frames):
         alphas = None if self.alphas is None else self.alphas.to(device)
         return PackedFrames(self.images.to(device), alphas, self.name, self.sequences)
 
-    def select(self, count: int | None) -> "PackedFrames":
-        if count is None or count >= len(self):
-            return self
+    def _select(self, count: int) -> "PackedFrames":
         rows = torch.linspace(0, len(self) - 1, count).round().long()
         alphas = None if self.alphas is None else self.alphas[rows]
         sequences = None if self.sequences is None else runs(self.sequences[rows], rows)

@@ -41,13 +41,11 @@ class FrameLoader:
         rank: int = 0,
         world_size: int = 1,
     ):
-        if shuffle and len(frames) < batch_size * world_size:
-            raise ValueError(
-                f"{frames.name} has {len(frames)} frames, fewer than one batch of {batch_size} on {world_size} "
-                f"process(es)."
-            )
-        if not shuffle and len(frames) < world_size:
-            raise ValueError(f"{frames.name} has {len(frames)} frames, fewer than the {world_size} processes.")
+        fewest, what = world_size, f"the {world_size} processes"
+        if shuffle:
+            fewest, what = batch_size * world_size, f"one batch of {batch_size} on {world_size} process(es)"
+        if len(frames) < fewest:
+            raise ValueError(f"{frames.name} has {len(frames)} frames, fewer than {what}.")
         self.frames, self.processor, self.batch_size = frames.to(device), processor, batch_size
         self.shuffle, self.flip, self.seed = shuffle, flip, seed
         self.device, self.rank, self.world_size = device, rank, world_size
@@ -75,15 +73,11 @@ class FrameLoader:
             self.frames.at_epoch(self.seed, epoch),
             batch_sampler=self.rows(epoch, start),
             num_workers=self.num_workers,
-            collate_fn=_as_is,
+            collate_fn=dict,  # the frames have made a batch already
             pin_memory=self.num_workers > 0 and torch.device(self.device).type == "cuda",
         )
         for batch in loader:
             yield self._process(batch, epoch)
-
-    def fingerprint(self) -> str:
-        """A short text that changes with the data, so that a run does not resume with other data."""
-        return self.frames.fingerprint()
 
     def _process(self, batch: dict[str, torch.Tensor], epoch: int) -> dict[str, torch.Tensor]:
         batch = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
@@ -95,7 +89,3 @@ class FrameLoader:
             pixel_values = torch.where(flips, pixel_values.flip(-1), pixel_values)
             mask = torch.where(flips, mask.flip(-1), mask)
         return {"pixel_values": pixel_values, "mask": mask} | batch
-
-
-def _as_is(batch):
-    return batch

@@ -30,10 +30,9 @@ class MixedFrames(Frames):
         self.size = self.parts[0].size
         self.has_alpha = any(part.has_alpha for part in self.parts)
         self.in_memory = all(part.in_memory for part in self.parts)
-        for part in self.parts:
+        for part, count in zip(self.parts, shares(len(self), weights or self.lengths), strict=True):
             if part.size != self.size:
                 raise ValueError(f"{part.name} has frames of {part.size}, {self.parts[0].name} of {self.size}.")
-        for part, count in zip(self.parts, shares(len(self), weights or self.lengths), strict=True):
             if count < 1:
                 raise ValueError(
                     f"An epoch of {len(self)} frames has no frame of {part.name}: give it a larger weight."
@@ -44,16 +43,15 @@ class MixedFrames(Frames):
 
     def __getitems__(self, rows: Sequence[int]) -> dict[str, torch.Tensor]:
         rows = torch.as_tensor(rows).cpu()
-        batches, places, first = [], [], 0
-        for part, length in zip(self.parts, self.lengths, strict=True):
-            mine = ((rows >= first) & (rows < first + length)).nonzero()[:, 0]
+        batches, places = [], []
+        for part, first in zip(self.parts, accumulate(self.lengths, initial=0), strict=False):
+            mine = ((rows >= first) & (rows < first + len(part))).nonzero()[:, 0]
             if len(mine) > 0:
                 batch = part.__getitems__((rows[mine] - first).tolist())
                 if self.has_alpha and not part.has_alpha:
                     batch["alpha"] = smoke_alpha(batch["image"])
                 batches.append(batch)
                 places.append(mine)
-            first += length
         back = torch.cat(places).argsort()
         columns = batches[0].keys() - {"row"}
         joined = {column: torch.cat([batch[column] for batch in batches]) for column in columns}
@@ -85,12 +83,9 @@ class MixedFrames(Frames):
             return self
         return MixedFrames([part.to(device) for part in self.parts], self.weights)
 
-    def select(self, count: int | None) -> "MixedFrames":
-        """At most `count` frames, evenly spaced over all parts."""
-        if count is None or count >= len(self):
-            return self
+    def _select(self, count: int) -> "MixedFrames":
         counts = shares(count, self.lengths)
-        for part, kept in zip(self.parts, counts, strict=True):
-            if kept == 0:
-                raise ValueError(f"{count} of the frames of {self.name} include none of {part.name}: take more.")
+        if 0 in counts:
+            missing = self.parts[counts.index(0)].name
+            raise ValueError(f"{count} of the frames of {self.name} include none of {missing}: take more.")
         return MixedFrames([part.select(kept) for part, kept in zip(self.parts, counts, strict=True)], self.weights)

@@ -86,10 +86,7 @@ class WindowedFrames(Frames):
     def to(self, device) -> "WindowedFrames":
         return self._with(frames=self.frames.to(device))
 
-    def select(self, count: int | None) -> "WindowedFrames":
-        """At most `count` windows, evenly spaced."""
-        if count is None or count >= len(self):
-            return self
+    def _select(self, count: int) -> "WindowedFrames":
         kept = torch.linspace(0, len(self) - 1, count).round().long()
         return self._with(current=self.current[kept], num_earlier=self.num_earlier[kept])
 

@@ -74,7 +74,7 @@ class ReconstructionEvaluator:
     @cached_property
     def fingerprint(self) -> str:
         """Number of validation frames and CRC-32 of their pixels."""
-        return self.all.fingerprint()
+        return self.all.frames.fingerprint()
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Figures of `model` on at most `max_frames` frames."""

@@ -276,7 +276,7 @@ class Trainer:
                 f"{checkpoint} was written by {state['num_processes']} process(es) and cannot be continued with "
                 f"{self.accelerator.num_processes}."
             )
-        if state["data"] != self.loader.fingerprint():
+        if state["data"] != self.loader.frames.fingerprint():
             raise ValueError(f"The training data are not those of {checkpoint}.")
         load_checkpoint(self.accelerator, checkpoint)
         for player in self.objective.players.values():
@@ -300,7 +300,7 @@ class Trainer:
             "history_size": self.history.size,
             "sums": self.losses.state(),
             "num_processes": self.accelerator.num_processes,
-            "data": self.loader.fingerprint(),
+            "data": self.loader.frames.fingerprint(),
         }
         limit = self.arguments.run.checkpoints_total_limit
         save_checkpoint(self.accelerator, self.folder.checkpoints, self.step, state, limit)

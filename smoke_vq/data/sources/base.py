@@ -8,7 +8,8 @@ from ..frames import Frames
 class Source:
     """A kind of data source; `name` is always what the user wrote, such as "simulated:small".
 
-    A new one needs `matches` and either `open` or, for data that are not a `datasets.Dataset`, `load`.
+    A new one needs `matches` and, unless `datasets.load_dataset` takes the name, `open` or, for data that are not a
+    `datasets.Dataset`, `load`.
 
     is_local: names are paths of this machine, of which only the last part is published.
     on_hub: names are datasets of the Hub.
@@ -22,8 +23,27 @@ class Source:
         raise NotImplementedError
 
     def open(self, name: str, split: str):
-        """One split as a `datasets.Dataset` with all of its columns."""
-        raise ValueError(f"{name} cannot be read as a dataset with columns.")
+        """One split as a `datasets.Dataset` with all of its columns.
+
+        Raises:
+            FileNotFoundError: the dataset does not exist.
+            ValueError: the split is unknown or empty, or the files are damaged.
+        """
+        import datasets
+
+        try:
+            return datasets.load_dataset(name, split=split)
+        except ValueError as error:
+            if "corresponds to no data" in str(error):
+                raise ValueError(f"Split {split!r} of {name} has no frames.") from error
+            if "Unknown split" in str(error) or "Bad split" in str(error):
+                raise ValueError(f"{name} has no split {split!r}: {first_line(error)}") from error
+            raise ValueError(f"{name} cannot be read as a dataset: {first_line(error)}") from error
+        except datasets.exceptions.DatasetGenerationError as error:
+            raise ValueError(f"{name} cannot be read as a dataset: {first_line(error.__cause__ or error)}") from error
+        except (FileNotFoundError, ConnectionError) as error:
+            offline = "the Hub cannot be reached: " if isinstance(error, ConnectionError) else ""
+            raise FileNotFoundError(f"There is no dataset at {name}: {offline}{first_line(error)}") from error
 
     def load(self, name: str, split: str, size: int, resize: bool) -> Frames:
         """One split as frames, not yet in memory if it takes decoding."""
@@ -43,31 +63,3 @@ class Source:
             published_name: without folders of this machine.
         """
         return {"title": published_name, "license": None}
-
-
-def load_dataset(name: str, split: str):
-    """`datasets.load_dataset`, with one sentence for each thing that can be wrong with the name.
-
-    Raises:
-        FileNotFoundError: the dataset does not exist.
-        ValueError: the split is unknown or empty, or the files are damaged.
-    """
-    import datasets
-
-    try:
-        return datasets.load_dataset(name, split=split)
-    except ValueError as error:
-        if "corresponds to no data" in str(error):
-            raise ValueError(f"Split {split!r} of {name} has no frames.") from error
-        if "Unknown split" in str(error) or "Bad split" in str(error):
-            raise ValueError(f"{name} has no split {split!r}: {first_line(error)}") from error
-        raise ValueError(f"{name} cannot be read as a dataset: {first_line(error)}") from error
-    except datasets.exceptions.DatasetGenerationError as error:
-        raise ValueError(f"{name} cannot be read as a dataset: {first_line(error.__cause__ or error)}") from error
-    except FileNotFoundError as error:  # DatasetNotFoundError and DataFilesNotFoundError among them
-        raise FileNotFoundError(f"There is no dataset at {name}: {first_line(error)}") from error
-    except ConnectionError as error:
-        raise FileNotFoundError(
-            f"There is no dataset at {name}: it is not a local folder, and the Hub cannot be reached: "
-            f"{first_line(error)}"
-        ) from error

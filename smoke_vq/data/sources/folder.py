@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from .base import Source, load_dataset
+from .base import Source
 
 
 class FolderSource(Source):
@@ -19,7 +19,7 @@ class FolderSource(Source):
             raise FileNotFoundError(f"There is no dataset at {name}: expected a folder or a Hub name 'user/name'.")
         if path.is_dir() and not any(path.iterdir()):
             raise FileNotFoundError(f"The dataset folder {name} is empty.")
-        return load_dataset(name, split)
+        return super().open(name, split)
 
     def describe(self, name: str, published_name: str) -> dict[str, str | None]:
         path = Path(name) / "README.md"

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from .base import Source, load_dataset
+from .base import Source
 
 
 class HubSource(Source):
@@ -14,9 +14,6 @@ class HubSource(Source):
     def matches(self, name: str) -> bool:
         is_repository = re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name) is not None
         return is_repository and not name.endswith(".safetensors") and not Path(name).exists()
-
-    def open(self, name: str, split: str):
-        return load_dataset(name, split)
 
     def revision(self, name: str) -> str | None:
         """The commit."""

@@ -15,6 +15,9 @@ class PackedSource(Source):
         path = Path(name)
         return path.is_file() if path.suffix == ".safetensors" else any(path.glob("*.safetensors"))
 
+    def open(self, name: str, split: str):
+        raise ValueError(f"{name} has packed frames, which have no columns: expected the dataset they were made from.")
+
     def load(self, name: str, split: str, size: int, resize: bool) -> PackedFrames:
         path = Path(name)
         file = path if path.suffix == ".safetensors" else path / f"{split}.safetensors"

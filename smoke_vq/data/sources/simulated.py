@@ -24,5 +24,4 @@ class SimulatedSource(Source):
 
 
 def _configuration(name: str) -> str:
-    _, colon, configuration = name.partition(":")
-    return configuration if colon else "default"
+    return name.partition(":")[2] if ":" in name else "default"
