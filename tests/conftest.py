@@ -93,7 +93,7 @@ def tiny_frames():
 def write_dataset(tmp_path):
     """A function (name, splits) that writes rows {image, alpha} of PNG bytes as a Parquet dataset folder."""
 
-    def write(name: str, splits: dict[str, list[dict[str, bytes]]], num_shards: int = 1):
+    def write(name: str, splits: dict[str, list[dict[str, bytes]]]):
         from datasets import Dataset, Features
         from datasets import Image as ImageColumn
 
@@ -103,9 +103,7 @@ def write_dataset(tmp_path):
             features = Features({column: ImageColumn() for column in (rows[0] if rows else ("image", "alpha"))})
             columns = {column: [{"bytes": row[column], "path": None} for row in rows] for column in features}
             dataset = Dataset.from_dict(columns, features=features)
-            for index in range(num_shards):
-                shard = dataset.shard(num_shards, index, contiguous=True) if num_shards > 1 else dataset
-                shard.to_parquet(str(folder / "data" / f"{split}-{index:05d}-of-{num_shards:05d}.parquet"))
+            dataset.to_parquet(str(folder / "data" / f"{split}-00000-of-00001.parquet"))
         return folder
 
     return write

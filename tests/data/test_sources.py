@@ -26,13 +26,6 @@ def image_folder(tmp_path, rows):
     return tmp_path / "images"
 
 
-def test_parquet_folder(dataset_folder, tiny_frames):
-    frames = load_frames(str(dataset_folder), "train", size=16)
-    assert torch.equal(frames.images, tiny_frames.images)
-    assert torch.equal(frames.alphas, tiny_frames.alphas)
-    assert len(load_frames(str(dataset_folder), "validation", size=16)) == 10
-
-
 @pytest.mark.parametrize("packed", [True, False])
 def test_image_folder_has_no_alpha(image_folder, packed):
     frames = load_frames(str(image_folder), "train", size=16, packed=packed)
@@ -103,82 +96,36 @@ def test_a_truncated_png_is_named_by_its_row(write_dataset, rows, share):
         frames.__getitems__([0, 2])
 
 
-def missing_folder(tmp_path, write_dataset, rows):
-    return tmp_path / "missing"
-
-
-def missing_file(tmp_path, write_dataset, rows):
-    return tmp_path / "missing.safetensors"
-
-
-def empty_folder(tmp_path, write_dataset, rows):
-    (tmp_path / "empty").mkdir()
-    return tmp_path / "empty"
-
-
-def no_data(tmp_path, write_dataset, rows):
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "notes.xyz").write_text("nothing")
-    return tmp_path / "other"
-
-
-def text_file(tmp_path, write_dataset, rows):
-    (tmp_path / "notes.xyz").write_text("nothing")
-    return tmp_path / "notes.xyz"
-
-
-def missing_split(tmp_path, write_dataset, rows):
-    return write_dataset("validation_only", {"validation": rows(2)})
-
-
-def empty_split(tmp_path, write_dataset, rows):
-    return write_dataset("no_frames", {"train": [], "validation": rows(2)})
-
-
-def no_image_column(tmp_path, write_dataset, rows):
-    (tmp_path / "table").mkdir()
-    (tmp_path / "table" / "train.csv").write_text("height,width\n1,2\n")
-    return tmp_path / "table"
-
-
-def truncated_parquet(tmp_path, write_dataset, rows):
-    folder = write_dataset("cut", {"train": rows(2)})
-    file = next(folder.rglob("*.parquet"))
+@pytest.fixture
+def broken(tmp_path, write_dataset, rows, monkeypatch) -> None:
+    """The current folder has datasets with one fault each."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("empty", "other", "table"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "other/notes.xyz").write_text("nothing")
+    (tmp_path / "table/train.csv").write_text("height,width\n1,2\n")
+    write_dataset("validation_only", {"validation": rows(2)})
+    write_dataset("no_frames", {"train": [], "validation": rows(2)})
+    file = next(write_dataset("cut", {"train": rows(2)}).rglob("*.parquet"))
     file.write_bytes(file.read_bytes()[:-50])
-    return folder
-
-
-def hub_dataset(tmp_path, write_dataset, rows):
-    return "nobody/no-such-dataset"
-
-
-def bare_name(tmp_path, write_dataset, rows):
-    return "no_such_folder"
 
 
 @pytest.mark.parametrize(
-    ("make", "error", "sentence"),
+    ("source", "error", "sentence"),
     [
-        (missing_folder, FileNotFoundError, "There is no dataset at .*missing: expected a folder or a Hub name"),
-        (missing_file, FileNotFoundError, "There is no dataset at .*missing.safetensors"),
-        (empty_folder, FileNotFoundError, "The dataset folder .*empty is empty"),
-        (no_data, FileNotFoundError, "There is no dataset at .*other"),
-        (text_file, FileNotFoundError, "There is no dataset at .*notes.xyz"),
-        (missing_split, ValueError, "has no split 'train': .*validation"),
-        (empty_split, ValueError, "no_frames has no frames"),
-        (no_image_column, ValueError, r"has no column 'image': found \['height', 'width'\]"),
-        (truncated_parquet, ValueError, "cut cannot be read as a dataset: .*[Pp]arquet"),
-        (
-            hub_dataset,
-            FileNotFoundError,
-            "There is no dataset at nobody/no-such-dataset: .*the Hub cannot be reached",
-        ),
-        (bare_name, FileNotFoundError, "There is no dataset at no_such_folder: expected a folder or a Hub name"),
+        ("missing", FileNotFoundError, "There is no dataset at missing: expected a folder or a Hub name"),
+        ("missing.safetensors", FileNotFoundError, "There is no dataset at missing.safetensors"),
+        ("empty", FileNotFoundError, "The dataset folder empty is empty"),
+        ("other", FileNotFoundError, "There is no dataset at other"),
+        ("other/notes.xyz", FileNotFoundError, "There is no dataset at other/notes.xyz"),
+        ("validation_only", ValueError, "has no split 'train': .*validation"),
+        ("no_frames", ValueError, "no_frames has no frames"),
+        ("table", ValueError, r"has no column 'image': found \['height', 'width'\]"),
+        ("cut", ValueError, "cut cannot be read as a dataset: .*[Pp]arquet"),
+        ("nobody/no-such-dataset", FileNotFoundError, "no dataset at nobody/.*: the Hub cannot be reached"),
     ],
-    ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_refuses_in_one_sentence(tmp_path, write_dataset, rows, make, error, sentence):
-    source = str(make(tmp_path, write_dataset, rows))
+def test_refuses_in_one_sentence(broken, source, error, sentence):
     with pytest.raises(error, match=sentence) as raised:
         load_frames(source, size=16)
     assert "\n" not in str(raised.value)

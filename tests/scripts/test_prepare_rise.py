@@ -51,11 +51,6 @@ def rise(videos, tmp_path):
     return tmp_path
 
 
-def command(*arguments):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return {"args": [sys.executable, str(SCRIPT), *map(str, arguments)], "env": environment}
-
-
 def call(*arguments):
     """Run the script in this process and return its exit status and stderr."""
     ended = run("prepare_rise.py", " ".join(map(str, arguments)))
@@ -96,7 +91,8 @@ def test_the_dataset_does_not_depend_on_processes_or_interruptions(videos, tmp_p
     options = ("--input", videos, "--validation-fraction", 0.25, "--size", 32)
     assert call(*options, "--output-dir", tmp_path / "whole")[0] == 0
     stopped = (*options, "--output-dir", tmp_path / "stopped")
-    process = subprocess.Popen(**command(*stopped, "--num-proc", 2), stderr=subprocess.PIPE)
+    command = [str(word) for word in (sys.executable, SCRIPT, *stopped, "--num-proc", 2)]
+    process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("stopped/.clips/*/*.npz")) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -166,14 +162,9 @@ def test_the_pushed_dataset_loads_from_the_hub(hub, rise, tmp_path):
     assert len(hub.commits("user/rise", repo_type="dataset")) == 2
     loaded = datasets.load_dataset("user/rise")
     expected = datasets.load_dataset(str(output), cache_dir=str(tmp_path / "cache"))
-    assert set(loaded) == {"train", "validation"}
+    assert set(loaded) == set(expected) == {"train", "validation"}
     for split, rows in expected.items():
-        assert len(loaded[split]) == len(rows) > 0
-        for one, other in zip(loaded[split], rows, strict=True):
-            assert all(np.array_equal(one[column], other[column]) for column in ("image", "alpha"))
-            assert {k: v for k, v in one.items() if k not in ("image", "alpha")} == {
-                k: v for k, v in other.items() if k not in ("image", "alpha")
-            }
+        assert loaded[split].features == rows.features and loaded[split]["clip_id"][:] == rows["clip_id"][:]
 
 
 def test_missing_write_access_is_reported_before_the_cut_out(hub, rise, tmp_path, monkeypatch):

@@ -130,13 +130,6 @@ def test_invalid_settings_are_refused_before_anything_is_written(tmp_path, chang
     assert not (tmp_path / "cache").exists()
 
 
-def test_unknown_names_are_refused(cache):
-    with pytest.raises(ValueError, match=r"Unknown configuration .* 'smal': expected one of \['default', 'large', "):
-        load_simulated("smal")
-    with pytest.raises(ValueError, match=r"simulated:large has no split 'test': expected \['train', 'validation'\]"):
-        load_simulated("large", "test")
-
-
 def test_a_full_disk_is_reported_before_the_first_simulation(cache, monkeypatch):
     monkeypatch.setattr(rows_module.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10**9}))
     with pytest.raises(OSError, match=r"1048576 frames need about 8\.6 GB: the disk of .* has 1\.0 GB free"):

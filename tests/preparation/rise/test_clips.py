@@ -91,7 +91,7 @@ def test_splits_contain_each_clip_once_and_are_repeatable(rise):
     first = split_clips(clips, 0.4, seed=3)
     assert len(first["validation"]) == 2 and len(first["train"]) == 3
     assert sorted(ids(first["train"]) + ids(first["validation"])) == ids(clips)
-    assert first == split_clips(list(reversed(list(reversed(clips)))), 0.4, seed=3)
+    assert first == split_clips(clips, 0.4, seed=3)
     assert any(split_clips(clips, 0.4, seed=seed) != first for seed in range(4, 9))
     for fraction in (0, 1, -0.1):
         with pytest.raises(ValueError, match="fraction"):
