@@ -1,4 +1,4 @@
-"""What the tests of the loaders share."""
+"""Helpers for the tests of loaders."""
 
 import re
 from pathlib import Path

@@ -1,11 +1,11 @@
-"""What the tests share: a tiny model, a few frames, a dataset folder of them."""
+"""Shared fixtures: a tiny model, a few frames, a dataset folder, a Hub on loopback."""
 
 import io
 import os
 import signal
 import tempfile
 
-# Before datasets and huggingface_hub are imported: no network, and no cache outside the tests' own.
+# Set before datasets and huggingface_hub are imported: no network, and a temporary cache.
 _CACHE = tempfile.TemporaryDirectory(prefix="smoke_vq_tests_")
 os.environ["HF_HOME"] = _CACHE.name
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -18,7 +18,7 @@ from PIL import Image  # noqa: E402
 SIZE = 16
 
 torch.set_num_threads(1)
-# A test run in the background of a shell inherits an ignored Ctrl-C; the runs that tests interrupt must not.
+# A background process of a shell ignores Ctrl-C, and so would the runs that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -54,7 +54,7 @@ def tiny_kwargs() -> dict:
 
 @pytest.fixture
 def tiny_model(tiny_kwargs):
-    """A tiny model whose codes lie where its latents do, so that many of them are used."""
+    """A tiny model whose codes are latents, so that many of them are used."""
     from smoke_vq import SmokeVQVAE
 
     torch.manual_seed(0)
@@ -72,7 +72,7 @@ def pixel_values() -> torch.Tensor:
 
 @pytest.fixture
 def same(tiny_model, pixel_values):
-    """Whether a model reconstructs as the one that was saved, to the last bit."""
+    """A function (model) -> whether its reconstructions are bit-identical to those of `tiny_model`."""
 
     @torch.no_grad()
     def same(model) -> bool:
@@ -111,7 +111,7 @@ def write_dataset(tmp_path):
 
 @pytest.fixture
 def hub(monkeypatch, tmp_path_factory):
-    """A Hub on loopback, to which the client of this process talks as "user" until the test ends."""
+    """A Hub on loopback; until the test ends, the client of this process uses it, logged in as "user"."""
     from loopback_hub import LoopbackHub, client_of
 
     with LoopbackHub() as hub, client_of(hub, tmp_path_factory.mktemp("client"), monkeypatch):

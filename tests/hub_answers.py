@@ -1,4 +1,4 @@
-"""What the two servers of the Hub on loopback answer, as the client of huggingface_hub asks it."""
+"""Responses of the two servers of the Hub on loopback to the client of huggingface_hub."""
 
 import base64
 import json
@@ -11,13 +11,13 @@ from hub_repositories import Blob, Commit, Refused, Repository
 
 
 class CdnHandler(FaultyHandler):
-    """The large files at /lfs/<sha256>; who knows the address may read and write, as with signed ones."""
+    """Large files at /lfs/<sha256>; no login is needed, as with signed URLs."""
 
     def answer(self, body: bytes) -> Answer:
         objects, oid = self.server.hub.objects, urlsplit(self.path).path.removeprefix("/lfs/")
         if self.command == "PUT":
             if sha256(body).hexdigest() != oid:
-                return as_json({"error": "The content is not that of its address."}, 400)
+                return as_json({"error": "The content does not match its address."}, 400)
             objects[oid] = body
             return Answer()
         if oid not in objects:
@@ -26,7 +26,7 @@ class CdnHandler(FaultyHandler):
 
 
 def part(content: bytes, request_headers, **headers: str) -> Answer:
-    """The content, or the bytes of it that a Range header asks for."""
+    """The content, or the bytes that a Range header requests."""
     headers = {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes", **headers}
     wanted = re.fullmatch(r"bytes=(\d*)-(\d*)", request_headers.get("Range", ""))
     if not wanted:
@@ -40,7 +40,7 @@ def part(content: bytes, request_headers, **headers: str) -> Answer:
 
 
 class HubHandler(FaultyHandler):
-    """Answers what ROUTES names."""
+    """Answers the requests in ROUTES."""
 
     def answer(self, body: bytes) -> Answer:
         address = urlsplit(self.path)
@@ -53,7 +53,7 @@ class HubHandler(FaultyHandler):
                     if right:
                         names["repository"] = self.open(right, names.pop("kind"), names.pop("id"))
                     return action(self, **names)
-            raise Refused(404, f"This Hub knows no {self.command} {address.path}.")
+            raise Refused(404, f"{self.command} {address.path} is not implemented.")
         except Refused as refusal:
             return as_json({"error": str(refusal)}, refusal.status, refusal.headers)
 
@@ -70,7 +70,7 @@ class HubHandler(FaultyHandler):
         return self.user
 
     def open(self, right: str, kind: str, repo_id: str) -> Repository:
-        """The repository, if the user has the right to "read", "write" or, from anybody, "propose"."""
+        """The repository, if the user may "read" or "write" it, or is logged in and wants to "propose" a change."""
         repository = self.hub.repositories.get((kind.rstrip("/").rstrip("s") or "model", repo_id))
         owned = self.user == repo_id.split("/")[0]
         if repository is None or (repository.private and not owned):
@@ -162,7 +162,7 @@ class HubHandler(FaultyHandler):
         if proposed := "create_pr" in self.query:
             ref = f"refs/pr/{sum(name.startswith('refs/pr/') for name in repository.heads) + 1}"
         if ref is None or ref.startswith("refs/tags/"):
-            raise Refused(400, f"{revision} is no branch")
+            raise Refused(400, f"{revision} is not a branch")
         files = dict(parent.files)
         for key, value in operations:
             path = value["path"]
@@ -200,7 +200,7 @@ class HubHandler(FaultyHandler):
 
 
 def entry(commit: Commit, path: str) -> dict:
-    """What /tree tells about a file or folder."""
+    """The entry of a file or folder in /tree."""
     if path in commit.files:
         return file_entry(commit, path)
     return {"type": "directory", "path": path, "size": 0, "oid": sha1(path.encode()).hexdigest()}
@@ -208,16 +208,16 @@ def entry(commit: Commit, path: str) -> dict:
 
 def file_entry(commit: Commit, path: str) -> dict:
     blob = commit.files[path]
-    told = {"type": "file", "path": path, "size": len(blob.content), "oid": blob.oid}
+    described = {"type": "file", "path": path, "size": len(blob.content), "oid": blob.oid}
     if blob.lfs:
-        told["lfs"] = {"oid": blob.sha256, "size": len(blob.content), "pointerSize": len(blob.pointer)}
-    return told
+        described["lfs"] = {"oid": blob.sha256, "size": len(blob.content), "pointerSize": len(blob.pointer)}
+    return described
 
 
 _API = "/api/(?P<kind>models|datasets)/(?P<id>[^/]+/[^/]+)"
 _REPO = "/(?P<kind>datasets/)?(?P<id>[^/]+/[^/]+?)"
 _REVISION = "(?P<revision>[^/]+)"
-# Method and path: the right that it takes, and what answers.
+# Method and path: the required right, and the method that answers.
 ROUTES = {
     "GET /api/agent-harnesses": (None, HubHandler.agent_harnesses),
     "POST /api/validate-yaml": (None, HubHandler.validate_yaml),

@@ -1,4 +1,4 @@
-"""Faults between a client and a server, and the request handler that has them."""
+"""Network faults for tests, and a request handler that applies them."""
 
 import json
 import socket
@@ -33,16 +33,16 @@ def as_json(content, status: int = 200, headers: dict[str, str] | None = None) -
 
 @dataclass(eq=False)
 class Fault:
-    """Strikes requests whose "METHOD path" matches the pattern; of several faults only the first one strikes.
+    """Affects requests whose "METHOD path" matches the pattern; if several faults match, only the first one.
 
     Args:
         pattern: a regular expression.
-        times: how often it strikes; None: until it is removed.
-        status: of the answer; the request has no effect.
-        drop: the connection ends and the request has no effect.
-        lost: the request has its effect, and the connection ends instead of an answer.
-        drop_after: the connection ends after so many bytes of the body, of the upload for PUT and POST, otherwise of
-            the answer.
+        times: number of affected requests; None for all until it is removed.
+        status: HTTP status of the answer; the request has no effect.
+        drop: the connection is closed and the request has no effect.
+        lost: the request has its effect, but the connection is closed without an answer.
+        drop_after: the connection is closed after so many bytes of the upload (PUT and POST), or otherwise of the
+            answer.
         flip: index of a byte in the answer's body whose bits are flipped.
         delay: seconds before the request is handled.
         hold: the request is handled after `release()`.
@@ -57,28 +57,28 @@ class Fault:
     flip: int | None = None
     delay: float = 0
     hold: bool = False
-    struck: int = field(default=0, init=False)
+    count: int = field(default=0, init=False)
     released: threading.Event = field(default_factory=threading.Event, init=False)
-    met: threading.Event = field(default_factory=threading.Event, init=False)
+    applied: threading.Event = field(default_factory=threading.Event, init=False)
 
-    def strikes(self, request: Request) -> bool:
-        if self.struck == self.times or not search(self.pattern, f"{request.method} {request.path}"):
+    def applies_to(self, request: Request) -> bool:
+        if self.count == self.times or not search(self.pattern, f"{request.method} {request.path}"):
             return False
-        self.struck += 1
-        self.met.set()
+        self.count += 1
+        self.applied.set()
         return True
 
     def wait(self, timeout: float = 10) -> None:
-        """Until it has struck."""
-        if not self.met.wait(timeout):
-            raise TimeoutError(f"Nothing matched '{self.pattern}' in {timeout} s.")
+        """Wait for the first affected request."""
+        if not self.applied.wait(timeout):
+            raise TimeoutError(f"No request matched '{self.pattern}' in {timeout} s.")
 
     def remove(self) -> None:
-        """Strike no more; requests that it holds stay held."""
-        self.times = self.struck
+        """Affect no further requests; held requests are still held."""
+        self.times = self.count
 
     def release(self) -> None:
-        """Strike no more, and handle the requests that it holds."""
+        """Affect no further requests, and handle the held ones."""
         self.remove()
         self.released.set()
 
@@ -92,22 +92,22 @@ class FaultyHandler(BaseHTTPRequestHandler):
         hub, request = self.server.hub, Request(self.server.name, self.command, unquote(self.path), self.headers)
         with hub.lock:
             hub.requests.append(request)
-            fault = next((fault for fault in hub.faults if fault.strikes(request)), Fault(""))
+            fault = next((fault for fault in hub.faults if fault.applies_to(request)), Fault(""))
         if fault.hold:
             fault.released.wait()
         time.sleep(fault.delay)
         if fault.drop:
-            return self.hang_up()
+            return self.disconnect()
         uploads = self.command in ("PUT", "POST")
         body = self.receive(fault.drop_after if uploads else None)
         if uploads and fault.drop_after is not None:
-            return self.hang_up()
+            return self.disconnect()
         if fault.status is not None:
             answer = as_json({"error": f"A fault at '{fault.pattern}'."}, fault.status)
         else:
             with hub.lock:
                 answer = self.answer(body)
-        self.hang_up() if fault.lost else self.send(answer, fault)
+        self.disconnect() if fault.lost else self.send(answer, fault)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = serve
 
@@ -132,9 +132,9 @@ class FaultyHandler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body[: fault.drop_after])
         if fault.drop_after is not None:
-            self.hang_up()
+            self.disconnect()
 
-    def hang_up(self) -> None:
+    def disconnect(self) -> None:
         self.connection.shutdown(socket.SHUT_RDWR)
 
     def log_message(self, *arguments):

@@ -1,4 +1,4 @@
-"""Repositories of commits of files, with the checksums of git."""
+"""Repositories in memory: commits of files, with the checksums of git."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from hashlib import sha1, sha256
 
 
 class Refused(Exception):
-    """An answer with this status; the client chooses its exception by `code`."""
+    """An error response with a status; `code` determines the exception that the client raises."""
 
     def __init__(self, status: int, message: str, code: str | None = None, headers: dict[str, str] | None = None):
         super().__init__(message)
@@ -20,7 +20,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Blob:
-    """A file's content; with `lfs` the commit holds a pointer to it."""
+    """The content of a file; with `lfs` the commit contains a pointer to it."""
 
     content: bytes
     lfs: bool

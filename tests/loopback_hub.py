@@ -1,15 +1,15 @@
-"""A Hugging Face Hub on loopback, for the real client, which talks to it over HTTP.
+"""A Hugging Face Hub on loopback for the real client, over HTTP.
 
-Two servers: the Hub, and the CDN with the large files (LFS). The Hub redirects to the CDN, which has another origin, as
-in reality, and must not receive the token of the client.
+There are two servers: the Hub, and the CDN with the large files (LFS). The Hub redirects to the CDN, which has another
+origin, as in reality, and must not receive the client's token.
 
     with LoopbackHub() as hub:
         hub.put("user/model", {"config.json": b"{}", "model.safetensors": weights})
         fault = hub.fault("GET /lfs/.*safetensors", drop_after=1000, times=1)
         subprocess.run(command, env={**os.environ, **hub.environment})
-        assert fault.struck == 1 and hub.requests[-1].headers["Range"] == "bytes=1000-"
+        assert fault.count == 1 and hub.requests[-1].headers["Range"] == "bytes=1000-"
 
-Not implemented: what our library does not use, such as pagination, discussions, tags, Xet and multipart uploads.
+Features that the library does not use are not implemented: pagination, discussions, tags, Xet, multipart uploads.
 """
 
 import threading
@@ -32,9 +32,9 @@ GITATTRIBUTES = "".join(f"{pattern} filter=lfs diff=lfs merge=lfs -text\n" for p
 class LoopbackHub:
     """Attributes:
 
-    users: name of each token. A user writes to "name/...", and reads what is public.
+    users: the user of each token. A user may write to "user/..." and read public repositories.
     repositories: by (repo_type, repo_id).
-    objects: the large files by sha256, also those without a commit.
+    objects: large files by sha256, including those that are in no commit.
     requests: all requests to both servers.
     """
 
@@ -46,7 +46,7 @@ class LoopbackHub:
         self.faults: list[Fault] = []
         self.lock = threading.RLock()
         self.servers = [Server(self, "hub", HubHandler), Server(self, "cdn", CdnHandler)]
-        # Different names, because an older client takes two ports of one host for one origin.
+        # Different host names, because older clients consider two ports of one host as one origin.
         ports = [server.server_address[1] for server in self.servers]
         self.endpoint, self.cdn = f"http://127.0.0.1:{ports[0]}", f"http://localhost:{ports[1]}"
 
@@ -64,7 +64,7 @@ class LoopbackHub:
 
     @property
     def environment(self) -> dict[str, str]:
-        """For a subprocess, which needs an HF_HOME of its own too."""
+        """Environment variables for a subprocess, which also needs its own HF_HOME."""
         return {
             **{"HF_ENDPOINT": self.endpoint, "HF_TOKEN": "hf_test", "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"},
             **{"HF_HUB_DISABLE_TELEMETRY": "1", "HF_UPDATE_DOWNLOAD_COUNTS": "0"},
@@ -82,7 +82,7 @@ class LoopbackHub:
         return self.repositories[repo_type, repo_id]
 
     def commits(self, repo_id: str, revision: str = "main", repo_type: str = "model") -> list[Commit]:
-        """Newest first; the last one created the repository."""
+        """The commits of a branch, newest first; the last one created the repository."""
         return list(self.repository(repo_id, repo_type).find(revision).history())
 
     def files(self, repo_id: str, revision: str = "main", repo_type: str = "model") -> dict[str, bytes]:
@@ -90,7 +90,7 @@ class LoopbackHub:
         return {path: blob.content for path, blob in commit.files.items()}
 
     def create(self, repo_id: str, repo_type: str = "model", **flags: bool) -> Repository:
-        """With `private` or `gated`."""
+        """Create a repository; `flags` are `private` and `gated`."""
         first = Commit({".gitattributes": Blob(GITATTRIBUTES, lfs=False)}, "initial commit", repo_id.split("/")[0])
         repository = Repository(repo_type, repo_id, heads={"refs/heads/main": first}, **flags)
         self.repositories[repo_type, repo_id] = repository
@@ -123,15 +123,15 @@ class Server(ThreadingHTTPServer):
         self.hub, self.name = hub, name
 
     def handle_error(self, request, client_address):
-        if not isinstance(exc_info()[1], ConnectionError):  # the client went away
+        if not isinstance(exc_info()[1], ConnectionError):  # the client closed the connection
             super().handle_error(request, client_address)
 
 
 @contextmanager
 def client_of(hub: LoopbackHub, folder: Path, monkeypatch):
-    """Let the client of this process, which is imported offline, talk to this Hub as "user", with caches in `folder`.
+    """Connect the client of this process to this Hub as "user", with its caches in `folder`.
 
-    It waits at most 10 ms between attempts.
+    The client was imported in offline mode. It waits at most 10 ms between attempts.
     """
     import huggingface_hub
 

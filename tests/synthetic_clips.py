@@ -1,4 +1,4 @@
-"""Clips of two soft puffs over a still scene, with the alpha that made them."""
+"""Synthetic clips of soft puffs over a static scene, with their true alpha."""
 
 import numpy as np
 
@@ -29,7 +29,7 @@ def plume(time, strength=0.9):
 
 
 def clip(frames=36, strength=0.9, colour=(0.9, 0.9, 0.92), noise=0.008, scene=None):
-    """Composite, uint8 (T, H, W, 3), and the alpha that made it."""
+    """The composite, uint8 (T, H, W, 3), and its true alpha."""
     generator = np.random.default_rng(1)
     scene = background() if scene is None else scene
     alpha = np.stack([plume(time, strength) for time in range(frames)])

@@ -1,4 +1,4 @@
-"""What an import loads, and what works without optional packages."""
+"""Which packages are imported, and what works without optional packages."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ def python(code: str) -> str:
 
 
 def loaded_by(code: str, names: list[str]) -> list[str]:
-    """Which of the named packages a process has loaded after it ran the code."""
+    """The named packages that a process has imported after running the code."""
     return python(f"import sys\n{code}\nprint(*[name for name in {names} if name in sys.modules])").split()
 
 
@@ -31,7 +31,7 @@ def test_the_import_alone_loads_nothing():
 
 
 def test_a_model_loads_torch_and_diffusers_only():
-    """The test passed whatever a model needs: `import smoke_vq` loads nothing at all."""
+    """It used to import only `smoke_vq`, which loads nothing, and so could not fail."""
     code = """
 from smoke_vq import NANO_MODEL, QUANTIZERS, PlumeSettings, SmokeVQVAE, image_grid, masked_mse, simulate_plumes
 SmokeVQVAE.from_pretrained(NANO_MODEL)
@@ -39,7 +39,7 @@ SmokeVQVAE.from_pretrained(NANO_MODEL)
     assert loaded_by(code, ["torch", "diffusers", *HEAVY]) == ["torch", "diffusers"]
 
 
-def test_every_name_is_offered():
+def test_every_name_is_available():
     assert set(smoke_vq.__all__) == {"NANO_MODEL", "__version__", *smoke_vq._MODULES}
     for name in smoke_vq.__all__:
         assert getattr(smoke_vq, name) is not None and name in dir(smoke_vq)

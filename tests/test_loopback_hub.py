@@ -1,4 +1,4 @@
-"""The Hub on loopback behaves like the real one, for the real client."""
+"""The real client works with the Hub on loopback as with the real Hub."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def read(folder: str) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("repo_type", ["model", "dataset"])
-def test_uploaded_files_are_downloaded_again(hub, tmp_path, repo_type):
+def test_uploaded_files_are_downloaded_unchanged(hub, tmp_path, repo_type):
     for name, content in FILES.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(content)
@@ -36,13 +36,13 @@ def test_uploaded_files_are_downloaded_again(hub, tmp_path, repo_type):
 
 
 def test_an_interrupted_download_resumes_and_the_cdn_gets_no_token(hub, monkeypatch):
-    # The client resumes after the last complete chunk, and its chunks have 10 MB.
+    # The client resumes after the last complete chunk; its default is 10 MB.
     monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)
     hub.put("user/smoke", FILES, private=True)
     fault = hub.fault("GET /lfs/.*safetensors", drop_after=50_500, times=1)
     assert Path(hf_hub_download("user/smoke", "model.safetensors")).read_bytes() == WEIGHTS
     first, second = (request for request in hub.requests if request.path.startswith("/lfs/"))
-    assert fault.struck == 1 and "Range" not in first.headers and second.headers["Range"] == "bytes=50000-"
+    assert fault.count == 1 and "Range" not in first.headers and second.headers["Range"] == "bytes=50000-"
     for request in hub.requests:
         assert ("hf_test" in str(request.headers)) == (request.server == "hub" and "agent" not in request.path)
 

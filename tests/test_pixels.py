@@ -1,4 +1,4 @@
-"""The pixel range: every uint8 value comes back unchanged, black is -1, and no other file knows the range."""
+"""The pixel range: every uint8 value is restored, black is -1, and no other file contains the range."""
 
 import re
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_the_unit_range():
 
 
 def test_smoke_alpha_gives_the_mask_of_the_pixels():
-    """The threshold lies between 1 and 2 of 255, in any channel."""
+    """The threshold is between 1 and 2 of 255, in any channel."""
     images = torch.zeros(1, 2, 3, 3, dtype=torch.uint8)
     images[0, 0, :, 0] = torch.tensor([0, 1, 2])
     images[0, 1, :, 2] = torch.tensor([0, 1, 2])
@@ -34,7 +34,7 @@ def test_smoke_alpha_gives_the_mask_of_the_pixels():
     assert torch.equal(alpha[:, None] > 0, pixels.smoke_mask(pixels.to_pixel_values(images)))
 
 
-def test_no_other_file_knows_the_range():
+def test_no_other_file_contains_the_range():
     here = Path(pixels.__file__)
     formulas = re.compile(r"127\.5|-0\.99|clamp\(-1|/ 2 \+ 0\.5|\* 2 - 1\b")
     found = [path.name for path in here.parent.rglob("*.py") if path != here and formulas.search(path.read_text())]

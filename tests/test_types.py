@@ -16,7 +16,7 @@ def both_recipes_fit(vqvae: VQVAEObjective, vqgan: VQGANObjective, evaluator: Re
     takes_both(vqgan, evaluator)
 
 
-def test_the_type_checker_finds_no_fault():
+def test_the_type_checker_finds_no_errors():
     root = Path(__file__).resolve().parent.parent
     checked = subprocess.run([sys.executable, "-m", "mypy"], cwd=root, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout

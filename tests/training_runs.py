@@ -1,4 +1,4 @@
-"""Runs of the real scripts on tiny data: in this process where that will do, in another where it has to die."""
+"""Runs of the real scripts on tiny data, in this process or, for tests that kill them, in another one."""
 
 import contextlib
 import dataclasses
@@ -31,19 +31,19 @@ MODEL = {
     "layers_per_block": 1,
     "num_vq_embeddings": 32,
 }
-# 40 frames in batches of 8: 5 steps an epoch, 15 in all. A checkpoint every 4 steps lies in the middle of epochs.
+# 40 frames in batches of 8: 5 steps per epoch, 15 in total. Checkpoints every 4 steps are in the middle of epochs.
 FLAGS = (
     "--batch-size 8 --epochs 3 --lr 1e-3 --warmup-steps 2 --codebook-init-vectors 512 --revival-steps 3 --num-images 3 "
     "--logging-steps 1 --checkpointing-steps 4 --checkpointing-epochs 1 --num-threads 1 "
 ) + " ".join(f"--model.{key} {json.dumps(value, separators=(',', ':'))}" for key, value in MODEL.items())
 
-# Runs a script that sends itself a signal once the history has the losses of a step.
+# Runs a script that sends itself a signal after the losses of a step are recorded.
 DRIVER = """
 import os, runpy, signal, sys
 from smoke_vq.training import run_log
 from smoke_vq.training.recipes import codebook_health
 
-codebook_health.USAGE_DECAY = 0.2  # codes die within the few steps of a test
+codebook_health.USAGE_DECAY = 0.2  # codes become unused within the few steps of a test
 number, step, sys.argv = signal.Signals[sys.argv[1]], int(sys.argv[2]), sys.argv[3:]
 add = run_log.History.add
 
@@ -58,7 +58,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 class Killed(BaseException):
-    """Stands for a kill: nothing in the library catches it."""
+    """Simulates a kill: the library does not catch it."""
 
 
 @dataclasses.dataclass
@@ -86,7 +86,7 @@ def reset_accelerate() -> None:
 
 
 def run(script: str, flags: str) -> Ended:
-    """Run a script in this process, as if it were its own."""
+    """Run a script in this process, as from the command line."""
     reset_accelerate()
     out, err, argv, code = io.StringIO(), io.StringIO(), sys.argv, 0
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -105,7 +105,7 @@ def run(script: str, flags: str) -> Ended:
 
 
 def launch(words: list, check: bool = True, **environment: str) -> Ended:
-    """Run a command in a process of its own, on the CPU, from the root of the repository."""
+    """Run a command in a new process, on the CPU, in the root folder of the repository."""
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", **environment}
     command = [sys.executable, *map(str, words)]
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
@@ -124,7 +124,7 @@ def signalled(script: str, flags: str, number: str, step: int, processes: int = 
 
 
 def history(folder: Path, kind: str = "train/") -> list[tuple]:
-    """(step, name, value) of each loss or figure, in the order of the file; no speeds, which no two runs share."""
+    """(step, name, value) of each loss or figure whose name starts with `kind`, in the order of the file."""
     lines = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     return [(line["step"], name, value) for line in lines for name, value in line.items() if name.startswith(kind)]
 
@@ -134,7 +134,7 @@ def weights(folder: Path) -> bytes:
 
 
 def assert_same_run(found: Path, expected: Path) -> None:
-    """Losses and validation figures at every step, and the exported weights, to the last bit."""
+    """Check that losses, validation figures and exported weights are bit-identical."""
     for kind in ("train/", "validation/"):
         assert len(history(expected, kind)) > 0
         assert history(found, kind) == history(expected, kind)
@@ -153,7 +153,7 @@ def data(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def vgg16_weights(tmp_path_factory) -> Path:
-    """A file of VGG16's shapes with random weights: a test must not depend on a download."""
+    """A file of random weights for VGG16, so that tests need no download."""
     from safetensors.torch import save_file
 
     from smoke_vq.losses.backbone_weights import expected_shapes
@@ -170,19 +170,19 @@ def vgg16_weights(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def train(data, tmp_path):
-    """Run train_vqvae.py with tiny defaults, into `tmp_path`, and with more flags, which win."""
+    """A function (flags) that runs train_vqvae.py with tiny defaults in `tmp_path`; `flags` override the defaults."""
     return lambda flags="": run("train_vqvae.py", f"--dataset {data} --output-dir {tmp_path} {FLAGS} {flags}")
 
 
 @pytest.fixture
 def quick_revival(monkeypatch):
-    """Codes die within the few steps of a test."""
+    """Codes become unused within the few steps of a test."""
     monkeypatch.setattr(codebook_health, "USAGE_DECAY", 0.2)
 
 
 @pytest.fixture
 def kill_after(monkeypatch):
-    """A function that makes the next run break off, with nothing put in order, after the losses of a step."""
+    """A function (step) that makes later runs end without cleanup after recording the losses of a step."""
 
     def arm(step: int | None) -> None:
         def add_and_die(self, at, figures):
@@ -198,17 +198,17 @@ def kill_after(monkeypatch):
 
 @pytest.fixture(scope="session")
 def finished_run(data, tmp_path_factory) -> Path:
-    """The folder of an unbroken run; tests that change it copy it."""
+    """The folder of an uninterrupted run; tests that change it use `copied_run`."""
     folder = tmp_path_factory.mktemp("runs")
-    ended = run("train_vqvae.py", f"--dataset {data} --output-dir {folder} --run-name unbroken {FLAGS}")
+    ended = run("train_vqvae.py", f"--dataset {data} --output-dir {folder} --run-name uninterrupted {FLAGS}")
     assert ended.code == 0, ended.err
-    (folder / "unbroken" / "stdout.txt").write_text(ended.out)
-    return folder / "unbroken"
+    (folder / "uninterrupted" / "stdout.txt").write_text(ended.out)
+    return folder / "uninterrupted"
 
 
 @pytest.fixture
 def copied_run(finished_run, tmp_path) -> Path:
-    """A copy of the unbroken run as `tmp_path/run`, the folder of the fixture `train`."""
+    """A copy of the uninterrupted run in `tmp_path/run`, the default folder of the fixture `train`."""
     return shutil.copytree(finished_run, tmp_path / "run")
 
 
@@ -236,7 +236,7 @@ def objective():
 
 
 def batch(count: int, seed: int = 0) -> dict[str, torch.Tensor]:
-    """What a loader gives, in float64."""
+    """A batch as from a loader, in float64."""
     from smoke_vq.data.processor import SmokeImageProcessor
 
     frames, processor = smoke(count, seed), SmokeImageProcessor(size=SIZE)

@@ -1,4 +1,4 @@
-"""from_pretrained from the Hub: the real client, HTTP, an empty cache; the same bits or one sentence."""
+"""from_pretrained from a Hub on loopback, with the real client: the same bits, or an error of one sentence."""
 
 import shutil
 import tempfile
@@ -45,12 +45,12 @@ def published(hub, saved):
 
 @pytest.fixture
 def offline(monkeypatch):
-    """A function that switches the client's network off."""
+    """A function that disables the client's network."""
     return lambda: monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
 
 def as_bytes(model) -> bytes:
-    """The file of its weights."""
+    """The weights file of a model."""
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         return (Path(folder) / WEIGHTS).read_bytes()
@@ -71,7 +71,7 @@ def flip(path: Path, position: int = -1) -> None:
 
 
 @pytest.mark.parametrize("loader", [SmokeVQVAE, AutoSmokeModel])
-def test_the_same_bits_come_back(published, same, loader):
+def test_loads_the_same_bits(published, same, loader):
     model = loader.from_pretrained(NAME)
     assert type(model) is SmokeVQVAE and same(model) and not model.training
     assert isinstance(loader.from_pretrained(NAME, use_safetensors=True), SmokeVQVAE)
@@ -92,8 +92,8 @@ def test_a_revision_is_pinned(published, same, tiny_kwargs):
     assert not same(SmokeVQVAE.from_pretrained(NAME))
 
 
-def test_a_branch_that_moves_during_the_download_gives_one_commit(published, same, tiny_kwargs):
-    """The configuration of one commit and the weights of the next would be a model that nobody trained."""
+def test_all_files_are_of_one_commit_if_the_branch_moves(published, same, tiny_kwargs):
+    """The configuration of one commit must not be combined with the weights of another."""
     fault = published.fault(f"HEAD /{NAME}/resolve/.*{WEIGHTS}", hold=True, times=1)
     loaded = []
     thread = threading.Thread(target=lambda: loaded.append(SmokeVQVAE.from_pretrained(NAME)))
@@ -105,7 +105,7 @@ def test_a_branch_that_moves_during_the_download_gives_one_commit(published, sam
     assert same(loaded[0])
 
 
-def test_a_variant(published, tmp_path, tiny_model):
+def test_loads_a_variant(published, tmp_path, tiny_model):
     tiny_model.save_pretrained(tmp_path / "half", variant="fp16")
     published.put(NAME, read(tmp_path / "half"))
     model = SmokeVQVAE.from_pretrained(NAME, variant="fp16")
@@ -114,7 +114,7 @@ def test_a_variant(published, tmp_path, tiny_model):
     assert not any(WEIGHTS in request.path for request in published.requests), "float32 is not downloaded"
 
 
-def test_a_sharded_model(hub, same, shards):
+def test_loads_a_sharded_model(hub, same, shards):
     hub.put(NAME, shards)
     assert len([name for name in hub.files(NAME) if name.endswith(".safetensors")]) > 2
     assert same(SmokeVQVAE.from_pretrained(NAME))
@@ -123,19 +123,19 @@ def test_a_sharded_model(hub, same, shards):
         SmokeVQVAE.from_pretrained(NAME)
 
 
-def test_a_sharded_variant(hub, tmp_path, tiny_model):
+def test_loads_a_sharded_variant(hub, tmp_path, tiny_model):
     tiny_model.save_pretrained(tmp_path / "half", variant="fp16", max_shard_size="20KB")
     hub.put(NAME, read(tmp_path / "half"))
     assert SmokeVQVAE.from_pretrained(NAME, variant="fp16").dtype == torch.float32
 
 
-def test_a_discriminator_in_its_subfolder(published, saved):
+def test_loads_a_discriminator_from_its_subfolder(published, saved):
     model = PatchDiscriminator.from_pretrained(NAME, subfolder="discriminator")
     assert as_bytes(model) == saved[f"discriminator/{WEIGHTS}"]
     assert not any(request.path.endswith(f"main/{WEIGHTS}") for request in published.requests)
 
 
-def test_a_processor(published, saved):
+def test_loads_a_processor(published, saved):
     assert SmokeImageProcessor.from_pretrained(NAME).to_dict() == SmokeImageProcessor(size=16).to_dict()
     published.put(NAME, {f"vq/{name}": content for name, content in saved.items()})
     assert isinstance(SmokeImageProcessor.from_pretrained(NAME, subfolder="vq"), SmokeImageProcessor)
@@ -149,7 +149,7 @@ def test_a_processor(published, saved):
 
 def test_a_private_repository_needs_the_right_token(hub, saved, same, monkeypatch):
     hub.put(NAME, saved, private=True)
-    assert same(SmokeVQVAE.from_pretrained(NAME))  # HF_TOKEN is its owner's
+    assert same(SmokeVQVAE.from_pretrained(NAME))  # with HF_TOKEN of the owner
     monkeypatch.setattr(constants, "HF_HUB_CACHE", f"{constants.HF_HUB_CACHE}-other")
     for token, reason in (("hf_other", "the token may not read it"), (None, "no token is used")):
         monkeypatch.delenv("HF_TOKEN", raising=False)
@@ -171,7 +171,7 @@ def test_an_invalid_token_is_refused_and_not_shown(published):
 
 def test_a_byte_flipped_in_transit_is_found_at_the_first_load(published, same):
     published.fault("GET /lfs/", flip=-1, times=1)
-    for _ in range(2):  # the damaged file stays in the cache, and stays refused
+    for _ in range(2):  # the damaged file stays in the cache and is refused again
         with pytest.raises(
             ValueError, match=f"{WEIGHTS} of 'user/smoke' is damaged: its sha256 is .*, the Hub recorded"
         ):
@@ -209,17 +209,17 @@ def test_offline_loads_from_the_cache(published, same, offline):
     assert len(published.requests) == before
 
 
-def test_offline_with_an_empty_cache(published, offline):
+def test_an_empty_cache_is_reported_offline(published, offline):
     offline()
     with pytest.raises(OSError, match=r"'user/smoke' is not a local folder and is incomplete in the cache .*OFFLINE"):
         SmokeVQVAE.from_pretrained(NAME)
 
 
-def test_local_files_only_with_an_incomplete_model(published):
+def test_an_incomplete_cache_is_reported_with_local_files_only(published):
     published.fault("GET /lfs/", status=503, times=1)
     with pytest.raises(OSError, match="503"):
         SmokeVQVAE.from_pretrained(NAME)
-    for tree in (True, False):  # older versions of huggingface_hub keep no list of the files of a commit
+    for tree in (True, False):  # older versions of huggingface_hub do not store the list of files
         with pytest.raises(OSError, match=r"is incomplete in the cache .*nothing is downloaded \(local_files_only\)"):
             SmokeVQVAE.from_pretrained(NAME, local_files_only=True)
         if tree:
@@ -228,15 +228,15 @@ def test_local_files_only_with_an_incomplete_model(published):
 
 @pytest.mark.parametrize("fault", [{"drop": True}, {"status": 503}])
 @pytest.mark.parametrize("request_", ["GET", f"HEAD .*{WEIGHTS}$"])
-def test_a_hub_that_does_not_answer(published, fault, request_):
+def test_a_hub_that_does_not_answer_is_reported(published, fault, request_):
     published.fault(request_, **fault)
     with pytest.raises(OSError, match=r"user/smoke.*(does not answer|failed): ") as raised:
         SmokeVQVAE.from_pretrained(NAME)
     assert "\n" not in str(raised.value)
 
 
-def test_the_reason_of_the_server_is_shown():
-    """It was hidden after the request's number that the Hub sends."""
+def test_the_message_of_the_server_is_shown():
+    """It used to be hidden by the request ID that the Hub sends."""
     from huggingface_hub.errors import BadRequestError, HfHubHTTPError
 
     response = type("Response", (), {"headers": {}, "request": None})()
@@ -268,13 +268,13 @@ def test_a_pickle_is_not_opened(hub, saved):
         (None, {"subfolder": "critic"}, "'user/smoke/critic' on the Hub does not hold config.json: found no files"),
     ],
 )
-def test_missing_files(hub, saved, lacks, keywords, sentence):
+def test_missing_files_are_named(hub, saved, lacks, keywords, sentence):
     hub.put(NAME, {name: content for name, content in saved.items() if name != lacks})
     with pytest.raises(FileNotFoundError, match=sentence):
         SmokeVQVAE.from_pretrained(NAME, **keywords)
 
 
-def test_a_missing_shard(hub, shards):
+def test_a_missing_shard_is_named(hub, shards):
     hub.put(NAME, {name: content for name, content in shards.items() if "-00002-of-" not in name})
     with pytest.raises(OSError, match=r"-00002-of-"):
         SmokeVQVAE.from_pretrained(NAME)
@@ -289,13 +289,13 @@ def test_a_missing_shard(hub, shards):
         ("smoke", {}, r"The folder 'smoke' does not exist \(a Hub repository would be named 'user/name'\)"),
     ],
 )
-def test_wrong_names(published, where, keywords, sentence):
+def test_invalid_names_are_refused(published, where, keywords, sentence):
     with pytest.raises(OSError, match=sentence) as raised:
         SmokeVQVAE.from_pretrained(where, **keywords)
     assert "\n" not in str(raised.value)
 
 
-def test_a_gated_repository(hub, saved):
+def test_a_gated_repository_is_reported(hub, saved):
     hub.create(NAME, gated=True)
     hub.put(NAME, saved)
     with pytest.raises(OSError, match="'user/smoke' is gated: ask for access"):

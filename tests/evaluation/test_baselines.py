@@ -28,13 +28,13 @@ def test_black_is_black(target):
 
 
 def cubic(t: np.ndarray, a: float = -0.75) -> np.ndarray:
-    """Keys' kernel (1981) with the constant that torch and OpenCV use."""
+    """The kernel of Keys (1981) with the constant of torch and OpenCV."""
     t = np.abs(t)
     near = (a + 2) * t**3 - (a + 3) * t**2 + 1
     return np.where(t <= 1, near, np.where(t < 2, a * t**3 - 5 * a * t**2 + 8 * a * t - 4 * a, 0))
 
 
-def test_bicubic_is_keys_convolution_of_block_means(target):
+def test_bicubic_equals_keys_convolution_of_block_means(target):
     small = target.double().numpy().reshape(2, 3, 8, 8, 8, 8).mean(axis=(3, 5))
     source = (np.arange(64) + 0.5) / 8 - 0.5
     matrix = np.zeros((64, 8))
@@ -63,7 +63,7 @@ def test_bicubic_keeps_a_constant_frame():
 
 
 @pytest.mark.parametrize(("name", "options"), [("WebP", {"quality": 0}), ("JPEG", {"quality": 1})])
-def test_codecs_give_what_pillow_reads_back(target, name, options):
+def test_codecs_equal_pillow(target, name, options):
     smooth = torch.nn.functional.avg_pool2d(target, 9, 1, 4)
     result = BASELINES[name](smooth)
     for index in range(2):

@@ -16,7 +16,7 @@ from smoke_vq.metrics import InceptionDistance, Metric, make_metrics
 
 
 class Shades(nn.Module):
-    """Rounds the mean of each frame to one of 4 shades: codes without a codebook, or no codes at all."""
+    """Rounds the mean of each frame to one of 4 values; returns them as codes without a codebook, or no codes."""
 
     def __init__(self, has_codes: bool):
         super().__init__()
@@ -58,8 +58,8 @@ def test_a_model_without_a_quantizer_has_no_figures_of_codes(evaluator):
     assert "num_codes_used" not in evaluator.validate(Shades(has_codes=False))
 
 
-def test_an_evaluation_does_not_depend_on_batches(accelerator):
-    """Per-frame values are sorted by row; means of distances are those of all frames."""
+def test_an_evaluation_does_not_depend_on_the_batch_size(accelerator):
+    """Values per frame are sorted by row, and distances are averaged over all frames."""
     columns = []
     for batch_size in (1, 4):
         loader = FrameLoader(smoke(6), SmokeImageProcessor(size=SIZE), batch_size)

@@ -1,4 +1,4 @@
-"""The card: what is known about a model, in words and as metadata, and what is not known."""
+"""The text and metadata of model cards, for known and unknown facts."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ BICUBIC = {"masked_mse": 0.08, "psnr": 25.0, "ssim": 0.7, "num_frames": 10, "byt
 
 @pytest.fixture
 def folder(tmp_path, tiny_kwargs):
-    """The folder of a SmokeVQGAN without figures and facts."""
+    """The folder of a SmokeVQGAN without figures and training facts."""
     folder = tmp_path / "runs/smooth/best"
     SmokeVQGAN(**tiny_kwargs).save_pretrained(folder)
     return folder
@@ -45,7 +45,7 @@ def figures(folder) -> None:
 
 
 def card(folder, repo_id=None, text: CardText = SmokeVQGAN.card_text) -> tuple[dict, str]:
-    """Its metadata and its text, on one line."""
+    """The card's metadata, and its text on one line."""
     write_card(folder, text, repo_id)
     text = (folder / "README.md").read_text()
     assert "{{" not in text and "{%" not in text and "\n\n\n" not in text
@@ -66,7 +66,7 @@ def test_metadata(folder):
     assert {m["type"]: m["value"] for m in result["metrics"]}["psnr"] == 33.21
 
 
-def test_text_for_a_reader_who_knows_nothing(folder):
+def test_the_text_explains_the_model(folder):
     facts(folder)
     figures(folder)
     _, text = card(folder, "user/smooth")
@@ -96,7 +96,7 @@ class LatentRegression(PretrainedModel):
 
 @pytest.mark.parametrize("known", [True, False])
 def test_a_model_that_is_not_an_autoencoder_has_a_card(tmp_path, known):
-    """The card asked for sample_size, encoder_block_out_channels and num_vq_embeddings."""
+    """Cards used to require sample_size, encoder_block_out_channels and num_vq_embeddings."""
     LatentRegression().save_pretrained(tmp_path)
     if known:
         facts(tmp_path, recipe="the squared error of latents")
@@ -128,7 +128,7 @@ def test_the_checksum_and_precision_of_each_weights_file(folder):
     [
         ({"recipe": "an adversarial loss"}, "Training losses: an adversarial loss."),
         ({"recipe": "an adversarial loss"}, "Adversarial training shifts colours"),
-        # Without a recipe in the facts: of runs before they named it.
+        # The facts of older runs do not name the recipe.
         (
             {"perceptual_weight": 1, "adversarial_weight": 0.5, "disc_start": 4},
             "a perceptual loss, an adversarial loss",
@@ -141,20 +141,20 @@ def test_the_checksum_and_precision_of_each_weights_file(folder):
         ({}, "*Top row: frames that the model has not seen."),
     ],
 )
-def test_how_the_model_was_trained(folder, changes, words):
+def test_losses_start_and_weights_of_the_training(folder, changes, words):
     facts(folder, **changes)
     figures(folder)
     (folder / "reconstructions.png").write_bytes(b"")
     assert words in card(folder)[1]
 
 
-def test_the_unknown_is_called_unknown(folder):
+def test_missing_facts_are_called_unknown(folder):
     data, text = card(folder)
     assert "**The quality of this model is unknown:**" in text and "## Data Unknown." in text
     assert "model-index" not in data and "metrics" not in data and "![" not in text and "| command |" not in text
 
 
-def test_an_unfinished_training(folder):
+def test_an_unfinished_training_is_in_progress(folder):
     facts(folder, finished=False)
     (folder / "validation.json").write_text(json.dumps({"step": 12, **FIGURES}))
     _, text = card(folder)
@@ -162,7 +162,7 @@ def test_an_unfinished_training(folder):
     assert "33.21" in text and "| time | 1.5 minutes so far |" in text and "In one sentence" not in text
 
 
-def test_a_model_without_a_validation_is_not_praised(folder):
+def test_the_quality_of_a_model_without_validation_is_unknown(folder):
     facts(folder)
     (folder / "validation.json").write_text(json.dumps({"step": 12}))
     assert "**The quality of this model is unknown:**" in card(folder)[1]
@@ -184,7 +184,7 @@ def test_a_dataset_of_the_hub_with_its_commit(folder, hub, dataset_folder):
     assert "split validation, step 12" in by_task["psnr"]["notes"] and commit.sha in text
 
 
-def test_local_data_appear_without_their_folder(folder, tmp_path, dataset_folder):
+def test_local_data_are_named_without_their_path(folder, tmp_path, dataset_folder):
     (dataset_folder / "README.md").write_text("---\nlicense: cc0-1.0\npretty_name: Blobs\n---\n")
     facts(folder, dataset=[str(dataset_folder)], init_from=str(tmp_path), perceptual_weights="/data/vgg16.st")
     figures(folder)

@@ -1,4 +1,4 @@
-"""Facts about a training, without folders of this machine."""
+"""Facts about a training, without local paths."""
 
 import re
 
@@ -9,11 +9,11 @@ from smoke_vq.hub.provenance import command, describe_data, public_arguments, pu
 
 
 @pytest.mark.parametrize("source", ["user/plumes", "simulated", "simulated:small"])
-def test_names_that_stay_as_they_are(source):
+def test_other_names_are_unchanged(source):
     assert public_name(source) == source
 
 
-def test_of_a_path_only_the_last_part_is_public(tmp_path, monkeypatch):
+def test_only_the_last_part_of_a_path_is_public(tmp_path, monkeypatch):
     (tmp_path / "a/simulated").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "a")
     assert public_name(str(tmp_path / "a")) == public_name(".") == public_name("../a") == "a"
@@ -41,7 +41,7 @@ def test_the_commit_is_that_of_the_library(tmp_path, monkeypatch):
     assert provenance.commit() == {"commit": None, "modified": None}, "outside its repository"
 
 
-def test_the_command_names_no_folder_of_this_machine(monkeypatch):
+def test_the_command_has_no_local_paths(monkeypatch):
     words = ["/home/me/scripts/train.py", "--dataset", "/data/smoke", "../../home/alice/plumes", "~/wisps"]
     words += ["data/rise64", "--output-dir=/home/me/runs", "--init-from", "/scratch/alice/lr=1e-4/best", "--lr", "1e-3"]
     words += ["file:///home/alice/a", "C:\\Users\\alice\\b", "C:/Users/alice/c", "x=/home/alice/d"]

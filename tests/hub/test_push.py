@@ -1,4 +1,4 @@
-"""push_to_hub of a model in memory: the real client, HTTP; one commit or none, and no secret in it."""
+"""push_to_hub of a model in memory, with the real client: one commit or none, without secrets."""
 
 import json
 import re
@@ -25,7 +25,7 @@ FILES = {WEIGHTS, HALF, "config.json", "preprocessor_config.json", "README.md", 
 
 @pytest.fixture
 def hub(hub):
-    """The Hub; after each test no file holds a secret and the CDN has not received a token."""
+    """The Hub; after each test, no file contains a secret and the CDN has not received a token."""
     yield hub
     for repository in hub.repositories.values():
         for head in repository.heads.values():
@@ -41,7 +41,7 @@ def other_model(tiny_kwargs):
 
 
 def refused(kind: type[Exception], said: str, call, *arguments, **keywords) -> str:
-    """The sentence of the error that a call raises; neither it nor its causes show a token."""
+    """The message of the error that a call raises; neither it nor its causes show a token."""
     with pytest.raises(kind, match=said) as raised:
         call(*arguments, **keywords)
     error = raised.value
@@ -56,14 +56,14 @@ def asked(hub, pattern: str) -> list:
     return [request for request in hub.requests if re.search(pattern, f"{request.method} {request.path}")]
 
 
-def front(text: bytes) -> dict:
+def front_matter(text: bytes) -> dict:
     return yaml.safe_load(text.decode().split("---")[1])
 
 
-# What arrives
+# Published files
 
 
-def test_one_commit_has_all_that_a_user_needs(hub, tiny_model, same, tmp_path):
+def test_one_commit_has_all_files(hub, tiny_model, same, tmp_path):
     address = tiny_model.push_to_hub(NAME)
     new, initial = hub.commits(NAME)
     assert address == f"{hub.endpoint}/{NAME}/commit/{new.sha}"
@@ -72,7 +72,9 @@ def test_one_commit_has_all_that_a_user_needs(hub, tiny_model, same, tmp_path):
     assert set(files) == FILES and not hub.repository(NAME).private
     assert "_name_or_path" not in json.loads(files["config.json"])
     card = files["README.md"].decode()
-    assert front(files["README.md"])["model_name"] == "SmokeVQVAE" and "model-index" not in front(files["README.md"])
+    assert front_matter(files["README.md"])["model_name"] == "SmokeVQVAE" and "model-index" not in front_matter(
+        files["README.md"]
+    )
     assert "The quality of this model is unknown" in card and f'from_pretrained("{NAME}")' in card
     assert same(SmokeVQVAE.from_pretrained(NAME))
     assert SmokeImageProcessor.from_pretrained(NAME).height == 16
@@ -90,7 +92,7 @@ def test_a_private_push_to_a_public_repository_is_refused(hub, tiny_model):
     assert set(hub.files(NAME)) == {".gitattributes"} and not hub.objects
 
 
-def test_a_branch_of_its_own(hub, tiny_model, other_model, same):
+def test_pushes_to_a_new_branch(hub, tiny_model, other_model, same):
     other_model.push_to_hub(NAME)
     main = hub.commits(NAME)[0]
     for _ in range(2):  # the second time the branch exists
@@ -100,7 +102,7 @@ def test_a_branch_of_its_own(hub, tiny_model, other_model, same):
 
 
 @pytest.mark.parametrize("owner", ["user", "other"])
-def test_a_pull_request(hub, tiny_model, other_model, same, owner):
+def test_opens_a_pull_request(hub, tiny_model, other_model, same, owner):
     name = f"{owner}/smoke"
     other_model.push_to_hub(name, token={"user": "hf_test", "other": "hf_other"}[owner])
     main = hub.commits(name)[0]
@@ -110,8 +112,8 @@ def test_a_pull_request(hub, tiny_model, other_model, same, owner):
 
 
 @pytest.mark.parametrize(("first", "second"), [("20KB", "10GB"), ("10GB", "20KB")])
-def test_shards_and_whole_weights_replace_each_other_in_one_commit(hub, tiny_model, other_model, same, first, second):
-    """from_pretrained would load an old index or an old file of weights that was left."""
+def test_shards_and_a_single_file_replace_each_other_in_one_commit(hub, tiny_model, other_model, same, first, second):
+    """from_pretrained would load the old index or weights if they were left."""
     other_model.push_to_hub(NAME, max_shard_size=first)
     own = {"notes.txt": b"mine", "figures/loss.png": b"mine too", "weights/old.safetensors": b"mine as well"}
     hub.put(NAME, own)
@@ -128,7 +130,7 @@ def test_shards_and_whole_weights_replace_each_other_in_one_commit(hub, tiny_mod
 
 
 def test_figures_of_a_replaced_model_are_deleted(hub, tiny_model):
-    """metrics.json beside other weights would be a claim about a model that nobody measured."""
+    """The old metrics.json does not describe the new weights."""
     older = {
         "metrics.json": b"{}",
         "training.json": b"{}",
@@ -154,7 +156,7 @@ def test_a_discriminator_is_pushed_beside_the_model(hub, tiny_model, same):
     assert all(torch.equal(value, loaded[name]) for name, value in discriminator.state_dict().items())
 
 
-# Refusals before anything is sent
+# Refused before anything is sent
 
 
 @pytest.mark.parametrize(
@@ -181,7 +183,7 @@ def test_refused_before_anything_is_sent(hub, tiny_model, name, keywords, said):
     assert not asked(hub, "preupload|commit|PUT") and len(hub.commits("other/smoke")) == 1
 
 
-def test_nobody_is_logged_in(hub, tiny_model, monkeypatch):
+def test_refused_without_login(hub, tiny_model, monkeypatch):
     monkeypatch.delenv("HF_TOKEN")
     for keywords in ({}, {"create_pr": True}):
         refused(
@@ -212,13 +214,13 @@ def test_a_push_that_fails_changes_nothing(hub, tiny_model, other_model, same, p
     broken = hub.fault(pattern, **fault)
     sentence = refused(OSError, "The push to 'user/smoke' failed", other_model.push_to_hub, NAME, max_shard_size="20KB")
     assert "); the repository is unchanged, unless only the response was lost; repeat the command." in sentence
-    assert broken.struck > 0 and hub.files(NAME) == before and same(SmokeVQVAE.from_pretrained(NAME))
+    assert broken.count > 0 and hub.files(NAME) == before and same(SmokeVQVAE.from_pretrained(NAME))
     broken.remove()
     other_model.push_to_hub(NAME, max_shard_size="20KB")
     assert len(hub.commits(NAME)) == 3 and not same(SmokeVQVAE.from_pretrained(NAME))
 
 
-def test_an_answer_that_is_lost_is_not_taken_for_a_failure(hub, tiny_model, same):
+def test_a_lost_response_is_not_reported_as_a_failed_commit(hub, tiny_model, same):
     hub.fault("POST .*/commit/", lost=True, times=1)
     refused(OSError, "unless only the response was lost", tiny_model.push_to_hub, NAME)
     tiny_model.push_to_hub(NAME)
@@ -226,7 +228,7 @@ def test_an_answer_that_is_lost_is_not_taken_for_a_failure(hub, tiny_model, same
 
 
 def test_two_pushes_at_once_are_not_mixed(hub, tiny_model, other_model, same):
-    """Each omits unchanged files: the second would put its weights beside the other's configuration."""
+    """A push omits unchanged files, so that the second one would combine its weights with the other configuration."""
     other_model.push_to_hub(NAME)
     fault, said = hub.fault("POST .*/commit/", hold=True, times=1), []
     thread = threading.Thread(
@@ -246,7 +248,7 @@ def test_two_pushes_at_once_are_not_mixed(hub, tiny_model, other_model, same):
 
 @pytest.fixture
 def staged(tmp_path, tiny_model):
-    """A staged folder and a function that puts a text into one of its files."""
+    """A staged folder and a function that writes a text to one of its files."""
     tiny_model.save_pretrained(tmp_path / "model")
     with stage_model(tmp_path / "model") as folder:
         write_card(folder, tiny_model.card_text, NAME)
@@ -302,7 +304,7 @@ def test_similar_texts_are_published(staged, text):
         ("sub/config.json", False),
     ],
 )
-def test_only_our_files_are_deleted(name, is_ours):
+def test_only_files_of_a_model_are_deleted(name, is_ours):
     assert matches(name, MODEL_FILES) is is_ours
 
 
@@ -317,7 +319,7 @@ def test_other_files_in_a_dataset_folder_are_not_published(hub, tmp_path):
 
 
 def test_a_folder_of_links_is_staged(tmp_path, tiny_model):
-    """Such as a snapshot in the cache; a link to a link was broken."""
+    """Such as a snapshot in the cache; links to links used to be broken."""
     tiny_model.save_pretrained(tmp_path / "blobs")
     (tmp_path / "snapshot").mkdir()
     for path in (tmp_path / "blobs").iterdir():

@@ -16,7 +16,7 @@ def logits() -> tuple[torch.Tensor, torch.Tensor]:
     return tuple(2 * torch.randn(4, 1, 6, 6, generator=generator) + shift for shift in (0.5, -0.5))
 
 
-def test_hinge_is_its_formula_in_float64(logits):
+def test_hinge_equals_its_formula_in_float64(logits):
     real, fake = (tensor.double().flatten().tolist() for tensor in logits)
     expected = 0.5 * (sum(max(0, 1 - x) for x in real) + sum(max(0, 1 + x) for x in fake)) / len(real)
     assert float(hinge_discriminator_loss(*logits)) == pytest.approx(expected, rel=1e-6)
@@ -83,7 +83,7 @@ def test_adaptive_weight_balances_two_losses_at_a_layer():
     assert float((weight * gradients[1]).norm()) == pytest.approx(float(gradients[0].norm()), rel=5e-3)
 
 
-def test_lecam_is_the_papers_formula_in_float64(logits):
+def test_lecam_equals_the_formula_of_the_paper_in_float64(logits):
     """Tseng et al. (2021), eq. 4-5."""
     lecam = LeCAM(decay=0.9)
     means = [(1.5, -0.5), (0.3, 0.2), (-2.0, 1.0)]
@@ -113,7 +113,7 @@ def test_lecam_is_0_before_its_first_update(logits):
     assert (float(lecam.ema_real), float(lecam.ema_fake)) == (3, -1)
 
 
-def test_lecams_averages_carry_no_gradient(logits):
+def test_the_averages_of_lecam_have_no_gradient(logits):
     real, fake = (tensor.requires_grad_() for tensor in logits)
     lecam = LeCAM()
     for _ in range(2):
@@ -123,7 +123,7 @@ def test_lecams_averages_carry_no_gradient(logits):
 
 @pytest.mark.parametrize("num_updates", [0, 3])
 def test_lecam_continues_from_a_checkpoint(tmp_path, logits, num_updates):
-    """As accelerate does it: torch.save, and torch.load with weights_only."""
+    """As in accelerate: torch.save, and torch.load with weights_only."""
     from accelerate import Accelerator
 
     saved, resumed = LeCAM(), LeCAM()

@@ -48,7 +48,7 @@ def bare_machine(monkeypatch, tmp_path):
     """No variable, an empty torchvision cache, and a proxy that accepts connections and never answers."""
     for variable in VARIABLES.values():
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr(urllib.request, "_opener", None)  # it keeps the proxy of the first request
+    monkeypatch.setattr(urllib.request, "_opener", None)  # it remembers the proxy of the first request
     monkeypatch.setattr(module, "_SECONDS_WITHOUT_ANSWER", 0.2)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     for variable in ("no_proxy", "NO_PROXY"):
@@ -68,12 +68,12 @@ def torchvision_features(net: str, file) -> torch.nn.Sequential:
     return network.features.eval()
 
 
-def test_features_are_those_of_torchvisions_layers(files, losses, images):
-    """relu1_2, relu2_2, relu3_3 and relu4_3 of the image as torchvision's own transform normalises it."""
+def test_features_equal_those_of_torchvision(files, losses, images):
+    """relu1_2, relu2_2, relu3_3 and relu4_3 of the image, normalised by torchvision's transform."""
     from torchvision.transforms import Normalize
 
     layers = torchvision_features("vgg16", files["vgg16"])
-    # (block, convolution) of each ReLU, counted as the paper of VGG does.
+    # (block, convolution) of each ReLU, as in the paper of VGG.
     named, block, convolution = {}, 1, 0
     hidden = Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))((images[0] + 1) / 2)
     with torch.no_grad():
@@ -90,7 +90,7 @@ def test_features_are_those_of_torchvisions_layers(files, losses, images):
         torch.testing.assert_close(feature, named[name], rtol=1e-4, atol=1e-4)
 
 
-def test_distance_is_the_papers_formula_in_float64(losses, images):
+def test_distance_equals_the_formula_of_the_paper_in_float64(losses, images):
     """Zhang et al. (2018), eq. 1 with w = 1, and the mean over the layers."""
     loss = losses["vgg16"]
     features, target = ([f.double() for f in loss.features(image)] for image in images)
@@ -102,7 +102,7 @@ def test_distance_is_the_papers_formula_in_float64(losses, images):
 
 
 @pytest.mark.parametrize("name", ["lpips_vgg", "lpips_alex"])
-def test_lpips_is_that_of_the_lpips_package(files, losses, images, name):
+def test_lpips_equals_the_lpips_package(files, losses, images, name):
     import lpips
 
     with torch.device("meta"), warnings.catch_warnings():
@@ -156,7 +156,7 @@ class TestEveryLoss:
         assert torch.equal(found, expected)
         assert expected.abs().sum() > 0
 
-    def test_gradient_is_that_of_finite_differences(self, losses, images, name):
+    def test_gradient_equals_finite_differences(self, losses, images, name):
         loss = losses[name].double()
         try:
             sample, target = (image[:1].double() for image in images)
@@ -250,7 +250,7 @@ def test_without_weights_the_error_says_where_to_get_them(bare_machine, loss):
     started = time.monotonic()
     with pytest.raises(OSError, match=r"timed out\): download https://download\.pytorch\.org/\S+\.pth, .*") as caught:
         loss()
-    assert time.monotonic() - started < 10, "a server that does not answer is not waited for"
+    assert time.monotonic() - started < 10, "the download did not time out"
     assert socket.getdefaulttimeout() is None
     for way in ("-weights", "--perceptual-weights", "SMOKE_VQ_"):
         assert way in str(caught.value)

@@ -14,7 +14,7 @@ def batch():
 
 
 @pytest.mark.parametrize("background_weight", [0.0, 0.2, 1.0, 3.0])
-def test_is_the_formula_in_float64(batch, background_weight):
+def test_equals_the_formula_in_float64(batch, background_weight):
     sample, target, mask = (tensor.double() for tensor in batch)
     weights = mask + background_weight * (1 - mask)
     expected = (weights * ((sample - target) ** 2).mean(dim=1, keepdim=True)).sum() / weights.sum()
@@ -51,7 +51,7 @@ def test_all_zero_weights_give_the_plain_mean(batch):
     torch.testing.assert_close(masked_mse(sample, target, empty, 0.0), torch.nn.functional.mse_loss(sample, target))
 
 
-def test_the_mean_is_over_the_batch_and_not_by_image(batch):
+def test_the_mean_is_over_the_batch_and_not_per_image(batch):
     """A frame with more smoke has a larger weight."""
     sample, target, mask = batch
     mask[0] = 0
@@ -60,7 +60,7 @@ def test_the_mean_is_over_the_batch_and_not_by_image(batch):
 
 
 @pytest.mark.parametrize("parts", [2, 4])
-def test_a_split_step_equals_the_whole(batch, parts):
+def test_a_split_step_equals_one_batch(batch, parts):
     sample, target, mask = batch
     sample.requires_grad_()
     whole = masked_mse(sample, target, mask)

@@ -37,7 +37,7 @@ def test_perplexity_is_the_exponential_of_the_entropy():
     assert result["num_codes_used"] == 3
 
 
-def test_batches_add_up_to_the_whole():
+def test_batches_add_up():
     indices = torch.randint(100, (6, 8, 8), generator=torch.Generator().manual_seed(0))
     assert measure(100, *indices.split(4)) == measure(100, indices)
 

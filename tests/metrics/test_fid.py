@@ -21,7 +21,7 @@ def features():
     return torch.randn(80, 12, generator=generator), torch.randn(80, 12, generator=generator) @ mix / 3 + 0.5
 
 
-def test_fid_is_that_of_scipy(features):
+def test_fid_equals_scipy(features):
     real, fake = (x.double().numpy() for x in features)
     covariances = np.cov(real, rowvar=False), np.cov(fake, rowvar=False)
     distance = np.square(real.mean(0) - fake.mean(0)).sum()

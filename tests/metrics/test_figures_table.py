@@ -18,7 +18,7 @@ def test_figures_are_rows_and_models_are_columns():
     assert ["psnr", "30.13", "12.00"] in cells(table)
     assert ["num_codes_used", "900", "-"] in cells(table)
     assert len({len(line) for line in table.splitlines()}) == 1, "columns are aligned"
-    assert not any(row[0] == "fid" for row in cells(table)), "a figure that no column has needs no row"
+    assert not any(row[0] == "fid" for row in cells(table)), "a figure that no column has is not shown"
 
 
 def test_an_undefined_figure_is_a_dash():
@@ -26,7 +26,7 @@ def test_an_undefined_figure_is_a_dash():
 
 
 @pytest.mark.parametrize("figures", [None, STATISTICS])
-def test_a_figure_that_is_missing_from_the_table_of_formats_does_not_vanish(figures):
+def test_an_unknown_figure_is_shown(figures):
     table = cells(markdown_table({"a": {"beauty": 0.123456, "num_frames": 7}, "b": {"count": 12}}, figures))
     assert table[2:] == [["num_frames", "7", "-"], ["beauty", "0.1235", "-"], ["count", "-", "12"]]
 

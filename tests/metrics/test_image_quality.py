@@ -24,7 +24,7 @@ def measure(frames, batch_size: int) -> dict[str, float]:
     return metric.compute()
 
 
-def test_errors_are_those_of_numpy(frames):
+def test_errors_equal_numpy(frames):
     sample, target, mask = (tensor.double().numpy() for tensor in frames)
     error = ((sample - target) ** 2).mean(axis=1, keepdims=True)
     result = measure(frames, batch_size=4)
@@ -70,11 +70,11 @@ def test_diversity_is_0_if_all_samples_are_equal(frames):
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
-def test_batches_add_up_to_the_whole(frames, batch_size):
+def test_batches_add_up(frames, batch_size):
     assert measure(frames, batch_size) == pytest.approx(measure(frames, 9), rel=1e-6)
 
 
-def test_processes_add_up_to_the_whole(frames):
+def test_processes_add_up(frames):
     halves = [tuple(tensor[rank::2] for tensor in frames) for rank in range(2)]
     metrics = [ImageQuality(), ImageQuality()]
     for metric, half in zip(metrics, halves, strict=True):
@@ -84,7 +84,7 @@ def test_processes_add_up_to_the_whole(frames):
     assert metrics[0].compute() == pytest.approx(measure(frames, 9), rel=1e-6)
 
 
-def test_psnr_and_ssim_are_those_of_scikit_image(frames):
+def test_psnr_and_ssim_equal_scikit_image(frames):
     skimage = pytest.importorskip("skimage.metrics")
     sample, target, _ = (tensor.double().permute(0, 2, 3, 1).numpy() for tensor in frames)
     pairs = list(zip((target + 1) / 2, (sample + 1) / 2, strict=True))

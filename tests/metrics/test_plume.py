@@ -40,7 +40,7 @@ def test_half_the_brightness_gives_half_the_mass_half_the_gradients_and_a_quarte
     assert found["spectrum_low"] == pytest.approx(math.log10(4), abs=1e-3)
 
 
-def test_mass_and_outline_are_those_of_numpy():
+def test_mass_and_outline_equal_numpy():
     sample, target = frames(seed=1).roll(3, dims=3), frames()
     light, true_light = ((x.double().numpy() + 1).mean(axis=1) / 2 for x in (sample, target))
     difference = np.abs(light.sum(axis=(1, 2)) - true_light.sum(axis=(1, 2)))
@@ -89,7 +89,7 @@ def test_bands_are_thirds_of_the_octaves():
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])
-def test_batches_add_up_to_the_whole(batch_size):
+def test_batches_add_up(batch_size):
     sample, target = frames(seed=1), frames()
     assert measure(sample, target, batch_size) == pytest.approx(measure(sample, target, 3))
 
@@ -98,7 +98,7 @@ def moving(count: int = 6) -> torch.Tensor:
     return ((frames(count).permute(0, 2, 3, 1) + 1) * 127.5).round().byte()
 
 
-def test_flicker_is_0_for_samples_that_move_as_the_targets_and_1_for_samples_that_stand_still():
+def test_flicker_is_0_for_the_motion_of_the_targets_and_1_for_still_samples():
     target, sequence = moving(), torch.zeros(6, dtype=torch.int64)
     assert flicker(target, target, sequence) == 0
     assert flicker(target // 2 + 7, target // 2, sequence) == pytest.approx(0, abs=1e-6), (

@@ -6,7 +6,7 @@ from smoke_vq.metrics.power_spectrum import radial_power_spectrum, spectral_slop
 
 
 @pytest.mark.parametrize("waves", [4, 9, 20])
-def test_a_wave_is_found_on_its_ring(waves):
+def test_a_wave_is_found_at_its_frequency(waves):
     x = torch.arange(64.0)
     image = torch.sin(2 * torch.pi * waves * x / 64).expand(1, 3, 64, 64)
     assert radial_power_spectrum(image)[0].argmax().item() + 1 == waves

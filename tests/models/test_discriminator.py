@@ -1,4 +1,4 @@
-"""The PatchGAN: what it sees, what it saves, what it refuses."""
+"""The PatchGAN: its receptive field, saving and loading, and invalid input."""
 
 import pytest
 import torch
@@ -19,8 +19,8 @@ def images() -> torch.Tensor:
 
 
 @pytest.mark.parametrize(("num_layers", "patch"), [(1, 16), (2, 34), (3, 70), (4, 142)])
-def test_a_logit_sees_the_patch_of_the_paper(num_layers, patch):
-    """Isola et al. (2017): 16x16, 70x70; the pixels that move a logit are those of one such patch."""
+def test_the_receptive_field_is_that_of_the_paper(num_layers, patch):
+    """Isola et al. (2017): 16x16 and 70x70. A logit depends on the pixels of one such patch only."""
     discriminator = build(num_layers=num_layers, norm="none", base_channels=2)
     pixels = torch.zeros(1, 3, 224, 224, requires_grad=True)
     logits = discriminator(pixels)
@@ -41,7 +41,7 @@ def test_the_defaults_are_the_70x70_patchgan(images):
     assert discriminator(images[:1]).shape == (1, 1, 6, 6)
 
 
-def test_starts_as_pix2pix_does():
+def test_is_initialized_as_in_pix2pix():
     discriminator = PatchDiscriminator()
     for layer in discriminator.layers:
         if isinstance(layer, torch.nn.Conv2d):
@@ -56,39 +56,39 @@ def test_starts_as_pix2pix_does():
 @pytest.mark.parametrize(
     ("num_layers", "height", "width"), [(1, 6, 9), (2, 32, 12), (3, 64, 64), (3, 48, 100), (5, 96, 97)]
 )
-def test_logits_have_the_size_that_it_says(norm, num_layers, height, width):
+def test_logits_size_is_the_size_of_the_logits(norm, num_layers, height, width):
     discriminator = build(num_layers=num_layers, norm=norm, base_channels=4)
     logits = discriminator(torch.zeros(2, 3, height, width))
     assert logits.shape == (2, 1, discriminator.logits_size(height), discriminator.logits_size(width))
 
 
-def test_channels_stop_growing_at_eight_times():
+def test_channels_grow_up_to_a_factor_of_eight():
     discriminator = build(num_layers=5, base_channels=4)
     convolutions = [layer for layer in discriminator.layers if isinstance(layer, torch.nn.Conv2d)]
     assert [layer.out_channels for layer in convolutions] == [4, 8, 16, 32, 32, 32, 1]
 
 
 @pytest.mark.parametrize("base_channels", [2, 8, 24, 64])
-def test_groups_keep_four_channels_or_more(base_channels):
+def test_groups_have_four_channels_or_more(base_channels):
     for layer in build(base_channels=base_channels).layers:
         if isinstance(layer, torch.nn.GroupNorm):
             assert layer.num_channels // layer.num_groups >= 4
 
 
-def test_group_norm_sees_each_image_alone(images):
+def test_group_norm_normalizes_images_separately(images):
     discriminator = build().train()
     together = discriminator(images)
     apart = torch.cat([discriminator(image[None]) for image in images])
     torch.testing.assert_close(together, apart, rtol=1e-4, atol=1e-5)
 
 
-def test_batch_norm_does_not(images):
+def test_batch_norm_normalizes_the_batch(images):
     discriminator = build(norm="batch").train()
     assert (discriminator(images)[:2] - discriminator(images[:2])).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("norm", sorted(NORMS))
-def test_comes_back_bit_equal(tmp_path, norm, images):
+def test_saves_and_loads_bit_equal(tmp_path, norm, images):
     discriminator = build(norm=norm, num_layers=2, in_channels=3)
     discriminator.train()(images)  # a batch norm has statistics to save
     discriminator.eval().save_pretrained(tmp_path / "discriminator")
@@ -105,7 +105,7 @@ def test_comes_back_bit_equal(tmp_path, norm, images):
         ({"base_channels": 0}, "base_channels expects 1 or more, found 0"),
     ],
 )
-def test_refuses_sizes_that_cannot_work(arguments, sentence):
+def test_refuses_invalid_sizes(arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         PatchDiscriminator(**arguments)
 

@@ -10,7 +10,7 @@ from smoke_vq import PatchDiscriminator, SmokeImageProcessor, SmokeVQVAE
 
 
 class ReconstructionPipeline(DiffusionPipeline):
-    """Reconstructs frames and judges them."""
+    """Reconstructs frames and returns the logits of the discriminator."""
 
     def __init__(self, vae, judge, scheduler, image_processor):
         super().__init__()
@@ -30,11 +30,11 @@ def pipeline(tiny_model):
 
 @pytest.mark.parametrize("variant", [None, "fp16"])
 def test_a_pipeline_is_saved_and_loaded_again(tmp_path, pipeline, tiny_frames, variant):
-    """`ModelMixin` was not found beside our models, and its keywords for loading were refused."""
+    """Pipelines look for `ModelMixin` in the module of a model, and pass keywords that used to be refused."""
     pipeline.save_pretrained(tmp_path, variant=variant)
     loaded = ReconstructionPipeline.from_pretrained(tmp_path, variant=variant)
     assert isinstance(loaded.vae, SmokeVQVAE) and isinstance(loaded.judge, PatchDiscriminator)
-    assert loaded.vae.config.scaling_factor == 1.0, "pipelines of diffusers ask for it"
+    assert loaded.vae.config.scaling_factor == 1.0, "diffusers pipelines read it"
     frames = tiny_frames.images.numpy()
     for before, after in zip(pipeline(frames), loaded(frames), strict=True):
         if variant is None:
@@ -49,7 +49,7 @@ def test_a_pipeline_loads_in_another_precision(tmp_path, pipeline):
     assert loaded.vae.dtype == torch.bfloat16 and loaded.vae.quantizer.codebook.dtype == torch.float32
 
 
-def test_a_pipeline_may_name_the_library_alone(tmp_path, pipeline):
+def test_a_pipeline_may_name_the_library_without_a_module(tmp_path, pipeline):
     pipeline.save_pretrained(tmp_path)
     index = tmp_path / "model_index.json"
     index.write_text(re.sub(r"smoke_vq\.[\w.]+", "smoke_vq", index.read_text()))

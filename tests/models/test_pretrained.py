@@ -1,4 +1,4 @@
-"""Saving and loading: the same bits, or one sentence that says why not."""
+"""Saving and loading: the same bits, or an error of one sentence."""
 
 import json
 import logging
@@ -52,8 +52,8 @@ def test_sharded_reconstructions_are_bit_equal(tmp_path, tiny_model, reconstruct
     assert torch.equal(reconstruct(SmokeVQVAE.from_pretrained(tmp_path / "sharded")), reconstruct(tiny_model))
 
 
-def test_a_variant_is_half_precision_and_not_only_its_name(tmp_path, tiny_model, reconstruct):
-    """diffusers saves the precision that the model has, under any name."""
+def test_a_variant_is_stored_in_half_precision(tmp_path, tiny_model, reconstruct):
+    """diffusers saves the precision of the model, whatever the name of the variant."""
     for variant, dtype in (("fp16", torch.float16), ("bf16", torch.bfloat16)):
         tiny_model.save_pretrained(tmp_path, variant=variant)
         stored = load_file(tmp_path / f"diffusion_pytorch_model.{variant}.safetensors")
@@ -90,7 +90,7 @@ def test_loads_from_a_subfolder(tmp_path, folder, tiny_model, reconstruct):
     assert torch.equal(reconstruct(SmokeVQVAE.from_pretrained(tmp_path, subfolder="model")), reconstruct(tiny_model))
 
 
-def test_config_returns_with_its_latent_statistics(tmp_path, tiny_kwargs):
+def test_latent_statistics_are_saved(tmp_path, tiny_kwargs):
     model = SmokeVQVAE(**tiny_kwargs, latents_mean=[0.5] * 8, latents_std=[2.0] * 8)
     model.save_pretrained(tmp_path)
     config = SmokeVQVAE.from_pretrained(tmp_path).config
@@ -99,7 +99,7 @@ def test_config_returns_with_its_latent_statistics(tmp_path, tiny_kwargs):
 
 
 def test_no_local_path_is_published(tmp_path, folder):
-    """`_name_or_path` leaked into the config.json of a model that was loaded and saved again."""
+    """`_name_or_path` used to be in the config.json of a model that was loaded and saved again."""
     SmokeVQVAE.from_pretrained(folder).save_pretrained(tmp_path / "again")
     text = (tmp_path / "again" / "config.json").read_text()
     assert str(tmp_path) not in text and "_name_or_path" not in text
@@ -227,7 +227,7 @@ def test_refuses_in_one_sentence(folder, damage, error, sentence):
 
 
 def test_a_refused_checkpoint_prints_no_advice_of_diffusers(folder, monkeypatch):
-    """It printed "You should probably TRAIN this model" before the refusal."""
+    """diffusers printed "You should probably TRAIN this model" before the refusal."""
     missing_key(folder)
     unknown_key(folder)
     printed, logger = [], logging.getLogger("diffusers.models.modeling_utils")
@@ -236,7 +236,7 @@ def test_a_refused_checkpoint_prints_no_advice_of_diffusers(folder, monkeypatch)
         SmokeVQVAE.from_pretrained(folder)
     assert not [text for text in printed if "weights" in text]
     logger.warning("Some weights of another model")
-    assert printed[-1] == "Some weights of another model", "only while our models are loaded"
+    assert printed[-1] == "Some weights of another model", "only while a model of this library is loaded"
 
 
 @pytest.mark.parametrize(("saved", "asked"), [(SmokeVQVAE, SmokeVQGAN), (SmokeVQGAN, SmokeVQVAE)])
@@ -270,12 +270,12 @@ def test_refuses_values_that_it_would_ignore(folder, keywords, sentence):
 
 
 @pytest.mark.parametrize("subfolder", [None, "", ".", "./", "model/", "./model", Path("model")])
-def test_a_subfolder_in_any_spelling(folder, subfolder):
+def test_normalizes_the_name_of_a_subfolder(folder, subfolder):
     where = folder.parent if subfolder and "model" in str(subfolder) else folder
     assert isinstance(SmokeVQVAE.from_pretrained(where, subfolder=subfolder), SmokeVQVAE)
 
 
-def test_the_home_folder(folder, monkeypatch):
+def test_expands_the_home_folder(folder, monkeypatch):
     monkeypatch.setenv("HOME", str(folder.parent))
     assert isinstance(SmokeVQVAE.from_pretrained("~/model"), SmokeVQVAE)
 
@@ -327,7 +327,7 @@ def test_refuses_an_absent_variant(folder):
 
 
 def test_a_subfolder_is_loaded_and_not_the_folder_above_it(folder):
-    """diffusers prefers the weights of the folder itself if both hold some."""
+    """If both folders hold weights, diffusers loads those of the folder above."""
     saved = PatchDiscriminator(num_layers=1, base_channels=8)
     saved.save_pretrained(folder / "discriminator")
     loaded = PatchDiscriminator.from_pretrained(folder, subfolder="discriminator")

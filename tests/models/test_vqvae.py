@@ -1,4 +1,4 @@
-"""The autoencoder: the sizes that were specified, and that its ways in and out agree."""
+"""The autoencoder: its sizes, the agreement of its methods, and invalid input."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ def test_the_default_attends_at_the_lowest_resolution_only():
     assert attentions == ["encoder.mid_block.attentions.0", "decoder.mid_block.attentions.0"]
 
 
-def test_no_norm_has_fewer_than_four_channels_a_group():
+def test_no_norm_has_fewer_than_four_channels_per_group():
     with torch.device("meta"):
         model = SmokeVQVAE()
     norms = [module for module in model.modules() if isinstance(module, torch.nn.GroupNorm)]
@@ -79,7 +79,7 @@ def test_frames_need_not_be_square_or_of_the_training_size(tiny_model):
         ((3, 16, 16), r"shape \(B, 3, H, W\), found \(3, 16, 16\)"),
     ],
 )
-def test_refuses_frames_that_it_cannot_code(tiny_model, shape, sentence):
+def test_refuses_frames_of_other_shapes(tiny_model, shape, sentence):
     for call in (tiny_model, tiny_model.encode):
         with pytest.raises(ValueError, match=sentence):
             call(torch.zeros(shape))
@@ -96,14 +96,14 @@ def test_refuses_frames_that_it_cannot_code(tiny_model, shape, sentence):
         ({"num_vq_embeddings": 1}, "at least 2 codes"),
     ],
 )
-def test_refuses_sizes_that_cannot_work(tiny_kwargs, change, sentence):
+def test_refuses_invalid_sizes(tiny_kwargs, change, sentence):
     with pytest.raises(ValueError, match=sentence):
         SmokeVQVAE(**tiny_kwargs | change)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_every_way_to_a_reconstruction_is_the_same_bit_for_bit(tiny_model, pixel_values, dtype):
+def test_all_methods_give_the_same_reconstruction(tiny_model, pixel_values, dtype):
     model, pixel_values = tiny_model.to(dtype), pixel_values.to(dtype)
     output = model(pixel_values)
     encoded = model.encode(pixel_values)
@@ -115,7 +115,7 @@ def test_every_way_to_a_reconstruction_is_the_same_bit_for_bit(tiny_model, pixel
     assert torch.equal(model.decode(quantized, force_not_quantize=True).sample, output.sample)
 
 
-def test_tuples_hold_what_the_outputs_hold(tiny_model, pixel_values):
+def test_tuples_equal_the_outputs(tiny_model, pixel_values):
     output = tiny_model(pixel_values)
     sample, latents, indices, losses = tiny_model(pixel_values, return_dict=False)
     assert torch.equal(sample, output.sample) and torch.equal(latents, output.latents)
@@ -126,13 +126,13 @@ def test_tuples_hold_what_the_outputs_hold(tiny_model, pixel_values):
     assert torch.equal(tiny_model.decode_indices(indices, return_dict=False)[0], output.sample)
 
 
-def test_decode_indices_refuses_codes_that_do_not_exist(tiny_model):
+def test_decode_indices_refuses_invalid_codes(tiny_model):
     with pytest.raises(ValueError, match=r"indices in \[0, 32\), found 0 to 32"):
         tiny_model.decode_indices(torch.tensor([[[0, 32]]]))
 
 
 @torch.no_grad()
-def test_slicing_changes_nothing_but_the_memory(tiny_model, pixel_values):
+def test_slicing_does_not_change_the_outputs(tiny_model, pixel_values):
     whole = tiny_model(pixel_values)
     batches = []
     tiny_model.encoder.register_forward_pre_hook(lambda _, inputs: batches.append(len(inputs[0])))
@@ -164,14 +164,14 @@ def test_gradient_checkpointing_gives_the_same_gradients(tiny_model, pixel_value
         assert torch.equal(checkpointed[name], gradient), name
 
 
-def test_every_parameter_learns(tiny_model, pixel_values):
+def test_every_parameter_has_a_gradient(tiny_model, pixel_values):
     output = tiny_model(pixel_values)
     (output.sample.square().mean() + sum(output.losses.values())).backward()
     assert [name for name, p in tiny_model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
 
 
 @torch.no_grad()
-def test_the_picture_stays_in_range(tiny_model):
+def test_the_sample_is_in_range(tiny_model):
     tiny_model.decoder.conv_out.weight.mul_(100)
     sample = tiny_model(torch.rand(2, 3, 16, 16) * 200 - 100).sample
     assert sample.abs().max() <= 1 and sample.abs().max() > 0.9
@@ -189,7 +189,7 @@ def test_runs_under_bf16_autocast(tiny_model, pixel_values):
 
 @torch.no_grad()
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_runs_wholly_in_half_precision(tiny_model, pixel_values, dtype):
+def test_runs_in_half_precision(tiny_model, pixel_values, dtype):
     expected = tiny_model(pixel_values)
     output = tiny_model.to(dtype)(pixel_values.to(dtype))
     assert output.sample.dtype == output.latents.dtype == dtype
@@ -198,7 +198,7 @@ def test_runs_wholly_in_half_precision(tiny_model, pixel_values, dtype):
 
 @torch.no_grad()
 def test_output_survives_mixed_precision(tiny_model, pixel_values):
-    """Accelerate rebuilds outputs field by field: one without a default would raise TypeError."""
+    """Accelerate rebuilds outputs from a dict: a field without a default would raise TypeError."""
     output = convert_outputs_to_fp32(tiny_model.bfloat16().forward)(pixel_values.bfloat16())
     assert isinstance(output, SmokeVQVAEOutput)
     assert output.sample.dtype == output.latents.dtype == torch.float32
@@ -213,7 +213,7 @@ def test_the_vqgan_is_the_same_autoencoder(tiny_kwargs, tiny_model, pixel_values
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16])
-def test_decode_indices_takes_stored_codes_as_they_are(tiny_model, pixel_values, dtype):
+def test_decode_indices_accepts_every_integer_dtype(tiny_model, pixel_values, dtype):
     indices = tiny_model.encode(pixel_values).indices
     stored = tiny_model.decode_indices(indices.to(dtype)).sample
     assert torch.equal(stored, tiny_model.decode_indices(indices).sample)

@@ -1,4 +1,4 @@
-"""What every quantizer promises (`smoke_vq.quantizers.base`), for each line of the table."""
+"""The contract of quantizers (`smoke_vq.quantizers.base`), for each line of the table."""
 
 import copy
 
@@ -64,7 +64,7 @@ def test_gradient_reaches_the_latents(quantizer, latents):
     assert latents.grad.isfinite().all() and latents.grad.abs().sum() > 0
 
 
-def test_embed_is_forward_bit_for_bit(quantizer, latents):
+def test_embed_equals_forward(quantizer, latents):
     output = quantizer(latents)
     assert torch.equal(quantizer.embed(output.indices), output.quantized)
 
@@ -74,7 +74,7 @@ def test_codes_are_quantized_to_themselves(quantizer):
     assert torch.equal(quantizer(quantizer.embed(indices)).indices, indices)
 
 
-def test_state_dict_carries_it_all(quantizer, latents):
+def test_state_dict_is_complete(quantizer, latents):
     torch.manual_seed(5)
     other = type(quantizer)(NUM_CODES, CODE_DIM)
     other.load_state_dict(copy.deepcopy(quantizer.state_dict()))
@@ -100,7 +100,7 @@ def test_output_survives_mixed_precision(quantizer, latents):
     ],
     ids=["too large", "negative", "no batch axis", "floats"],
 )
-def test_embed_refuses(quantizer, indices, sentence):
+def test_embed_refuses_invalid_indices(quantizer, indices, sentence):
     with pytest.raises(ValueError, match=sentence):
         quantizer.embed(indices)
 
@@ -113,7 +113,7 @@ def test_forward_refuses_other_shapes(quantizer, shape):
 
 @pytest.mark.parametrize("name", sorted(QUANTIZERS))
 @pytest.mark.parametrize("sizes", [(1, 8), (0, 8), (16, 0)])
-def test_refuses_sizes_that_cannot_work(name, sizes):
+def test_refuses_invalid_sizes(name, sizes):
     with pytest.raises(ValueError, match="at least 2 codes of dimension 1 or more"):
         QUANTIZERS[name](*sizes)
 

@@ -1,4 +1,4 @@
-"""k-means: clusters found, the same for the same seed, as good as SciPy's."""
+"""k-means: finds clusters, is reproducible, and is as good as SciPy's."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_the_same_seed_gives_the_same_centres():
 
 
 @pytest.mark.parametrize("distinct", [1, 3, 12])
-def test_duplicates_do_not_break_it(distinct):
+def test_accepts_duplicate_vectors(distinct):
     vectors = torch.randn(distinct, 4, generator=torch.Generator().manual_seed(0)).repeat(40, 1)
     found = kmeans(vectors, 12)
     assert found.isfinite().all()

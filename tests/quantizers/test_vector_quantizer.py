@@ -13,7 +13,7 @@ N, K, D = 4096, 1024, 256
 
 
 def exact_nearest(vectors: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor:
-    """argmin of the distances themselves, in float64."""
+    """argmin of the distances in float64."""
     distances = torch.cdist(vectors.double(), codebook.double(), compute_mode="donot_use_mm_for_euclid_dist")
     return distances.argmin(dim=1)
 
@@ -25,7 +25,7 @@ def at_initialisation(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def trained_like(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Codes are some of the vectors, moved a little; the vectors fill a few directions more than the others."""
+    """Codes are some of the vectors with noise; the variance of the vectors differs between directions."""
     generator = torch.Generator().manual_seed(seed)
     spread = 2 * 0.9 ** torch.arange(D)
     vectors = spread * torch.randn(N, D, generator=generator)
@@ -46,8 +46,8 @@ def test_every_vector_finds_its_nearest_code(case, context):
 
 
 @pytest.mark.parametrize("case", [at_initialisation, trained_like])
-def test_wholly_in_bf16_every_vector_finds_its_nearest_code(case):
-    """With `||z||^2` in bfloat16 all vectors would fall on one code at the usual initialisation."""
+def test_in_bf16_every_vector_finds_its_nearest_code(case):
+    """With `||z||^2` in bfloat16, all vectors would be assigned to one code at the usual initialisation."""
     vectors, codebook = (tensor.bfloat16() for tensor in case(seed=0))
     quantizer = VectorQuantizer(K, D)
     quantizer.codebook.data = codebook
@@ -59,7 +59,7 @@ def test_wholly_in_bf16_every_vector_finds_its_nearest_code(case):
 
 
 @pytest.mark.parametrize("count", [1, SEARCH_CHUNK - 1, SEARCH_CHUNK, SEARCH_CHUNK + 1, 2 * SEARCH_CHUNK + 7])
-def test_chunks_leave_no_vector_out(count):
+def test_chunks_include_every_vector(count):
     vectors, codebook = trained_like(seed=1)
     assert torch.equal(nearest_codes(vectors[:count], codebook), exact_nearest(vectors[:count], codebook))
 
@@ -85,7 +85,7 @@ def test_gradient_passes_straight_through(quantizer, latents):
 
 
 @pytest.mark.parametrize("loss_weights", [(1.0, 0.0), (0.0, 1.0), (0.1, 1.0)], ids=["commitment", "codebook", "both"])
-def test_losses_and_gradients_are_those_of_the_plain_formula(quantizer, latents, loss_weights):
+def test_losses_and_gradients_equal_the_formula(quantizer, latents, loss_weights):
     beta, gamma = loss_weights
     pull = torch.randn(latents.shape, generator=torch.Generator().manual_seed(2))
     output = quantizer(latents)
@@ -110,7 +110,7 @@ def test_losses_and_gradients_are_those_of_the_plain_formula(quantizer, latents,
 
 
 def test_commitment_is_on_the_encoder_term(quantizer, latents):
-    """beta weighs ||z_e - sg(e)||^2, the term that moves the encoder (five public lineages have it on the other)."""
+    """beta weighs ||z_e - sg(e)||^2, the term that moves the encoder (some implementations weigh the other term)."""
     losses = quantizer(latents).losses
     latent_gradient, code_gradient = torch.autograd.grad(
         losses["commitment"], [latents, quantizer.codebook], retain_graph=True, allow_unused=True
@@ -124,7 +124,7 @@ def test_commitment_is_on_the_encoder_term(quantizer, latents):
 
 @pytest.mark.parametrize("legacy", [False, True])
 def test_agrees_with_diffusers(quantizer, latents, legacy):
-    """diffusers' `legacy` form has beta on the codebook term; ours composes into either."""
+    """With `legacy`, diffusers has beta on the codebook term; the named losses can be weighted either way."""
     beta = 0.25
     theirs = DiffusersQuantizer(32, 8, beta=beta, legacy=legacy)
     theirs.embedding.weight.data.copy_(quantizer.codebook.data)
@@ -145,7 +145,7 @@ def test_agrees_with_diffusers(quantizer, latents, legacy):
 
 
 def test_forward_returns_the_codes_themselves(quantizer, latents):
-    """Not `z + (e - z)`, which is off by a rounding of z: stored indices decode to the same picture."""
+    """Not `z + (e - z)`, which has a rounding error, so that stored indices decode to the same image."""
     output = quantizer(1000 * latents)
     codes = quantizer.codebook[output.indices].permute(0, 3, 1, 2)
     assert torch.equal(output.quantized, codes)

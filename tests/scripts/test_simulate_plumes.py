@@ -182,7 +182,7 @@ def test_the_same_command_repeats_a_failed_push(whole, tmp_path):
         full = hub.fault("POST .*/commit/", status=507)
         failed = subprocess.run(**push, capture_output=True, text=True, timeout=300)
         assert failed.returncode == 2 and hub.repository("user/plumes", "dataset").private
-        assert full.struck == 1 and list(hub.files("user/plumes", repo_type="dataset")) == [".gitattributes"]
+        assert full.count == 1 and list(hub.files("user/plumes", repo_type="dataset")) == [".gitattributes"]
         assert "the repository is unchanged" in failed.stderr.splitlines()[-1]
         assert "Traceback" not in failed.stderr and shards(whole[0]) == before
         full.remove()

@@ -99,7 +99,7 @@ def test_training_does_not_wait_for_a_slow_push(hub, train, finished_run, tmp_pa
     ended = train(PUSH)
     thread.join()
     assert ended.code == 0 and seen == [15], "the last step was taken while the first push was under way"
-    assert held.struck == 1 and facts(pushes(hub)[0])["step"] == 5 and len(pushes(hub)) <= 3
+    assert held.count == 1 and facts(pushes(hub)[0])["step"] == 5 and len(pushes(hub)) <= 3
     assert_published(hub, tmp_path / "run")
     assert history(tmp_path / "run") == history(finished_run), "pushing changes nothing that is learned"
 
@@ -148,7 +148,7 @@ def test_files_of_a_killed_run_are_deleted(hub, copied_run, data):
 def test_a_failed_push_is_printed_and_training_continues(hub, train, tmp_path):
     fault = hub.fault(COMMIT, status=503, times=1)
     ended = train(PUSH)
-    assert ended.code == 0 and fault.struck == 1
+    assert ended.code == 0 and fault.count == 1
     said = next(line for line in ended.err.splitlines() if line.startswith(f"The push to '{NAME}' failed"))
     assert "503" in said and said.endswith("was lost; training continues.")
     assert "Traceback" not in ended.err
@@ -175,7 +175,7 @@ def test_a_stopped_training_completes_its_push(hub, train, data, tmp_path, monke
         monkeypatch.setenv(name, value)
     held = hub.fault(COMMIT, delay=0.5, times=1)
     stopped = signalled("train_vqvae.py", f"--dataset {data} --output-dir {tmp_path} {FLAGS} {PUSH}", "SIGTERM", 8)
-    assert stopped.code == 130 and held.struck == 1 and "same command and" in stopped.out, stopped.err
+    assert stopped.code == 130 and held.count == 1 and "same command and" in stopped.out, stopped.err
     assert facts(pushes(hub)[0])["step"] == 5 and left_over(tmp_path / "run") == []
     assert train(f"{PUSH} --resume").code == 0
     assert_published(hub, tmp_path / "run")

@@ -40,9 +40,9 @@ def train_vqgan(data, tmp_path, vgg16_weights):
 def finished(data, tmp_path_factory, vgg16_weights) -> Path:
     folder = tmp_path_factory.mktemp("vqgan")
     flags = f"--dataset {data} --output-dir {folder} --perceptual-weights {vgg16_weights} {GAN_FLAGS}"
-    ended = run("train_vqgan.py", f"{flags} --run-name unbroken")
+    ended = run("train_vqgan.py", f"{flags} --run-name uninterrupted")
     assert ended.code == 0, ended.err
-    return folder / "unbroken"
+    return folder / "uninterrupted"
 
 
 def test_a_run_leaves_both_networks_and_says_what_it_did(finished):

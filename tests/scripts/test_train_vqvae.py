@@ -223,7 +223,7 @@ def wisps(tmp_path_factory):
 @pytest.mark.parametrize("weights", ["", "--dataset-weights 1 3"])
 def test_a_mix_broken_off_and_resumed_is_the_unbroken_one(train, data, wisps, tmp_path, kill_after, weights):
     flags = f"--dataset {data} {wisps} {weights} --epochs 2"  # 8 steps an epoch
-    assert train(f"{flags} --run-name unbroken").code == 0
+    assert train(f"{flags} --run-name uninterrupted").code == 0
     kill_after(15)
     with pytest.raises(Killed):
         train(flags)
@@ -234,7 +234,7 @@ def test_a_mix_broken_off_and_resumed_is_the_unbroken_one(train, data, wisps, tm
     assert refusal.code == 2 and said in refusal.err
     resumed = train(f"--resume {flags}")
     assert resumed.code == 0 and "step 12 of 16" in resumed.out, resumed.err
-    assert_same_run(tmp_path / "run", tmp_path / "unbroken")
+    assert_same_run(tmp_path / "run", tmp_path / "uninterrupted")
 
 
 def test_the_card_of_a_mix_names_its_datasets(train, data, wisps, tmp_path):

@@ -71,7 +71,7 @@ def pair(data, tmp_path_factory) -> tuple[Path, str]:
     """A run of two processes with half the batch each, and its flags."""
     folder = tmp_path_factory.mktemp("pair")
     flags = f"--dataset {data} --output-dir {folder} {FLAGS} --batch-size 4 --revival-steps 0"
-    launch([*TORCHRUN, ROOT / "scripts/train_vqvae.py", *flags.split(), "--run-name", "unbroken"])
+    launch([*TORCHRUN, ROOT / "scripts/train_vqvae.py", *flags.split(), "--run-name", "uninterrupted"])
     return folder, flags
 
 
@@ -80,12 +80,12 @@ def test_the_first_losses_and_validations_are_those_of_one_process(pair, data, t
     ended = run("train_vqvae.py", flags.replace(str(folder), str(tmp_path)) + " --batch-size 8 --run-name one")
     assert ended.code == 0, ended.err
     for kind, first in (("train/", 5 * 4), ("validation/", None)):
-        found, expected = history(folder / "unbroken", kind)[:first], history(tmp_path / "one", kind)[:first]
+        found, expected = history(folder / "uninterrupted", kind)[:first], history(tmp_path / "one", kind)[:first]
         assert [entry[:2] for entry in found] == [entry[:2] for entry in expected] and found
         # Losses only of the first epoch: float32 sums in another order drift apart.
         assert [value for *_, value in found] == pytest.approx([value for *_, value in expected], rel=0.02)
     step, values = 5, {}
-    for where in (folder / "unbroken", tmp_path / "one"):
+    for where in (folder / "uninterrupted", tmp_path / "one"):
         values[where] = {name: value for at, name, value in history(where, "validation/") if at == step}
     two, one = values.values()
     assert two["validation/num_frames"] == one["validation/num_frames"] == 10
@@ -98,11 +98,11 @@ def test_two_processes_stop_together_and_resume_to_the_last_bit(pair):
     assert broken.code != 0 and "Stopped at step 7 of 15." in broken.out, broken.err
     resumed = launch([*TORCHRUN, ROOT / "scripts/train_vqvae.py", *flags.split(), "--resume"])
     assert "step 7 of 15" in resumed.out
-    assert_same_run(folder / "run", folder / "unbroken")
-    assert weights(folder / "run/last") == weights(folder / "unbroken/last")
+    assert_same_run(folder / "run", folder / "uninterrupted")
+    assert weights(folder / "run/last") == weights(folder / "uninterrupted/last")
 
 
 def test_one_process_does_not_go_on_where_two_stopped(pair):
     _, flags = pair
-    ended = run("train_vqvae.py", f"{flags} --run-name unbroken --resume")
+    ended = run("train_vqvae.py", f"{flags} --run-name uninterrupted --resume")
     assert ended.code == 2 and "was written by 2 process(es) and cannot be continued with 1" in ended.err

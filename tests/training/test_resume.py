@@ -23,7 +23,7 @@ MANY_CODES = "--model.num_vq_embeddings 128"  # more than are needed, so that so
     ],
 )
 def test_killed_or_interrupted(train, data, tmp_path, quick_revival, number, step, code, resumes_from):
-    assert train(f"--run-name unbroken {MANY_CODES}").code == 0
+    assert train(f"--run-name uninterrupted {MANY_CODES}").code == 0
     flags = f"--dataset {data} --output-dir {tmp_path} {FLAGS} {MANY_CODES}"
     broken = signalled("train_vqvae.py", flags, number, step)
     assert broken.code == code, broken.err
@@ -40,7 +40,7 @@ def test_killed_or_interrupted(train, data, tmp_path, quick_revival, number, ste
     resumed = train(f"--resume {MANY_CODES}")
     assert resumed.code == 0, resumed.err
     assert f"checkpoint-{resumes_from:08d}, step {resumes_from} of 15" in resumed.out
-    assert_same_run(folder, tmp_path / "unbroken")
+    assert_same_run(folder, tmp_path / "uninterrupted")
 
 
 @pytest.mark.parametrize("step", [1, 3])
@@ -69,14 +69,14 @@ def test_killed_before_the_first_checkpoint_starts_again(train, tmp_path, finish
 )
 def test_broken_off_and_resumed_with(train, tmp_path, quick_revival, kill_after, flags):
     flags = f"{flags} {MANY_CODES}"
-    assert train(f"--run-name unbroken {flags}").code == 0
+    assert train(f"--run-name uninterrupted {flags}").code == 0
     kill_after(12 if "--logging-steps 3" in flags else 11)
     with pytest.raises(Killed):
         train(flags)
     kill_after(None)
     resumed = train(f"--resume {flags}")
     assert resumed.code == 0, resumed.err
-    assert_same_run(tmp_path / "run", tmp_path / "unbroken")
+    assert_same_run(tmp_path / "run", tmp_path / "uninterrupted")
 
 
 def test_revival_happens_in_these_runs(train, tmp_path, quick_revival, monkeypatch):
@@ -100,14 +100,14 @@ def parquet(write_dataset, rows):
 
 def test_broken_off_and_resumed_from_files(train, parquet, tmp_path, kill_after):
     flags = f"--dataset {parquet} --packed false --dataloader-num-workers 1"
-    assert train(f"--run-name unbroken {flags}").code == 0
+    assert train(f"--run-name uninterrupted {flags}").code == 0
     kill_after(12)
     with pytest.raises(Killed):
         train(flags)
     kill_after(None)
     resumed = train(f"--resume {flags}")
     assert resumed.code == 0, resumed.err
-    assert_same_run(tmp_path / "run", tmp_path / "unbroken")
+    assert_same_run(tmp_path / "run", tmp_path / "uninterrupted")
 
 
 def test_packed_and_decoded_on_the_way_give_the_same_losses(train, parquet, tmp_path):
@@ -293,4 +293,4 @@ def test_a_run_in_a_file_of_arguments(train, copied_run):
         f"--config {copied_run / 'training_arguments.yaml'} --output-dir {copied_run.parent} "
         f"--run-name {copied_run.name} --resume",
     )
-    assert values["run_name"] == "unbroken" and ended.code == 0, ended.err
+    assert values["run_name"] == "uninterrupted" and ended.code == 0, ended.err

@@ -1,4 +1,4 @@
-"""A new metric is one file and one line: this one is written outside the library, and the table line is patched in."""
+"""A metric outside the library: one file, and one line in the table, which is patched here."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A recipe written outside the library, in this file: a linear regression on latents, which is not an autoencoder.
+"""A recipe outside the library that is not an autoencoder: a linear regression on latents.
 
 It uses the same trainer, arguments, checkpoints, export and card as the recipes of the library.
 """
@@ -38,7 +38,7 @@ from smoke_vq.training import (
 
 
 class BrightnessRegression(PretrainedModel):
-    """The brightness of a frame from the mean of its latents: (B, D, h, w) to (B,)."""
+    """Predicts the brightness of frames from the means of their latents: (B, D, h, w) to (B,)."""
 
     @register_to_config
     def __init__(self, latent_channels: int = 8):
@@ -53,7 +53,7 @@ class BrightnessRegression(PretrainedModel):
 class RegressionArguments(RecipeArguments):
     """Train a BrightnessRegression."""
 
-    ridge: float = option(0.0, "Weight of the squared weights in the loss.")
+    ridge: float = option(0.0, "Factor of the squared weights in the loss.")
 
 
 class RegressionObjective(Objective):
@@ -85,7 +85,7 @@ def latents_of(encoder: nn.Module, pixel_values: torch.Tensor) -> torch.Tensor:
 
 
 class RegressionEvaluator:
-    """Has no picture, no codes and no baseline but the mean."""
+    """No picture and no codes; the only baseline is the mean."""
 
     def __init__(self, frames, processor: SmokeImageProcessor, encoder: nn.Module):
         pixel_values = processor.to_pixel_values(frames.images)
@@ -106,7 +106,7 @@ class RegressionEvaluator:
 
 
 def main(argv: list[str]) -> None:
-    """What a script of its own would do."""
+    """The script of the recipe."""
     arguments: TrainingArguments[RegressionArguments] = parse_arguments(RegressionArguments, argv)
     check_arguments(BrightnessRegression, arguments.recipe.model, "model")
     accelerator = make_accelerator(arguments)

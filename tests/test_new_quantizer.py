@@ -1,4 +1,4 @@
-"""A quantizer written outside the library, in this file and one line of the table: signs of the latents."""
+"""A quantizer outside the library: one file, and one line in the table, which is patched here."""
 
 import json
 from typing import ClassVar
@@ -12,18 +12,18 @@ from smoke_vq.quantizers import QUANTIZERS, Quantizer, QuantizerOutput, Straight
 
 
 class SignQuantizer(Quantizer):
-    """One bit per channel, a code per pattern of signs: no codebook, one loss, one keyword argument of its own."""
+    """One bit per channel, the sign of the latent: no codebook, one loss, its own keyword argument."""
 
     default_loss_weights: ClassVar = {"entropy": 0.1}
 
     def __init__(self, num_codes: int, code_dim: int, sharpness: float = 1.0):
         super().__init__(num_codes, code_dim)
         if num_codes != 2**code_dim:
-            raise ValueError(f"{code_dim} bits are {2**code_dim} codes: found num_codes {num_codes}.")
+            raise ValueError(f"{code_dim} bits need {2**code_dim} codes, found num_codes {num_codes}.")
         self.sharpness = sharpness
 
     def forward(self, latents: torch.Tensor) -> QuantizerOutput:
-        # Contiguous as in _embed: convolutions round differently for other memory layouts.
+        # Contiguous like the result of _embed, because convolutions round differently for other memory layouts.
         hard = torch.where(latents > 0, 1.0, -1.0).to(latents.dtype).contiguous()
         bits = 2 ** torch.arange(self.code_dim, device=latents.device)
         indices = ((hard > 0) * bits[:, None, None]).sum(dim=1)
@@ -38,7 +38,7 @@ class SignQuantizer(Quantizer):
 
 
 @pytest.fixture(autouse=True)
-def table(monkeypatch):
+def sign_quantizer(monkeypatch):
     monkeypatch.setitem(QUANTIZERS, "sign", SignQuantizer)
 
 
