@@ -47,21 +47,21 @@ SIGNS = '--model.quantizer_type sign --model.latent_channels 5 --model.quantizer
 
 def test_it_trains_resumes_and_loads(train, tmp_path, kill_after):  # noqa: F811
     flags = f"{SIGNS} --quantizer-loss-weights.entropy 0.5"
-    assert train(f"{flags} --run-name whole").code == 0
+    assert train(f"{flags} --run-name uninterrupted").code == 0
     kill_after(11)
     with pytest.raises(Killed):
         train(flags)
     kill_after(None)
     resumed = train(f"{flags} --resume-from-checkpoint latest")
     assert resumed.code == 0, resumed.err
-    assert_same_run(tmp_path / "run", tmp_path / "whole")
-    losses = {name for _, name, _ in history(tmp_path / "whole")}
+    assert_same_run(tmp_path / "run", tmp_path / "uninterrupted")
+    losses = {name for _, name, _ in history(tmp_path / "uninterrupted")}
     assert losses == {"train/reconstruction", "train/entropy", "train/total", "train/gradient_norm_model"}
-    first = {name: value for step, name, value in history(tmp_path / "whole") if step == 1}
+    first = {name: value for step, name, value in history(tmp_path / "uninterrupted") if step == 1}
     assert first["train/total"] == pytest.approx(first["train/reconstruction"] + 0.5 * first["train/entropy"], rel=1e-6)
-    model = SmokeVQVAE.from_pretrained(tmp_path / "whole/best")
+    model = SmokeVQVAE.from_pretrained(tmp_path / "uninterrupted/best")
     assert model.quantizer.sharpness == 4.0 and model.quantizer.codebook is None
-    config = json.loads((tmp_path / "whole/best/config.json").read_text())
+    config = json.loads((tmp_path / "uninterrupted/best/config.json").read_text())
     assert config["quantizer_kwargs"] == {"sharpness": 4.0}
     pixel_values = torch.rand(2, 3, 16, 16) * 2 - 1
     output = model(pixel_values)

@@ -141,16 +141,16 @@ def regress(data, tmp_path, monkeypatch):  # noqa: F811
 
 
 def test_ten_steps_resumed_to_the_last_bit_and_exported_with_a_card(regress, tmp_path, kill_after, capsys):  # noqa: F811
-    regress("--run-name whole")
+    regress("--run-name uninterrupted")
     shown = capsys.readouterr().out
     assert "step 10: squared_error" in shown or "step 10: squared error" in shown
-    assert max(step for step, *_ in history(tmp_path / "whole")) == 10
+    assert max(step for step, *_ in history(tmp_path / "uninterrupted")) == 10
     kill_after(7)
     with pytest.raises(Killed):
         regress()
     kill_after(None)
     regress("--resume-from-checkpoint latest")
-    assert_same_run(tmp_path / "run", tmp_path / "whole")
+    assert_same_run(tmp_path / "run", tmp_path / "uninterrupted")
     best = tmp_path / "run/best"
     figures = json.loads((best / "metrics.json").read_text())
     first, last = (value for *_, value in history(tmp_path / "run", "validation/"))

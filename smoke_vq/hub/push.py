@@ -54,12 +54,12 @@ def open_repo(
     """Create the repository if it does not exist, and check that it can be written to.
 
     Raises:
-        ValueError: as `check_target`; nobody is logged in, the user may not write there, or the repository is public
+        ValueError: as `check_target`; not logged in, the user may not write there, or the repository is public
             although `private` was requested.
     """
     check_target(repo_id, repo_type, private, revision, create_pr)
     if (token or get_token()) is None:
-        raise ValueError(f"Cannot push to '{repo_id}': nobody is logged in (`hf auth login`, or HF_TOKEN).")
+        raise ValueError(f"Cannot push to '{repo_id}': not logged in (`hf auth login`, or HF_TOKEN).")
     check_token(token)
     api = HfApi(token=token)
     try:

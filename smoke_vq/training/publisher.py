@@ -43,7 +43,7 @@ class Publisher:
         describe: returns further facts about the model of a step, for example its `recipe`.
 
     Raises:
-        ValueError: nobody is logged in, the user may not write there, or the card would contain a local path.
+        ValueError: not logged in, the user may not write there, or the card would contain a local path.
     """
 
     def __init__(

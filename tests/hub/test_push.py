@@ -186,9 +186,7 @@ def test_refused_before_anything_is_sent(hub, tiny_model, name, keywords, said):
 def test_refused_without_login(hub, tiny_model, monkeypatch):
     monkeypatch.delenv("HF_TOKEN")
     for keywords in ({}, {"create_pr": True}):
-        refused(
-            ValueError, "Cannot push to 'user/smoke': nobody is logged in", tiny_model.push_to_hub, NAME, **keywords
-        )
+        refused(ValueError, "Cannot push to 'user/smoke': not logged in", tiny_model.push_to_hub, NAME, **keywords)
     assert not hub.requests
     tiny_model.push_to_hub(NAME, token="hf_test")
     assert set(hub.files(NAME)) == FILES

@@ -124,7 +124,7 @@ def test_models_for_frames_of_different_sizes_are_refused(evaluate, finished_run
     assert ended.code == 2 and "takes 16x16" in ended.err and "32x32" in ended.err
 
 
-def test_two_processes_measure_what_one_does(finished_run, tmp_path):
+def test_two_processes_measure_the_same_as_one(finished_run, tmp_path):
     """Nine frames of two sequences: the processes have different numbers of frames, and neighbours are split."""
     frames = smoke(9, seed=2)
     sequences = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1, 1])

@@ -174,7 +174,7 @@ def test_missing_write_access_is_reported_before_the_cut_out(hub, rise, tmp_path
     assert status == 2 and message.startswith("error: Cannot push to 'other/rise': 403")
     monkeypatch.delenv("HF_TOKEN")
     status, message = call(*options, "user/rise")
-    assert status == 2 and message.startswith("error: Cannot push to 'user/rise': nobody is logged in")
+    assert status == 2 and message.startswith("error: Cannot push to 'user/rise': not logged in")
     assert not (tmp_path / "smoke").exists() and len(hub.repositories) == 1
 
 

@@ -29,7 +29,7 @@ def read(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def best(copied_run):
-    """The folder of a finished training; every push leaves its bytes unchanged and no file beside it."""
+    """The folder of a finished model; checks that pushes leave no temporary files beside it."""
     folder = copied_run / "best"
     yield folder
     assert not [path.name for path in copied_run.iterdir() if path.name.startswith(".push-") or "partial" in path.name]
@@ -49,7 +49,7 @@ def push(hub, best):
 
 
 def pushed(hub, revision: str = "main", repo_type: str = "model") -> dict[str, bytes]:
-    """The files of the head, the first commit after the initial one; no text contains a local folder."""
+    """The files of the first commit after the initial one; checks that none contains a local path."""
     assert len(hub.commits(NAME, revision, repo_type)) == 2
     files = hub.files(NAME, revision, repo_type)
     del files[".gitattributes"]
@@ -66,14 +66,14 @@ def same(one: Path | str, other: Path | str, **keywords) -> bool:
 
 
 def sent(hub) -> list[str]:
-    """Requests that may change the Hub."""
+    """Requests that can change the Hub."""
     return [f"{r.method} {r.path}" for r in hub.requests if r.method != "GET" and r.method != "HEAD"]
 
 
 # A model
 
 
-def test_one_commit_has_all_that_is_known_about_the_model(hub, push, best):
+def test_one_commit_has_all_files_of_the_model(hub, push, best):
     ended = push()
     assert ended.code == 0, ended.err
     files = pushed(hub)
@@ -86,7 +86,7 @@ def test_one_commit_has_all_that_is_known_about_the_model(hub, push, best):
     assert SmokeImageProcessor.from_pretrained(NAME).height == 16
 
 
-def test_the_card_says_what_was_measured_on_what(hub, push, best):
+def test_the_card_names_figures_and_data(hub, push, best):
     push()
     text = pushed(hub)["README.md"].decode()
     assert text.count(f'from_pretrained("{NAME}")') == 2 and "runs/" not in text
@@ -111,7 +111,7 @@ def test_energy_is_published_and_not_added_to_the_folder(hub, push, best):
     assert json.loads(files["training.json"]) == home | {"energy_kwh": 0.5} and home["energy_kwh"] is None
 
 
-def test_a_dry_run_asks_nothing_and_shows_all(hub, push, best):
+def test_a_dry_run_sends_nothing_and_prints_card_and_files(hub, push, best):
     ended = push("--dry-run --private --energy-kwh 0.5")
     assert ended.code == 0 and hub.requests == [] and hub.repositories == {}
     listed = {name: int(size.replace(",", "")) for size, name in re.findall(r"^ *([\d,]+)  (\S+)$", ended.out, re.M)}
@@ -140,7 +140,7 @@ def test_a_discriminator_is_published_too(hub, push, best):
     assert PatchDiscriminator.from_pretrained(NAME, subfolder="discriminator").config.num_layers == 1
 
 
-# Refusals before anything is sent
+# Refused before anything is sent
 
 
 def truncate(path: Path) -> None:
@@ -178,7 +178,7 @@ def test_refused_with_one_sentence_and_nothing_sent(hub, push, best, damage, fla
     assert len(hub.commits("other/smoke")) == 1
 
 
-def test_float32_only_even_if_the_variant_is_damaged(hub, push, best):
+def test_no_fp16_ignores_a_damaged_variant(hub, push, best):
     truncate(best / HALF)
     assert push("--no-fp16").code == 0 and set(pushed(hub)) == FILES - {HALF}
 
@@ -193,8 +193,8 @@ def test_a_discriminator_alone_or_a_damaged_one_is_refused(hub, push, best):
     assert hub.requests == []
 
 
-def test_a_read_only_folder(hub, push, best, monkeypatch):
-    """Such as a run of somebody else on a cluster."""
+def test_a_read_only_folder_is_pushed(hub, push, best, monkeypatch):
+    """Such as another user's run on a cluster."""
     access = os.access
     monkeypatch.setattr("os.access", lambda path, mode, **how: path != best.parent and access(path, mode, **how))
     assert push().code == 0 and set(pushed(hub)) == FILES
@@ -217,7 +217,7 @@ def raw(rows: datasets.Dataset) -> list[tuple[bytes, bytes]]:
     return [(row["image"]["bytes"], row["alpha"]["bytes"]) for row in rows]
 
 
-def test_a_dataset_comes_back_bit_for_bit(hub, push, dataset, tmp_path):
+def test_a_dataset_is_downloaded_bit_for_bit(hub, push, dataset, tmp_path):
     local = datasets.load_dataset(str(dataset), cache_dir=str(tmp_path / "cache"))
     for name in (".clips/a/b.npz", "data/train-00000.parquet.tmp", ".cache/huggingface/x", ".git/config"):
         (dataset / name).parent.mkdir(parents=True, exist_ok=True)

@@ -145,7 +145,7 @@ def test_invalid_input_ends_in_one_sentence_and_writes_nothing(whole, tmp_path):
         (("--num-frames", 10**11, "--frames-per-simulation", 10**6), "GB free"),
         (("--push-to-hub", "plumes"), "expected 'user/name'"),
         (("--push-to-hub", "user/a..b"), "an invalid name"),
-        (("--push-to-hub", "user/plumes"), "Cannot push to 'user/plumes': nobody is logged in"),
+        (("--push-to-hub", "user/plumes"), "Cannot push to 'user/plumes': not logged in"),
         (("--output-dir", tmp_path / "words.txt"), "is a file"),
         (("--output-dir", tmp_path / "foreign"), "other files ('thesis.tex')"),
         (("--output-dir", whole[0], "--seed", 5), "started with other settings (seed 0, not 5)"),

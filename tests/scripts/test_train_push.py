@@ -1,4 +1,4 @@
-"""Training with --push-to-hub, to a Hub on loopback: what is pushed, while the training continues."""
+"""Training with --push-to-hub to a Hub on loopback: pushes during and after the training."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def facts(files: dict[str, bytes]) -> dict:
     return json.loads(files["training.json"])
 
 
-def left_over(run_folder: Path) -> list[str]:
+def temporary_files(run_folder: Path) -> list[str]:
     return [
         path.name
         for path in run_folder.iterdir()
@@ -46,14 +46,14 @@ def left_over(run_folder: Path) -> list[str]:
 
 
 def assert_published(hub, run_folder: Path) -> None:
-    """The head is the finished model as in best/, except for the card, which names the repository."""
+    """Check that the last commit is the finished model in best/, except for the card, which names the repository."""
     files, local = pushes(hub)[-1], read(run_folder / "best")
     del files[".gitattributes"]
     assert set(files) == set(local) and facts(files)["finished"]
     assert all(files[name] == local[name] for name in local if name != "README.md")
     card = files["README.md"].decode()
     assert f'from_pretrained("{NAME}")' in card and "Training is in progress" not in card
-    assert left_over(run_folder) == []
+    assert temporary_files(run_folder) == []
 
 
 def make_publisher(run_folder: Path, data: Path) -> Publisher:
@@ -61,7 +61,7 @@ def make_publisher(run_folder: Path, data: Path) -> Publisher:
     return Publisher(run_folder, SmokeVQVAE.card_text, facts, {"dataset": [str(data)]}, NAME)
 
 
-def test_each_best_model_and_then_the_finished_one(hub, train, tmp_path):
+def test_pushes_each_best_model_and_then_the_finished_one(hub, train, tmp_path):
     ended = train(f"{PUSH} --hub-private-repo true")
     assert ended.code == 0 and hub.repository(NAME).private, ended.err
     assert ended.out.splitlines()[-1] == f"Pushed: {hub.endpoint}/{NAME}/commit/{hub.commits(NAME)[0].sha}"
@@ -98,10 +98,10 @@ def test_training_does_not_wait_for_a_slow_push(hub, train, finished_run, tmp_pa
     thread.start()
     ended = train(PUSH)
     thread.join()
-    assert ended.code == 0 and seen == [15], "the last step was taken while the first push was under way"
+    assert ended.code == 0 and seen == [15], "training finished while the first push was in progress"
     assert held.count == 1 and facts(pushes(hub)[0])["step"] == 5 and len(pushes(hub)) <= 3
     assert_published(hub, tmp_path / "run")
-    assert history(tmp_path / "run") == history(finished_run), "pushing changes nothing that is learned"
+    assert history(tmp_path / "run") == history(finished_run), "pushing does not change the training"
 
 
 def test_only_the_newest_waiting_model_is_pushed(hub, copied_run, data):
@@ -116,12 +116,12 @@ def test_only_the_newest_waiting_model_is_pushed(hub, copied_run, data):
         new.replace(copied_run / "best" / WEIGHTS)
         publisher.push_best(Result(copied_run / "best", step, 1.0, "10-0"))
         held.wait()
-    assert len(left_over(copied_run)) == 2, "of the push under way and of the newest that waits"
+    assert len(temporary_files(copied_run)) == 2, "only the push in progress and the newest waiting one"
     held.release()
     publisher.push.result(30)
     assert [facts(files)["step"] for files in pushes(hub)] == [1, 4]
-    assert [files[WEIGHTS][-1] for files in pushes(hub)] == [1, 4], "the bits of their own step"
-    assert left_over(copied_run) == []
+    assert [files[WEIGHTS][-1] for files in pushes(hub)] == [1, 4], "each push has the weights of its step"
+    assert temporary_files(copied_run) == []
 
 
 def test_a_failed_push_does_not_stop_later_ones(hub, copied_run, data, monkeypatch, capsys):
@@ -135,14 +135,14 @@ def test_a_failed_push_does_not_stop_later_ones(hub, copied_run, data, monkeypat
                 patch.setattr("smoke_vq.training.publisher.write_card", fail)
             publisher.push_best(Result(copied_run / "best", step, 1.0, "10-0"))
             publisher.push.result(30)
-    assert "in a card" in capsys.readouterr().err and left_over(copied_run) == []
+    assert "in a card" in capsys.readouterr().err and temporary_files(copied_run) == []
     assert [facts(files)["step"] for files in pushes(hub)] == [2]
 
 
 def test_files_of_a_killed_run_are_deleted(hub, copied_run, data):
     (copied_run / ".best-killed/model").mkdir(parents=True)
     make_publisher(copied_run, data)
-    assert left_over(copied_run) == []
+    assert temporary_files(copied_run) == []
 
 
 def test_a_failed_push_is_printed_and_training_continues(hub, train, tmp_path):
@@ -164,7 +164,7 @@ def test_a_failed_last_push_names_the_command(hub, train, tmp_path):
         r"error: .*; the repository is unchanged, .*; to push .*/best, run `python scripts/(\S+) (.*)`\.", last
     )
     assert command[1] == "push_to_hub.py" and (tmp_path / "run/best/README.md").is_file()
-    assert left_over(tmp_path / "run") == []
+    assert temporary_files(tmp_path / "run") == []
     fault.remove()
     assert run(command[1], command[2]).code == 0
     assert_published(hub, tmp_path / "run")
@@ -176,7 +176,7 @@ def test_a_stopped_training_completes_its_push(hub, train, data, tmp_path, monke
     held = hub.fault(COMMIT, delay=0.5, times=1)
     stopped = signalled("train_vqvae.py", f"--dataset {data} --output-dir {tmp_path} {FLAGS} {PUSH}", "SIGTERM", 8)
     assert stopped.code == 130 and held.count == 1 and "same command and" in stopped.out, stopped.err
-    assert facts(pushes(hub)[0])["step"] == 5 and left_over(tmp_path / "run") == []
+    assert facts(pushes(hub)[0])["step"] == 5 and temporary_files(tmp_path / "run") == []
     assert train(f"{PUSH} --resume").code == 0
     assert_published(hub, tmp_path / "run")
 
@@ -214,7 +214,7 @@ def test_a_vqgan_is_pushed_with_its_discriminator_and_training_continues_from_it
     assert ended.code == 0, ended.err
     assert_published(hub, tmp_path / "run")
     assert [f"discriminator/{name}" in pushes(hub)[0] for name in ("config.json", WEIGHTS)] == [True, True]
-    # A Hub that does not answer is no repository without a discriminator.
+    # A Hub that does not answer is not taken for a repository without a discriminator.
     silent = hub.fault("HEAD .*discriminator", status=503)
     refused = run("train_vqgan.py", f"{flags} --run-name silent --init-from {NAME}")
     silent.remove()
@@ -224,7 +224,7 @@ def test_a_vqgan_is_pushed_with_its_discriminator_and_training_continues_from_it
     assert all(torch.equal(value, local[name]) for name, value in loaded.items())
     shutil.rmtree(tmp_path / "run")
     second = "--run-name second --train-only-decoder true --push-to-hub true --hub-model-id user/second"
-    # With the arguments that were published, as the card says; they push nowhere by themselves.
+    # With the published arguments, as the card says; they do not push by default.
     published = yaml.safe_load(hub.files(NAME)["training_arguments.yaml"])
     assert (published["push_to_hub"], published["hub_model_id"], published["resume_from_checkpoint"]) == (
         False,

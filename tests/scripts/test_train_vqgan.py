@@ -1,4 +1,4 @@
-"""scripts/train_vqgan.py as a user runs it: both players, all phases, breaks and resumptions, and what it refuses."""
+"""scripts/train_vqgan.py as a user runs it: both players, all phases, resuming, and invalid arguments."""
 
 import json
 import re
@@ -31,7 +31,7 @@ GAN_FLAGS = (
 
 @pytest.fixture
 def train_vqgan(data, tmp_path, vgg16_weights):
-    """Run train_vqgan.py with tiny defaults, into `tmp_path`, and with more flags, which win."""
+    """A function (flags) that runs train_vqgan.py with tiny defaults in `tmp_path`; `flags` override the defaults."""
     common = f"--dataset {data} --output-dir {tmp_path} --perceptual-weights {vgg16_weights} {GAN_FLAGS}"
     return lambda flags="": run("train_vqgan.py", f"{common} {flags}")
 
@@ -45,7 +45,7 @@ def finished(data, tmp_path_factory, vgg16_weights) -> Path:
     return folder / "uninterrupted"
 
 
-def test_a_run_leaves_both_networks_and_says_what_it_did(finished):
+def test_a_run_saves_and_describes_both_networks(finished):
     model = SmokeVQGAN.from_pretrained(finished / "best").eval()
     discriminator = PatchDiscriminator.from_pretrained(finished / "best", subfolder="discriminator")
     assert discriminator.config.num_layers == 1
@@ -81,15 +81,17 @@ def test_a_run_leaves_both_networks_and_says_what_it_did(finished):
     assert any(name == "validation/perceptual" for _, name, _ in history(finished, "validation/"))
 
 
-def test_the_progress_bar_shows_whole_names(data, tmp_path, vgg16_weights):
-    """Cut to six letters, `adversarial` and `adversarial_pull` were one."""
+def test_the_progress_bar_shows_complete_names(data, tmp_path, vgg16_weights):
+    """Shortened to six letters, `adversarial` and `adversarial_pull` had the same name."""
     flags = f"--dataset {data} --output-dir {tmp_path} --perceptual-weights {vgg16_weights} {GAN_FLAGS} --max-steps 8"
     shown = run("train_vqgan.py", flags).err
     for name in ("total", "reconstruction", "perceptual", "adversarial", "discriminator"):
         assert f" {name}=" in shown, name
 
 
-@pytest.mark.parametrize("step", [5, 11])  # while the discriminator learns alone; in the middle of an epoch, with all
+@pytest.mark.parametrize(
+    "step", [5, 11]
+)  # while only the discriminator learns; in the middle of an epoch, with all losses
 def test_killed_and_resumed_to_the_last_bit(train_vqgan, finished, tmp_path, kill_after, step):
     kill_after(step)
     with pytest.raises(Killed):
@@ -103,7 +105,7 @@ def test_killed_and_resumed_to_the_last_bit(train_vqgan, finished, tmp_path, kil
         assert weights(tmp_path / "run" / name / "discriminator") == weights(finished / name / "discriminator")
 
 
-def test_two_processes_learn_what_one_learns_from_the_double_batch(data, finished, vgg16_weights, tmp_path):
+def test_two_processes_equal_one_with_twice_the_batch(data, finished, vgg16_weights, tmp_path):
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     flags = f"--dataset {data} --output-dir {tmp_path} --perceptual-weights {vgg16_weights} {GAN_FLAGS}"
     launch([*launcher, ROOT / "scripts/train_vqgan.py", *flags.split(), "--batch-size", "4"])
@@ -115,7 +117,7 @@ def test_two_processes_learn_what_one_learns_from_the_double_batch(data, finishe
         assert found == pytest.approx(expected, rel=0.02, abs=1e-5) and found, name
 
 
-def test_training_goes_on_from_a_vqvae_and_from_a_vqgan(train_vqgan, finished_run, finished, tmp_path):
+def test_training_continues_from_a_vqvae_and_from_a_vqgan(train_vqgan, finished_run, finished, tmp_path):
     ended = train_vqgan(
         f"--run-name second --init-from {finished_run / 'best'} --epochs 1 --disc-start 1 --disc-warmup-steps 0"
     )
@@ -174,7 +176,7 @@ def test_refused_before_anything_is_written(train_vqgan, tmp_path, flags, senten
     assert not (tmp_path / "run").exists()
 
 
-def test_a_start_without_its_discriminator_or_with_another_is_refused(train_vqgan, finished, tmp_path):
+def test_a_missing_or_different_discriminator_is_refused(train_vqgan, finished, tmp_path):
     bare = shutil.copytree(finished / "best", tmp_path / "bare")
     shutil.rmtree(bare / "discriminator")
     ended = train_vqgan(f"--init-from {bare}")

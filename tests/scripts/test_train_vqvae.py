@@ -1,4 +1,4 @@
-"""The training script, as a user runs it."""
+"""scripts/train_vqvae.py as a user runs it."""
 
 import json
 import os
@@ -20,7 +20,7 @@ def names(folder) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_the_folder_of_a_run(finished_run):
+def test_files_of_a_run(finished_run):
     assert names(finished_run) - {"stdout.txt"} == {
         "best", "last", "checkpoints", "history.jsonl", "samples", "samples.png", "training_arguments.yaml"
     }  # fmt: skip
@@ -95,20 +95,20 @@ def test_the_card(finished_run, data):
 
 
 def by_metric(front: dict) -> list[dict]:
-    """The model-index, one entry a metric."""
+    """The entries of the model-index by metric."""
     return [{"metrics": [metric]} for result in front["model-index"][0]["results"] for metric in result["metrics"]]
 
 
 @pytest.mark.parametrize(
     "name", ["README.md", "training_arguments.yaml", "training.json", "config.json", "metrics.json"]
 )
-def test_nothing_published_names_a_local_folder(finished_run, data, name):
+def test_published_files_have_no_local_paths(finished_run, data, name):
     text = (finished_run / "best" / name).read_text()
     assert str(data.parent) not in text and str(finished_run.parent) not in text and str(ROOT) not in text
     assert not re.search(r"(^|[\s\"'=])/(home|root|tmp|work|Users)/", text) and "hf_" not in text
 
 
-def test_a_path_behind_an_equals_sign_is_no_exception(data, tmp_path):
+def test_a_path_after_an_equals_sign_is_not_published(data, tmp_path):
     ended = run("train_vqvae.py", f"--dataset={data} --output-dir={tmp_path} {FLAGS} --max-steps 1")
     assert ended.code == 0, ended.err
     text = (tmp_path / "run/best/README.md").read_text()
@@ -123,7 +123,7 @@ def test_the_terminal_ends_with_a_table(finished_run):
     assert str(finished_run / "best") in table
 
 
-def test_the_sheet_grows_by_a_row_a_validation(finished_run):
+def test_the_picture_of_samples_has_a_row_per_validation(finished_run):
     rows = sorted(path.name for path in (finished_run / "samples").iterdir())
     assert rows == [f"step-{step:08d}.png" for step in (0, 5, 10, 15)]
     assert Image.open(finished_run / "samples.png").height == 5 * (2 * SIZE + 2) - 2  # the inputs and four validations
@@ -132,7 +132,7 @@ def test_the_sheet_grows_by_a_row_a_validation(finished_run):
 
 
 def test_accelerate_launch_with_a_configuration(data, tmp_path):
-    """The command of the README, on the smallest of runs; flags win over the file."""
+    """The command of the README in a small run; flags take precedence over the file."""
     model = "".join(f"  {line}\n" for line in FLAGS.replace("--model.", "\n").split("\n")[1:]).replace(" [", ": [")
     model = re.sub(r"  (\w+) (\d+) *\n", r"  \1: \2\n", model)
     file = tmp_path / "config.yaml"
@@ -160,7 +160,7 @@ def test_the_last_step_is_validated(train, tmp_path, flags, validated):
     assert json.loads((tmp_path / "run/last/validation.json").read_text()) == {"step": validated[-1]}
 
 
-def test_more_pictures_asked_for_than_there_are_frames(train, tmp_path):
+def test_more_images_than_frames(train, tmp_path):
     assert train("--num-images 64 --max-steps 1").code == 0
     assert Image.open(tmp_path / "run/samples/step-00000001.png").width == 10 * SIZE
 
@@ -170,7 +170,7 @@ def test_without_averaging(train, tmp_path):
     SmokeVQVAE.from_pretrained(tmp_path / "run/best")
 
 
-def test_averaging_is_what_is_exported(train, tmp_path):
+def test_the_averaged_weights_are_exported(train, tmp_path):
     assert train("--ema-decay 0 --epochs 1 --run-name live").code == 0
     assert train("--epochs 1 --run-name averaged").code == 0
     live, averaged = (SmokeVQVAE.from_pretrained(tmp_path / name / "last") for name in ("live", "averaged"))
@@ -191,16 +191,16 @@ def test_gradient_checkpointing_changes_no_loss(train, tmp_path):
     assert [value for *_, value in found] == pytest.approx([value for *_, value in expected], rel=1e-5)
 
 
-def test_the_best_model_is_never_one_from_before_quantization(train, tmp_path):
+def test_no_model_before_quantization_is_the_best(train, tmp_path):
     """Validations at steps 5, 10 and 15; the reconstructions of the first need no codes and are the best."""
     assert train("--continuous-steps 7 --lr 1e-5 --warmup-steps 0").code == 0
     assert json.loads((tmp_path / "run/best/validation.json").read_text())["step"] in (10, 15)
 
 
-def test_without_a_model_worth_keeping_best_holds_the_last(train, tmp_path, monkeypatch):
+def test_best_holds_the_last_model_if_no_validation_qualifies(train, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "smoke_vq.training.recipes.autoencoder.COLLAPSED_DIVERSITY", 1e9
-    )  # every output passes as blank
+    )  # every output counts as blank
     ended = train()
     assert ended.code == 0 and "No validation qualified as the best" in ended.out
     assert json.loads((tmp_path / "run/best/validation.json").read_text()) == {"step": 15}
@@ -221,8 +221,8 @@ def wisps(tmp_path_factory):
 
 
 @pytest.mark.parametrize("weights", ["", "--dataset-weights 1 3"])
-def test_a_mix_broken_off_and_resumed_is_the_unbroken_one(train, data, wisps, tmp_path, kill_after, weights):
-    flags = f"--dataset {data} {wisps} {weights} --epochs 2"  # 8 steps an epoch
+def test_a_mix_is_resumed_to_the_last_bit(train, data, wisps, tmp_path, kill_after, weights):
+    flags = f"--dataset {data} {wisps} {weights} --epochs 2"  # 8 steps per epoch
     assert train(f"{flags} --run-name uninterrupted").code == 0
     kill_after(15)
     with pytest.raises(Killed):
@@ -270,14 +270,14 @@ def test_simulated_plumes_beside_a_folder(train, data, tmp_path):
     assert result["dataset"]["name"] == "simulated plumes (tiny) + blobs"
 
 
-# What a user can get wrong
+# Invalid input
 
 
 def refused(ended, folder, *said: str) -> None:
-    """One sentence, exit status 2, nothing left behind."""
+    """Check for one sentence, exit status 2 and no files."""
     assert ended.code == 2
     (line,) = [line for line in ended.err.strip().splitlines() if line.startswith("error: ")]
-    assert ended.err.strip().endswith(line), "nothing behind it"
+    assert ended.err.strip().endswith(line), "the error is the last line"
     for words in said:
         assert words in line
     assert "Traceback" not in ended.err and not folder.exists()
@@ -311,18 +311,18 @@ def refused(ended, folder, *said: str) -> None:
         ("--model.quantizer_kwargs {levels:[8]}", ["no keyword argument 'levels' in quantizer_kwargs"]),
     ],
 )
-def test_mistakes_end_in_one_sentence_and_leave_nothing(train, tmp_path, flags, said):
+def test_invalid_arguments_end_in_one_sentence_and_write_nothing(train, tmp_path, flags, said):
     refused(train(flags), tmp_path / "run", *said)
 
 
-def test_a_split_without_frames(train, tmp_path, write_dataset, rows):
+def test_a_split_without_frames_is_refused(train, tmp_path, write_dataset, rows):
     folder = write_dataset("hollow", {"train": rows(40), "validation": []})
     ended = train(f"--dataset {folder}")
     refused(ended, tmp_path / "run", "validation", str(folder))
 
 
 @pytest.mark.parametrize(("mode", "said"), [("L", "mode L"), ("RGBA", "mode RGBA")])
-def test_frames_of_wrong_channels(train, tmp_path, mode, said):
+def test_frames_with_other_channels_are_refused(train, tmp_path, mode, said):
     for split in ("train", "validation"):
         folder = tmp_path / "images" / split
         folder.mkdir(parents=True)
@@ -331,7 +331,7 @@ def test_frames_of_wrong_channels(train, tmp_path, mode, said):
     refused(train(f"--dataset {tmp_path / 'images'}"), tmp_path / "run", "Expected RGB images", said)
 
 
-def test_a_truncated_file_of_frames(train, tmp_path):
+def test_a_truncated_file_of_frames_is_refused(train, tmp_path):
     folder = tmp_path / "torn"
     folder.mkdir()
     smoke(40).save(folder / "train.safetensors")
@@ -341,14 +341,14 @@ def test_a_truncated_file_of_frames(train, tmp_path):
     refused(train(f"--dataset {folder}"), tmp_path / "run", "train.safetensors", "is not a complete safetensors file")
 
 
-def test_a_folder_that_holds_another_run_is_not_touched(train, copied_run):
+def test_the_folder_of_another_run_is_not_changed(train, copied_run):
     before = {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in copied_run.rglob("*")}
     ended = train()
     assert ended.code == 2 and f"{copied_run} already holds a run: choose another --run-name" in ended.err
     assert {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in copied_run.rglob("*")} == before
 
 
-def test_a_folder_of_something_else_is_not_touched_either(train, tmp_path):
+def test_a_folder_with_other_files_is_not_changed(train, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run/thesis.tex").write_text("years")
     ended = train()
@@ -356,7 +356,7 @@ def test_a_folder_of_something_else_is_not_touched_either(train, tmp_path):
     assert names(tmp_path / "run") == {"thesis.tex"}
 
 
-def test_an_empty_folder_is_fine(train, tmp_path):
+def test_an_empty_folder_is_accepted(train, tmp_path):
     (tmp_path / "run").mkdir()
     assert train("--max-steps 1").code == 0
 
@@ -386,14 +386,14 @@ def test_a_loss_that_is_not_finite_stops_and_continues_from_the_last_good_checkp
     assert all(np.isfinite(value) for *_, value in history(folder))
 
 
-def test_a_learning_rate_out_of_this_world(train, tmp_path):
+def test_a_diverging_training_is_stopped(train, tmp_path):
     ended = train("--lr 1e30")
     assert ended.code == 2 and "not a finite number at step" in ended.err and "There is no checkpoint yet" in ended.err
     assert list_checkpoints(tmp_path / "run/checkpoints") == []
 
 
 def test_weights_that_are_not_finite_are_never_saved(train, tmp_path, monkeypatch):
-    """The loss of a step is that of the weights before it, so a checkpoint after it could be the first with NaN."""
+    """The loss of a step is computed before its update, so the checkpoint after it could contain NaN."""
     from smoke_vq.training.player import Player
 
     update, calls = Player.update, []
@@ -449,7 +449,7 @@ def test_trackio(train):
     assert list(TRACKIO_DIR.glob("tried*.db")) and list((TRACKIO_DIR / "media" / "tried").rglob("*.png"))
 
 
-def test_a_tracker_that_is_not_installed(train, tmp_path, monkeypatch):
+def test_a_tracker_that_is_not_installed_is_refused(train, tmp_path, monkeypatch):
     import importlib.util
 
     find = importlib.util.find_spec

@@ -1,4 +1,4 @@
-"""A checkpoint is whole or it is not there."""
+"""A checkpoint is complete or does not exist."""
 
 import shutil
 
@@ -71,14 +71,14 @@ def test_every_missing_file_is_refused_with_its_name(folder):
 
 
 @pytest.mark.parametrize("content", [None, "", "{", '{"trainer_state.json": '])
-def test_a_missing_or_torn_manifest_is_refused(folder, content):
+def test_a_missing_or_truncated_manifest_is_refused(folder, content):
     manifest = list_checkpoints(folder)[-1] / "manifest.json"
     manifest.unlink() if content is None else manifest.write_text(content)
     with pytest.raises(ValueError, match=r"has no readable manifest\.json; delete it to use an older one"):
         read_state(manifest.parent)
 
 
-def test_killed_while_writing_leaves_the_older_one(accelerator, folder, monkeypatch):
+def test_a_kill_while_writing_leaves_the_older_one(accelerator, folder, monkeypatch):
     def half(self, where, **kwargs):
         (folder / where / "model.safetensors").write_bytes(b"half")
         raise KeyboardInterrupt
@@ -89,11 +89,11 @@ def test_killed_while_writing_leaves_the_older_one(accelerator, folder, monkeypa
             save_checkpoint(accelerator, folder, 15, {"step": 15}, keep=1)
     assert [path.name for path in list_checkpoints(folder)] == ["checkpoint-00000005", "checkpoint-00000010"]
     assert read_state(list_checkpoints(folder)[-1]) == {"step": 10}
-    save_checkpoint(accelerator, folder, 15, {"step": 15}, keep=2)  # and clears what was left
+    save_checkpoint(accelerator, folder, 15, {"step": 15}, keep=2)  # and removes the incomplete one
     assert names(folder) == ["checkpoint-00000010", "checkpoint-00000015"]
 
 
-def test_killed_at_any_move_of_the_rotation_leaves_a_whole_one(accelerator, folder, monkeypatch):
+def test_a_kill_at_any_rename_leaves_a_complete_one(accelerator, folder, monkeypatch):
     real, calls = shutil.rmtree, []
 
     def die(path, **kwargs):
@@ -113,12 +113,12 @@ def test_writing_a_step_again_replaces_it(accelerator, folder):
     assert read_state(list_checkpoints(folder)[-1])["again"]
 
 
-def test_foreign_names_in_the_folder_are_left_alone(folder):
+def test_other_files_in_the_folder_are_kept(folder):
     (folder / "checkpoint-00000010.bak").mkdir()
     (folder / "checkpoint-best").mkdir()
     (folder / "notes.txt").write_text("")
     assert [path.name for path in list_checkpoints(folder)] == ["checkpoint-00000005", "checkpoint-00000010"]
 
 
-def test_no_folder_no_checkpoints(tmp_path):
+def test_a_missing_folder_has_no_checkpoints(tmp_path):
     assert list_checkpoints(tmp_path / "none") == []

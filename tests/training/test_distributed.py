@@ -1,4 +1,4 @@
-"""Two processes (gloo) learn what one process learns from the double batch."""
+"""Two processes (gloo) learn the same as one process with twice the batch."""
 
 import importlib.util
 from pathlib import Path
@@ -68,7 +68,7 @@ def test_weights_after_a_step_are_those_of_the_double_batch(ranks, alone):
 
 @pytest.fixture(scope="module")
 def pair(data, tmp_path_factory) -> tuple[Path, str]:
-    """A run of two processes with half the batch each, and its flags."""
+    """The folder and flags of a run on two processes with half the batch each."""
     folder = tmp_path_factory.mktemp("pair")
     flags = f"--dataset {data} --output-dir {folder} {FLAGS} --batch-size 4 --revival-steps 0"
     launch([*TORCHRUN, ROOT / "scripts/train_vqvae.py", *flags.split(), "--run-name", "uninterrupted"])
@@ -94,7 +94,7 @@ def test_the_first_losses_and_validations_are_those_of_one_process(pair, data, t
 
 def test_two_processes_stop_together_and_resume_to_the_last_bit(pair):
     folder, flags = pair
-    broken = signalled("train_vqvae.py", flags, "SIGINT", 7, processes=2)  # which only the first one hears
+    broken = signalled("train_vqvae.py", flags, "SIGINT", 7, processes=2)  # sent to the first process only
     assert broken.code != 0 and "Stopped at step 7 of 15." in broken.out, broken.err
     resumed = launch([*TORCHRUN, ROOT / "scripts/train_vqvae.py", *flags.split(), "--resume"])
     assert "step 7 of 15" in resumed.out
@@ -102,7 +102,7 @@ def test_two_processes_stop_together_and_resume_to_the_last_bit(pair):
     assert weights(folder / "run/last") == weights(folder / "uninterrupted/last")
 
 
-def test_one_process_does_not_go_on_where_two_stopped(pair):
+def test_a_run_of_two_processes_cannot_be_resumed_by_one(pair):
     _, flags = pair
     ended = run("train_vqvae.py", f"{flags} --run-name uninterrupted --resume")
     assert ended.code == 2 and "was written by 2 process(es) and cannot be continued with 1" in ended.err

@@ -1,4 +1,4 @@
-"""Every key from a file and from the command line, and one sentence for whatever is wrong."""
+"""All keys from a file and from the command line, and one sentence for each mistake."""
 
 import inspect
 import typing
@@ -22,7 +22,7 @@ HINTS = {
 
 
 def other_value(name: str):
-    """A value that is legal and not the default."""
+    """A valid value other than the default."""
     default, kinds = FIELDS[name].default, [HINTS[name], *typing.get_args(HINTS[name])]
     if list[str] in kinds:
         return ["elsewhere", "simulated:tiny"]
@@ -42,7 +42,7 @@ def other_value(name: str):
 
 @pytest.fixture
 def parse(tmp_path):
-    """Parse flags behind a YAML file of the given text."""
+    """Parse flags after a YAML file with this text."""
 
     def run(text: str | None = None, *flags: str) -> TrainingArguments[VQVAEArguments]:
         file = tmp_path / "config.yaml"
@@ -77,14 +77,14 @@ def test_every_key_works_from_the_file_and_from_both_spellings_of_its_flag(parse
 
 
 @pytest.mark.parametrize("name", SCALARS)
-def test_the_flag_wins(parse, name):
+def test_the_flag_takes_precedence(parse, name):
     default = FIELDS[name].default
     first = NEEDED.get(name, default)
     text = yaml.safe_dump(NEEDED | ({} if first is None else {name: first}))
     assert get(parse(text, f"--{name}", *words(other_value(name))), name) == other_value(name)
 
 
-def test_what_nobody_names_has_its_default(parse):
+def test_other_keys_have_their_defaults(parse):
     arguments = parse("dataset: data\n")
     for name in set(SCALARS) - {"dataset"}:
         assert get(arguments, name) == FIELDS[name].default
@@ -105,7 +105,7 @@ def test_yaml_numbers_that_yaml_reads_as_text(parse):
     assert parse("dataset: d\n", "--lr", "1e-3").optimization.lr == 1e-3
 
 
-def test_mixed_precision_no_though_yaml_reads_it_as_false(parse):
+def test_mixed_precision_no_which_yaml_reads_as_false(parse):
     assert parse("dataset: d\nmixed_precision: no\n").optimization.mixed_precision == "no"
     assert (
         parse("dataset: d\nmixed_precision: no\n", "--mixed-precision", "bf16").optimization.mixed_precision == "bf16"

@@ -1,4 +1,4 @@
-"""A network, its optimizer, its schedule, its average."""
+"""A network with its optimizer, schedule and averaged weights."""
 
 import pytest
 import torch
@@ -53,7 +53,7 @@ def test_averaged_swaps_and_restores_to_the_last_bit(objective):
     assert network.training and all(map(torch.equal, values(trained), live))
 
 
-def test_without_averaging_the_live_weights_are_judged(objective):
+def test_without_averaging_the_current_weights_are_used(objective):
     trained = objective(ema_decay=0.0, codebook_init_vectors=0)
     learn(trained, [batch(4)])
     live = values(trained)
@@ -62,7 +62,7 @@ def test_without_averaging_the_live_weights_are_judged(objective):
     assert trained.player.unwrapped.training
 
 
-def test_weight_decay_spares_norms_biases_and_the_codebook(objective):
+def test_norms_biases_and_the_codebook_have_no_weight_decay(objective):
     trained = objective(weight_decay=0.3, codebook_init_vectors=0)
     names = {id(p): name for name, p in trained.player.unwrapped.named_parameters()}
     decay = {names[id(p)]: g["weight_decay"] for g in trained.player.optimizer.param_groups for p in g["params"]}
@@ -74,8 +74,8 @@ def test_weight_decay_spares_norms_biases_and_the_codebook(objective):
     assert all(isinstance(m, Quantizer) for m in [trained.player.unwrapped.quantizer])
 
 
-def test_a_step_in_two_parts_equals_the_whole_batch(objective):
-    """Of masks of different area: a mean of the parts' means would weigh their pixels differently."""
+def test_two_micro_batches_equal_one_batch(objective):
+    """The masks have different areas, so that a mean of the parts' means would weight their pixels differently."""
     first, second = halves(batch(8))
     assert second["mask"].sum() > 2 * first["mask"].sum()
     whole = {name: torch.cat([first[name], second[name]]) for name in first}
@@ -109,7 +109,7 @@ def test_the_schedule_counts_optimizer_steps(objective):
     assert trained.player.ema.optimization_step == 3
 
 
-def test_a_restored_player_takes_the_learning_rate_it_is_given(objective):
+def test_a_restored_player_has_the_new_learning_rate(objective):
     trained = objective(lr=1e-2, codebook_init_vectors=0)
     learn(trained, [batch(2)])
     state, schedule = trained.player.optimizer.state_dict(), trained.player.scheduler.state_dict()

@@ -1,4 +1,4 @@
-"""A run that was broken off and resumed is the run that was not, to the last bit; anything else is refused."""
+"""A resumed run equals an uninterrupted one to the last bit; a changed run is refused."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ MANY_CODES = "--model.num_vq_embeddings 128"  # more than are needed, so that so
 @pytest.mark.parametrize(
     ("number", "step", "code", "resumes_from"),
     [
-        ("SIGKILL", 11, -9, 10),  # in the third epoch, behind the checkpoint of the second
+        ("SIGKILL", 11, -9, 10),  # in the third epoch, after the checkpoint of the second
         ("SIGINT", 7, 130, 7),  # in the middle of an epoch
         ("SIGTERM", 5, 130, 5),  # after the last step of an epoch, before its validation
     ],
@@ -30,7 +30,7 @@ def test_killed_or_interrupted(train, data, tmp_path, quick_revival, number, ste
     folder = tmp_path / "run"
     if number == "SIGKILL":
         with (folder / "history.jsonl").open("a") as file:
-            file.write('{"step": 12, "train/to')  # a line that the kill tore
+            file.write('{"step": 12, "train/to')  # an incomplete line, as after a kill
     else:
         assert (
             f"Stopped at step {step} of 15. Continue with the same command and --resume-from-checkpoint latest."
@@ -67,7 +67,7 @@ def test_killed_before_the_first_checkpoint_starts_again(train, tmp_path, finish
         "--mixed-precision bf16",
     ],
 )
-def test_broken_off_and_resumed_with(train, tmp_path, quick_revival, kill_after, flags):
+def test_interrupted_and_resumed_with(train, tmp_path, quick_revival, kill_after, flags):
     flags = f"{flags} {MANY_CODES}"
     assert train(f"--run-name uninterrupted {flags}").code == 0
     kill_after(12 if "--logging-steps 3" in flags else 11)
@@ -80,7 +80,7 @@ def test_broken_off_and_resumed_with(train, tmp_path, quick_revival, kill_after,
 
 
 def test_revival_happens_in_these_runs(train, tmp_path, quick_revival, monkeypatch):
-    """Or their equality would say nothing about it."""
+    """Otherwise their equality would not test it."""
     from smoke_vq.training.recipes.codebook_health import CodebookHealth
 
     def end_step(self, step):
@@ -90,7 +90,7 @@ def test_revival_happens_in_these_runs(train, tmp_path, quick_revival, monkeypat
     real, revived = CodebookHealth.end_step, {}
     monkeypatch.setattr(CodebookHealth, "end_step", end_step)
     assert train(MANY_CODES).code == 0
-    assert revived[12] > revived[11] > 0  # step 12 lies behind the checkpoints that the runs go on from
+    assert revived[12] > revived[11] > 0  # step 12 is after the checkpoints that are resumed
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def parquet(write_dataset, rows):
     return write_dataset("smoke", {"train": rows(40), "validation": rows(10, seed=1)})
 
 
-def test_broken_off_and_resumed_from_files(train, parquet, tmp_path, kill_after):
+def test_interrupted_and_resumed_from_files(train, parquet, tmp_path, kill_after):
     flags = f"--dataset {parquet} --packed false --dataloader-num-workers 1"
     assert train(f"--run-name uninterrupted {flags}").code == 0
     kill_after(12)
@@ -110,7 +110,7 @@ def test_broken_off_and_resumed_from_files(train, parquet, tmp_path, kill_after)
     assert_same_run(tmp_path / "run", tmp_path / "uninterrupted")
 
 
-def test_packed_and_decoded_on_the_way_give_the_same_losses(train, parquet, tmp_path):
+def test_packed_and_decoded_frames_give_the_same_losses(train, parquet, tmp_path):
     for name in ("true", "false"):
         assert (
             train(f"--dataset {parquet} --packed {name} --dataloader-num-workers 0 --run-name {name} --epochs 1").code
@@ -120,7 +120,7 @@ def test_packed_and_decoded_on_the_way_give_the_same_losses(train, parquet, tmp_
 
 
 def test_killed_during_a_validation(train, tmp_path, finished_run, kill_after, monkeypatch):
-    """After the validation was written down and before its checkpoint: it is not written down twice."""
+    """Between the record of a validation and its checkpoint: the record is not written twice."""
     from smoke_vq.training.trainer import Trainer
 
     def die(self):
@@ -137,14 +137,14 @@ def test_killed_during_a_validation(train, tmp_path, finished_run, kill_after, m
     assert_same_run(tmp_path / "run", finished_run)
 
 
-def test_a_finished_run_resumed_is_finished_at_once(train, copied_run, finished_run):
+def test_a_finished_run_can_be_resumed(train, copied_run, finished_run):
     ended = train("--resume")
     assert ended.code == 0, ended.err
     assert_same_run(copied_run, finished_run)
     assert (copied_run / "best/metrics.json").read_text() == (finished_run / "best/metrics.json").read_text()
 
 
-def test_a_finished_run_goes_on_for_longer(train, copied_run, finished_run):
+def test_a_finished_run_can_be_extended(train, copied_run, finished_run):
     ended = train("--resume --epochs 4")
     assert ended.code == 0, ended.err
     assert "Continuing with epochs = 4, which was 3." in ended.out
@@ -152,18 +152,18 @@ def test_a_finished_run_goes_on_for_longer(train, copied_run, finished_run):
     assert max(step for step, *_ in history(copied_run)) == 20
 
 
-def test_more_steps_go_on_in_the_middle_of_the_epoch(train, tmp_path):
-    """7 steps of 5 an epoch, then up to 10: the frames are those of 10 in one go."""
+def test_more_steps_continue_in_the_middle_of_the_epoch(train, tmp_path):
+    """7 steps at 5 per epoch, then up to 10: the frames are those of a run of 10 steps."""
     constant = "--lr-scheduler constant --revival-steps 0"
-    assert train(f"{constant} --max-steps 10 --run-name whole").code == 0
+    assert train(f"{constant} --max-steps 10 --run-name uninterrupted").code == 0
     assert train(f"{constant} --max-steps 7").code == 0
     assert train(f"{constant} --max-steps 10 --resume").code == 0
-    assert history(tmp_path / "run") == history(tmp_path / "whole")
-    assert weights(tmp_path / "run/last") == weights(tmp_path / "whole/last")
+    assert history(tmp_path / "run") == history(tmp_path / "uninterrupted")
+    assert weights(tmp_path / "run/last") == weights(tmp_path / "uninterrupted/last")
 
 
 def test_the_best_model_survives_a_kill_and_an_older_checkpoint(train, copied_run):
-    """best/ may be newer than the last checkpoint; what is said about it is what lies there."""
+    """best/ may be newer than the last checkpoint; its figures are read from its folder."""
     for checkpoint in list_checkpoints(copied_run / "checkpoints")[1:]:
         shutil.rmtree(checkpoint)
     best = json.loads((copied_run / "best/validation.json").read_text())
@@ -177,7 +177,7 @@ def test_the_best_model_survives_a_kill_and_an_older_checkpoint(train, copied_ru
 
 @pytest.mark.parametrize("moment", range(8))
 def test_killed_during_an_export_leaves_a_best_model(train, copied_run, monkeypatch, moment):
-    """At any move of a file."""
+    """A kill at the replacement or deletion of any file."""
     from pathlib import Path
 
     calls, replace, unlink = [], Path.replace, Path.unlink
@@ -217,7 +217,7 @@ def test_another_run_is_not_resumed(train, copied_run, flags, said):
 
 
 def test_a_requeued_job_starts_from_the_first_step_if_there_is_no_checkpoint(train, tmp_path, finished_run):
-    """So that the command of a cluster job is the same each time."""
+    """The command of a cluster job can then be the same each time."""
     ended = train("--resume-from-checkpoint latest")
     assert ended.code == 0 and "run has no checkpoint yet: starting from the first step" in ended.out
     assert_same_run(tmp_path / "run", finished_run)
@@ -235,7 +235,7 @@ def test_what_a_user_changes_after_running_out_of_memory_may_change(train, tmp_p
     assert Image.open(tmp_path / "run/samples/step-00000015.png").width == 2 * SIZE
 
 
-def test_a_named_checkpoint_is_resumed_and_later_ones_are_set_aside(train, copied_run, finished_run):
+def test_a_named_checkpoint_is_resumed_and_later_ones_are_renamed(train, copied_run, finished_run):
     ended = train("--resume-from-checkpoint checkpoint-00000012")
     assert ended.code == 0 and "checkpoint-00000012, step 12 of 15" in ended.out, ended.err
     assert (copied_run / "checkpoints/checkpoint-00000015.abandoned").is_dir()
@@ -271,7 +271,7 @@ def test_another_number_of_processes_is_refused(train, copied_run):
     assert ended.code == 2 and "was written by 4 process(es) and cannot be continued with 1" in ended.err
 
 
-def test_a_damaged_checkpoint_is_refused_and_the_older_one_serves(train, copied_run, finished_run):
+def test_a_damaged_checkpoint_is_refused_and_an_older_one_can_be_used(train, copied_run, finished_run):
     newest = list_checkpoints(copied_run / "checkpoints")[-1]
     file = newest / "model.safetensors"
     content = bytearray(file.read_bytes())
@@ -285,8 +285,8 @@ def test_a_damaged_checkpoint_is_refused_and_the_older_one_serves(train, copied_
     assert history(copied_run) == history(finished_run)
 
 
-def test_a_run_in_a_file_of_arguments(train, copied_run):
-    """training_arguments.yaml of a run is a configuration."""
+def test_the_arguments_of_a_run_are_a_configuration(train, copied_run):
+    """training_arguments.yaml can be passed as --config."""
     values = yaml.safe_load((copied_run / "training_arguments.yaml").read_text())
     ended = run(
         "train_vqvae.py",

@@ -1,4 +1,4 @@
-"""What the trainer does beside training: listening to signals, counting steps, keeping its records."""
+"""Signals, step counts and records of the trainer."""
 
 import json
 import signal
@@ -14,7 +14,7 @@ from smoke_vq.training.stop_signals import StopSignals
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_asks_and_does_not_interrupt(number, capfd):
+def test_the_first_signal_does_not_interrupt(number, capfd):
     before = signal.getsignal(number)
     signals = StopSignals()
     with signals:
@@ -25,7 +25,7 @@ def test_a_signal_asks_and_does_not_interrupt(number, capfd):
     assert "Stopping after this step" in capfd.readouterr().err
 
 
-def test_the_echo_of_a_ctrl_c_by_the_launcher_is_no_second_one():
+def test_a_ctrl_c_forwarded_by_the_launcher_is_ignored():
     signals = StopSignals()
     with signals:
         signal.raise_signal(signal.SIGINT)
@@ -49,11 +49,11 @@ def test_steps_of_a_training(batches, accumulation, steps):
     assert Trainer.count_steps(arguments, range(batches)) == steps
 
 
-def test_max_steps_count_whatever_the_epochs():
+def test_max_steps_take_precedence_over_epochs():
     assert Trainer.count_steps(OptimizationArguments(epochs=3, max_steps=100), range(10)) == 100
 
 
-def test_an_epoch_shorter_than_a_step():
+def test_an_epoch_shorter_than_a_step_is_refused():
     with pytest.raises(ValueError, match="An epoch of 2 batches is shorter than one step of 3 micro-batches"):
         Trainer.count_steps(OptimizationArguments(gradient_accumulation_steps=3), range(2))
 
@@ -67,7 +67,7 @@ def history(tmp_path):
     reset_accelerate()
 
 
-def test_history_forgets_what_came_after_a_checkpoint(history):
+def test_history_is_truncated_to_a_checkpoint(history):
     history.add(1, {"train/total": 0.1})
     size = history.size
     history.add(1, {"validation/psnr": 3.0})
@@ -79,8 +79,8 @@ def test_history_forgets_what_came_after_a_checkpoint(history):
     assert history.path.read_text() == "" and history.size == 0
 
 
-def test_history_that_lost_its_end_keeps_whole_lines(history):
-    """As after a power cut: the checkpoint was synced, the history was not."""
+def test_a_shortened_history_keeps_complete_lines(history):
+    """As after a power failure: the checkpoint was synced, and the history was not."""
     history.add(1, {"train/total": 0.1})
     history.add(2, {"train/total": 0.2})
     size = history.size

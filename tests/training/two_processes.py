@@ -1,4 +1,4 @@
-"""What each of two processes does for test_distributed.py: steps on its half of a batch, and a report."""
+"""Run by both processes of test_distributed.py: training steps on half of a batch, and a report."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 
 def halves() -> list[dict[str, torch.Tensor]]:
-    """Four frames of little smoke, four of much."""
+    """Two halves of a batch: four frames with little smoke, and four with much."""
     from training_runs import batch
 
     whole = batch(8)
@@ -19,7 +19,7 @@ def halves() -> list[dict[str, torch.Tensor]]:
 
 
 def learn(parts: list[dict[str, torch.Tensor]]) -> dict:
-    """Start a codebook, take one step, then eleven more with revivals; `parts` has this process's half."""
+    """Initialize a codebook and take twelve steps with revivals; `parts` are the halves of the batch."""
     from accelerate import Accelerator
     from training_runs import MODEL
 

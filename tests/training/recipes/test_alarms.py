@@ -1,4 +1,4 @@
-"""Alarms in closed cases: they report a collapse, and are silent at the ordinary noise of few tokens."""
+"""Alarms about a collapsed codebook and blank outputs, and the score of a validation."""
 
 import pytest
 from training_runs import batch
@@ -11,12 +11,12 @@ def figures(used: int, tokens: int = 64_000, diversity: float = 1.0) -> dict[str
     return {"num_codes_used": used, "num_tokens": tokens, "diversity": diversity}
 
 
-def test_no_alarm_without_a_fault():
+def test_healthy_figures_give_no_alarm():
     assert codebook_alarms(figures(900), 1024) == []
 
 
 @pytest.mark.parametrize(("used", "alarm"), [(1, True), (102, True), (103, False)])
-def test_a_tenth_of_what_uniform_use_would_show(used, alarm):
+def test_less_than_a_tenth_of_uniform_use_is_a_collapse(used, alarm):
     """With 64,000 tokens uniform use shows all 1,024 codes."""
     assert bool(codebook_alarms(figures(used), 1024)) is alarm
 
@@ -29,7 +29,7 @@ def test_few_tokens_show_few_codes_without_a_collapse():
 
 
 @pytest.mark.parametrize(("diversity", "blank"), [(0.0, True), (0.049, True), (0.051, False)])
-def test_outputs_that_look_alike(diversity, blank):
+def test_outputs_that_look_alike_are_reported(diversity, blank):
     assert is_blank(figures(900, diversity=diversity)) is blank
 
 

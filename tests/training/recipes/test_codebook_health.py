@@ -1,4 +1,4 @@
-"""A codebook that starts on the data and whose dead codes come back."""
+"""k-means initialization of a codebook, and the revival of unused codes."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ K = 32
 
 
 def latents_of(objective, frames) -> torch.Tensor:
-    """(N, D), float32, as the keeper sees them."""
+    """(N, D) in float32, as in CodebookHealth."""
     with torch.no_grad():
         latents = objective.player.unwrapped.encode(frames["pixel_values"]).latents
     return latents.float().permute(0, 2, 3, 1).flatten(0, 2)
@@ -21,7 +21,7 @@ def one_step(objective, frames, step: int = 1) -> None:
     objective.end_step(step)
 
 
-def test_kmeans_start_puts_every_code_where_data_are(objective):
+def test_kmeans_places_every_code_on_data(objective):
     trained = objective(codebook_init_vectors=512)
     frames = batch(8)
     vectors = latents_of(trained, frames)
@@ -34,7 +34,7 @@ def test_kmeans_start_puts_every_code_where_data_are(objective):
     assert torch.equal(trained.player.ema.shadow_params[position(trained)].float(), codebook)
 
 
-def test_kmeans_start_takes_the_latents_it_was_asked_for(objective):
+def test_kmeans_uses_the_requested_number_of_latents(objective):
     trained = objective(codebook_init_vectors=130)  # a frame gives 64
     taken = []
 
@@ -47,14 +47,14 @@ def test_kmeans_start_takes_the_latents_it_was_asked_for(objective):
     assert taken == [0, 1, 2]
 
 
-def test_zero_vectors_keep_the_codebook(objective):
+def test_0_init_vectors_keep_the_codebook(objective):
     trained = objective(codebook_init_vectors=0)
     before = trained.player.unwrapped.quantizer.codebook.detach().clone()
     trained.begin_training([batch(8)])
     assert torch.equal(trained.player.unwrapped.quantizer.codebook, before)
 
 
-def test_too_few_latents_for_the_codes(objective):
+def test_fewer_latents_than_codes_are_refused(objective):
     trained = objective(codebook_init_vectors=512)
     small = {name: tensor[..., :4, :4] for name, tensor in batch(1).items()}
     with pytest.raises(ValueError, match=r"give 4 latents for 32 codes: use more frames, fewer codes, or"):
@@ -66,26 +66,26 @@ def position(trained) -> int:
     return next(i for i, p in enumerate(trained.player.unwrapped.parameters()) if p is codebook)
 
 
-def kill_codes(trained, expected: float) -> tuple[list[int], list[int]]:
-    """Give codes 3 and 7 a running use just under the threshold, and 11 one just over it."""
+def set_usage(trained, expected: float) -> tuple[list[int], list[int]]:
+    """Set the running use of codes 3 and 7 just below the threshold, and that of 11 just above it."""
     share = expected / 32 / 0.99  # the decay of this step takes 1 %
     trained.autoencoder.health.usage = torch.full((K,), expected)
     trained.autoencoder.health.certainty = 1.0
     far = trained.player.unwrapped.quantizer.codebook.detach().clone()
-    far[[3, 7, 11]] = 1e3  # nobody uses them in this step
+    far[[3, 7, 11]] = 1e3  # unused in this step
     trained.player.unwrapped.quantizer.codebook.data.copy_(far)
     trained.autoencoder.health.usage[[3, 7]] = share * 0.99
     trained.autoencoder.health.usage[11] = share * 1.01
     return [3, 7], [11]
 
 
-def test_codes_under_a_32nd_of_their_share_are_revived_and_no_others(objective):
+def test_only_codes_below_a_32nd_of_uniform_use_are_revived(objective):
     trained = objective(codebook_init_vectors=512, revival_steps=2, lr=0.0)
     frames = batch(8)
     trained.begin_training([frames])
     one_step(trained, frames, 1)
     expected = 8 * 64 / K
-    dead, alive = kill_codes(trained, expected)
+    dead, alive = set_usage(trained, expected)
     codebook = trained.player.unwrapped.quantizer.codebook
     before, vectors = codebook.detach().clone(), latents_of(trained, frames)
     one_step(trained, frames, 2)
@@ -97,12 +97,12 @@ def test_codes_under_a_32nd_of_their_share_are_revived_and_no_others(objective):
     assert trained.autoencoder.health.usage[dead].tolist() == pytest.approx([expected] * 2)
 
 
-def test_revived_rows_lose_their_moments_and_take_their_average_along(objective):
+def test_revival_resets_moments_and_average(objective):
     trained = objective(codebook_init_vectors=512, revival_steps=2)
     frames = batch(8)
     trained.begin_training([frames])
     one_step(trained, frames, 1)
-    dead, _ = kill_codes(trained, 8 * 64 / K)
+    dead, _ = set_usage(trained, 8 * 64 / K)
     codebook = trained.player.unwrapped.quantizer.codebook
     state = trained.player.optimizer.optimizer.state[codebook]
     for name in ("exp_avg", "exp_avg_sq"):
@@ -114,12 +114,12 @@ def test_revived_rows_lose_their_moments_and_take_their_average_along(objective)
     assert torch.equal(trained.player.ema.shadow_params[position(trained)][dead], codebook[dead].detach())
 
 
-def test_no_revival_between_times_nor_after_the_last(objective):
+def test_codes_are_revived_only_when_due(objective):
     frames = batch(8)
-    for step, num_steps in ((1, 100), (6, 7)):  # not a multiple of revival_steps; behind 0.8 of the training
+    for step, num_steps in ((1, 100), (6, 7)):  # not a multiple of revival_steps; after 0.8 of the training
         trained = objective(num_steps, codebook_init_vectors=512, revival_steps=2)
         trained.begin_training([frames])
-        kill_codes(trained, 8 * 64 / K)
+        set_usage(trained, 8 * 64 / K)
         one_step(trained, frames, step)
         assert trained.autoencoder.health.num_revived == 0
 
@@ -132,7 +132,7 @@ def test_revival_can_be_switched_off(objective):
     assert not trained.autoencoder.health.usage.any() and trained.autoencoder.health.num_revived == 0
 
 
-def test_state_is_kept(objective):
+def test_state_is_restored(objective):
     trained = objective(codebook_init_vectors=512, revival_steps=2)
     frames = batch(8)
     trained.begin_training([frames])
@@ -144,7 +144,7 @@ def test_state_is_kept(objective):
     assert other.autoencoder.health.num_revived == trained.autoencoder.health.num_revived
 
 
-def test_without_quantization_only_the_reconstruction_teaches(objective):
+def test_before_quantization_only_the_reconstruction_has_a_gradient(objective):
     trained = objective(codebook_init_vectors=512, continuous_steps=2)
     frames = batch(8)
     codebook = trained.player.unwrapped.quantizer.codebook

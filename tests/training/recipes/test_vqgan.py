@@ -1,4 +1,4 @@
-"""The two players of the VQGAN: gradients that stay apart, and that no split of a step changes."""
+"""The two players of the VQGAN: their gradients are separate and independent of how a step is split."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from smoke_vq.losses.perceptual import PerceptualLoss
 from smoke_vq.training import TrainingArguments, VQGANArguments, VQGANObjective
 from smoke_vq.training.recipes.discriminator_watch import DiscriminatorWatch
 
-LATE = 30  # a step at which all losses are at work
+LATE = 30  # a step in which all losses are active
 
 
 @pytest.fixture
@@ -53,13 +53,13 @@ def take_step(objective: VQGANObjective, parts: list[dict], step: int = LATE) ->
 
 
 def gradients(player) -> list[torch.Tensor]:
-    """What Adam saw in its first step."""
+    """The gradients of the first step, up to a factor, from the first moments of Adam."""
     moments = player.optimizer.optimizer.state
     return [moments[p]["exp_avg"].clone() for p in player.unwrapped.parameters() if p in moments]
 
 
-def test_the_lean_step_gives_the_gradients_of_the_naive_one(vqgan):
-    """Four passes over whole graphs, as in taming-transformers, by one call of backward."""
+def test_gradients_equal_those_of_a_naive_step(vqgan):
+    """The naive step backpropagates through complete graphs, as in taming-transformers."""
     objective, data = vqgan(), batch(8)
     model, discriminator, perceptual = (
         objective.player.unwrapped,
@@ -118,7 +118,7 @@ def test_no_player_leaves_a_gradient_in_the_other(vqgan):
 
 
 @pytest.mark.parametrize("lecam_weight", [0.0, 0.1])
-def test_two_half_batches_are_one_whole(vqgan, lecam_weight):
+def test_two_half_batches_equal_one_batch(vqgan, lecam_weight):
     """Masks of different area, logits of different means."""
     whole = batch(8)
     order = whole["mask"].sum(dim=(1, 2, 3)).argsort()
@@ -141,7 +141,7 @@ def test_two_half_batches_are_one_whole(vqgan, lecam_weight):
     )
 
 
-def test_the_discriminator_learns_alone_first_and_its_pull_grows(vqgan):
+def test_the_discriminator_learns_alone_before_the_adversarial_loss_grows(vqgan):
     objective = vqgan(disc_start=10, disc_warmup_steps=5, disc_ramp_steps=4)
     named = {step: take_step(objective, [batch(8)], step) for step in (5, 6, 10, 11, 12, 14, 20)}
     assert "discriminator" not in named[5] and "adversarial" not in named[5]
