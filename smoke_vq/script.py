@@ -24,7 +24,7 @@ def run(main: Callable[[], None]) -> None:
 def use_all_cores(accelerator: "Accelerator", num_threads: int | None = None) -> None:
     """Let torch use `num_threads` CPU threads per process, by default an equal share of the available cores.
 
-    `accelerate launch` sets one thread per process unless told otherwise. Does nothing if the device is not the CPU.
+    `accelerate launch` sets one thread per process by default. Does nothing if the device is not the CPU.
     """
     if accelerator.device.type == "cpu":
         import torch

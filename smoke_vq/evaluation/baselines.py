@@ -16,7 +16,7 @@ _WEBP_HEADER = 20  # RIFF, its length, WEBP, and the name and length of the only
 
 
 class Reconstruction(NamedTuple):
-    """Reconstructed frames, and what is known about their compressed form.
+    """Reconstructed frames and, if known, their compressed size and codes.
 
     sample: (B, C, H, W) in [-1, 1].
     num_bytes: (B,) size of each frame.
@@ -32,7 +32,7 @@ class Reconstruction(NamedTuple):
 
 
 def black(target: torch.Tensor) -> Reconstruction:
-    """Black frames: no smoke at all."""
+    """Black frames, without smoke."""
     return Reconstruction(torch.full_like(target, BLACK), torch.zeros(len(target), device=target.device))
 
 
@@ -47,7 +47,7 @@ def bicubic(target: torch.Tensor) -> Reconstruction:
 
 
 def webp(target: torch.Tensor) -> Reconstruction:
-    """Lossy WebP at quality 0, by its slowest and smallest method."""
+    """Lossy WebP at quality 0 with the slowest method, which gives the smallest files."""
     return _coded(target, lambda data: len(data) - _WEBP_HEADER, format="WEBP", quality=0, method=6)
 
 

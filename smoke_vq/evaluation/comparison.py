@@ -1,4 +1,4 @@
-"""Measure several ways to reconstruct the same frames: models, baselines, image codecs."""
+"""Measuring models, baselines and image codecs on the same frames."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from .baselines import Reconstruction
 class Column:
     """A column of the table.
 
-    figures: of the whole dataset, by name.
+    figures: figures of the dataset, by name.
     per_frame: (N,) by the name of the figure, in the order of the dataset, NaN where undefined.
     """
 

@@ -1,4 +1,4 @@
-"""How well an autoencoder reconstructs a validation set: at each validation, at the end, and in scripts/evaluate.py."""
+"""Evaluation of an autoencoder on a validation set, during and after training and in scripts/evaluate.py."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Evaluation:
 
     metrics: figures of the model, by name.
     baselines: the same figures of each baseline, by its name; may be empty.
-    picture: what to look at, or None.
+    picture: a picture of inputs and outputs, or None.
     """
 
     metrics: dict[str, float | None]
@@ -41,10 +41,10 @@ class ReconstructionEvaluator:
     """Measures reconstructions of frames that are split over the processes, without padding.
 
     Args:
-        frames: the whole validation set.
+        frames: all validation frames.
         max_frames: number of frames for `validate`, evenly spaced; None for all.
         num_images: number of frames for `samples`.
-        distances: more distances to measure, (sample, target) in [-1, 1] -> (B,) by the name of their figure.
+        distances: further distances to measure, (sample, target) in [-1, 1] -> (B,) by the name of their figure.
     """
 
     def __init__(

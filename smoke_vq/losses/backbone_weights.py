@@ -1,4 +1,4 @@
-"""ImageNet weights of the networks behind perceptual losses, from a file or from torchvision's download.
+"""ImageNet weights of the networks of perceptual losses, from a file or from torchvision's download.
 
 Missing weights are an error that says where to get them. They are never replaced by random weights.
 """

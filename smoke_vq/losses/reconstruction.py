@@ -25,8 +25,8 @@ def masked_mse(
 ) -> torch.Tensor:
     """`sum(w * mean_c(e^2)) / sum(w)` with the weights of `loss_weights`, in float32 or float64.
 
-    Both sums run over the whole batch and not over each image. When a step is split over processes or micro-batches,
-    each part has to be divided by the weight of the whole step: pass it as `total_weight`.
+    Both sums are over the batch, not over each image. If a step is split over processes or micro-batches,
+    each part must be divided by the weight of the complete step: pass it as `total_weight`.
 
     Args:
         sample, target: (B, C, H, W) in [-1, 1].

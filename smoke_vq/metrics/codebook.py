@@ -1,4 +1,4 @@
-"""How much of the codebook is in use."""
+"""Usage of the codebook."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""How many bytes a frame takes when it is compressed."""
+"""Size of compressed frames."""
 
 from .figure import Figure
 from .metric import Batch, Metric

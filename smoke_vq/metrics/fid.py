@@ -1,6 +1,6 @@
 """FID (Heusel et al., 2017, arXiv:1706.08500) and KID (Binkowski et al., 2018, arXiv:1801.01401) on Inception features.
 
-torchmetrics computes both from features of the whole dataset.
+torchmetrics computes both from the features of all images.
 """
 
 import os
@@ -108,7 +108,7 @@ def _as_pth(source: Path, path: Path) -> str:
 
 
 class _Features(nn.Identity):
-    """Takes the place of the network, because features are already computed."""
+    """Replaces the network, because features are already computed."""
 
     def __init__(self, num_features: int):
         super().__init__()

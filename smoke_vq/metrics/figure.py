@@ -1,4 +1,4 @@
-"""A named number that a metric computes: what it is called, in which unit, what is better, how it is printed."""
+"""The description of a figure, a number that a metric computes: name, unit, best direction and format."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,7 +12,7 @@ class Figure:
         name: key of the figure in `metrics.json` and in the history of a run.
         label: short name for a line of text, such as "PSNR".
         better: "lower", "higher", the best value itself (1.0 for a ratio), or None for counts and descriptions.
-        format: format specification of the value; the default prints integers whole and other numbers to 4 digits.
+        format: format specification of the value; by default, integers are exact and other numbers have 4 digits.
         unit: unit after the value, such as "dB".
         meaning: one sentence, without a period, for tables and cards.
     """

@@ -1,4 +1,4 @@
-"""What every metric shares: a batch to look at, sums over a dataset, and figures at the end."""
+"""The base class of metrics, and the batches that they receive."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from .figure import Figure
 
 @dataclass(frozen=True)
 class Batch:
-    """What metrics see of a batch. Everything but `sample` and `target` is None where it is unknown.
+    """A batch for metrics. All fields except `sample` and `target` are None if unknown.
 
     Args:
         sample: (B, C, H, W) float32 in [-1, 1], the reconstruction.
@@ -51,7 +51,7 @@ class Metric:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all batches."""
+        """Remove all sums and kept values."""
         self.sums: dict[str, torch.Tensor] = {}
         self.frames: dict[str, torch.Tensor] = {}
         self._kept: dict[str, list[torch.Tensor]] = {}
@@ -66,7 +66,7 @@ class Metric:
         self._kept.setdefault(name, []).append(values.detach())
 
     def update(self, batch: Batch) -> None:
-        """Take in one batch."""
+        """Add one batch."""
         raise NotImplementedError
 
     def reduce(self, add_over_processes: Callable[[torch.Tensor], torch.Tensor]) -> None:

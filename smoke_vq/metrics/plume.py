@@ -1,4 +1,4 @@
-"""What a reconstruction should keep of a plume: mass, outline, scales, edges and motion."""
+"""How well reconstructions preserve plumes: mass, outline, scales, edges and motion."""
 
 import math
 
@@ -80,7 +80,7 @@ class PlumeQuality(Metric):
         }
         figures = {name: float(part / whole) for name, (part, whole) in ratios.items() if whole > 0}
         sample, target = (sums[f"{name}_power"] / sums["num_frames"] + _ROUNDING for name in ("sample", "target"))
-        band = band_of_rings(len(target))
+        band = band_of_wavenumbers(len(target))
         for index, name in enumerate(_BANDS):
             ratio = sample[band == index].mean() / target[band == index].mean()
             figures[f"spectrum_{name}"] = abs(float(ratio.log10()))
@@ -96,8 +96,8 @@ def gradient(light: torch.Tensor) -> torch.Tensor:
     return torch.hypot(down, right)
 
 
-def band_of_rings(count: int) -> torch.Tensor:
-    """The third of the octaves, 0, 1 or 2, of each ring from 1 to `count` waves per frame: (count,)."""
+def band_of_wavenumbers(count: int) -> torch.Tensor:
+    """The third of the octaves, 0, 1 or 2, of the wavenumbers from 1 to `count` per frame: (count,)."""
     thirds = [3 * math.log(waves) / math.log(count + 1) for waves in range(1, count + 1)]
     return torch.tensor([int(third + 1e-9) for third in thirds])
 

@@ -1,4 +1,4 @@
-"""Radial power spectrum: the contrast of a frame by scale."""
+"""Radial power spectrum of frames."""
 
 import torch
 
@@ -6,13 +6,13 @@ LUMINANCE = (0.2126, 0.7152, 0.0722)  # Rec. 709
 
 
 def radial_power_spectrum(images: torch.Tensor) -> torch.Tensor:
-    """Mean power of luminance on rings of equal wavenumber, under a Hann window.
+    """Mean power of luminance by radial wavenumber, with a Hann window.
 
     Args:
         images: (B, 3, H, H).
 
     Returns:
-        (B, H // 2 - 1): the ring of k waves per frame at index k - 1, for k from 1 to H // 2 - 1.
+        (B, H // 2 - 1): the power at k waves per frame is at index k - 1, for k from 1 to H // 2 - 1.
 
     Raises:
         ValueError: frames that are not square.
@@ -24,14 +24,14 @@ def radial_power_spectrum(images: torch.Tensor) -> torch.Tensor:
     window = torch.hann_window(size, periodic=True, device=images.device)
     power = torch.fft.fft2(luminance * window * window[:, None], norm="ortho").abs().square()
     waves = torch.fft.fftfreq(size, d=1 / size, device=images.device)
-    ring = (waves.square() + waves[:, None].square()).sqrt().round().long()
-    counts = torch.bincount(ring.flatten())
-    sums = torch.zeros(len(images), len(counts), device=images.device).index_add_(1, ring.flatten(), power.flatten(1))
+    radius = (waves.square() + waves[:, None].square()).sqrt().round().long()
+    counts = torch.bincount(radius.flatten())
+    sums = torch.zeros(len(images), len(counts), device=images.device).index_add_(1, radius.flatten(), power.flatten(1))
     return (sums / counts)[:, 1 : size // 2]
 
 
 def spectral_slope(power: torch.Tensor, first: int = 3) -> float:
-    """Exponent of a power law fitted to a mean spectrum (K,) from ring `first` on; about -3 for smoke."""
+    """Exponent of a power law fitted to a mean spectrum (K,) from index `first` on; about -3 for smoke."""
     waves = torch.arange(first, len(power) + 1, dtype=torch.float64)
     x, y = waves.log(), power[first - 1 :].double().cpu().log()
     x = x - x.mean()

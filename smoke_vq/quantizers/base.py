@@ -1,4 +1,4 @@
-"""The contract that every quantizer keeps."""
+"""The base class of quantizers and their output."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from torch import nn
 
 @dataclass
 class QuantizerOutput(BaseOutput):
-    """What a quantizer returns.
+    """Output of a quantizer.
 
     Fields after the first default to None because mixed precision rebuilds outputs field by field.
 
     Args:
         quantized: (B, D, h, w) in the dtype of the latents; its gradient reaches the latents.
         indices: (B, h, w), int64 in [0, num_codes).
-        losses: scalars by name, unweighted and in float32: the recipe weighs them.
+        losses: scalars by name, in float32 and unweighted; the recipe weights them.
     """
 
     quantized: torch.Tensor
@@ -29,9 +29,9 @@ class QuantizerOutput(BaseOutput):
 class Quantizer(nn.Module, ABC):
     """Replaces each latent vector by one of `num_codes` codes of dimension `code_dim`.
 
-    A subclass takes `num_codes`, `code_dim` and keyword arguments of its own, which a model receives as
+    A subclass takes `num_codes`, `code_dim` and its own keyword arguments, which a model receives as
     `quantizer_kwargs`. If its codes are learned, they are in `codebook`, an `nn.Parameter` of shape
-    (num_codes, code_dim): a parameter, not a buffer, so that weight averaging and distributed training see it. If they
+    (num_codes, code_dim): not a buffer, so that weight averaging and distributed training include it. If they
     are fixed, `codebook` is None, and k-means initialization and the revival of unused codes are skipped.
 
     Attributes:
@@ -57,7 +57,7 @@ class Quantizer(nn.Module, ABC):
         """Quantize `latents` (B, D, h, w), any floating dtype."""
 
     def embed(self, indices: torch.Tensor) -> torch.Tensor:
-        """Return the codes of `indices` as (B, D, h, w), bit-identical to what `forward` returned for them.
+        """Return the codes of `indices` as (B, D, h, w), bit-identical to the `quantized` of `forward`.
 
         Args:
             indices: (B, h, w), any integer dtype, in [0, num_codes).

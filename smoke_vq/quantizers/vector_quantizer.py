@@ -33,7 +33,7 @@ def nearest_codes(vectors: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor
 
 
 class StraightThrough(torch.autograd.Function):
-    """The codes forward, the gradient to the latents backward (van den Oord et al., 2017, section 3.2).
+    """Returns the codes; the gradient passes unchanged to the latents (van den Oord et al., 2017, section 3.2).
 
     The usual `z + (e - z).detach()` returns codes with a rounding error; this returns them unchanged, so that decoding
     stored indices gives exactly the same image.
@@ -51,8 +51,8 @@ class StraightThrough(torch.autograd.Function):
 class VectorQuantizer(Quantizer):
     """Nearest code by Euclidean distance, straight-through gradient, two losses (eq. 3 of the paper, terms 2 and 3).
 
-    - `codebook`: mean of (sg(z) - e)^2, pulls the codes to the latents;
-    - `commitment`: mean of (z - sg(e))^2, pulls the latents to their codes; the paper's beta weighs this one.
+    - `codebook`: mean of (sg(z) - e)^2, moves the codes to the latents;
+    - `commitment`: mean of (z - sg(e))^2, moves the latents to their codes; the paper's beta is its weight.
 
     Both are means over elements (the paper sums over D) and neither is weighted here. Everything runs in float32,
     regardless of autocast and of the dtype of the latents.

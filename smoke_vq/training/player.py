@@ -30,7 +30,7 @@ class Player:
         accelerator: prepares the network and the optimizer, and registers the rest for its checkpoints.
         network: on any device.
         arguments: optimizer, schedule and averaging.
-        num_steps: optimizer steps of the whole training, for the schedule.
+        num_steps: optimizer steps of the complete training, for the schedule.
         lr, beta1: override the values of the arguments.
         average: whether to keep an average of the weights.
     """

@@ -265,7 +265,7 @@ def test_a_pickle_is_not_opened(hub, saved):
         (WEIGHTS, {}, r"does not hold diffusion_pytorch_model\*.safetensors: found .gitattributes, config.json"),
         (None, {"variant": "fp16"}, rf"does not hold diffusion_pytorch_model\*.fp16\*.safetensors: found .*{WEIGHTS}"),
         ("config.json", {}, r"'user/smoke' on the Hub does not hold config.json: found"),
-        (None, {"subfolder": "critic"}, "'user/smoke/critic' on the Hub does not hold config.json: found no files"),
+        (None, {"subfolder": "other"}, "'user/smoke/other' on the Hub does not hold config.json: found no files"),
     ],
 )
 def test_missing_files_are_named(hub, saved, lacks, keywords, sentence):

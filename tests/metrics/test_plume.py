@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from smoke_vq.metrics import Batch, PlumeQuality, flicker
-from smoke_vq.metrics.plume import band_of_rings
+from smoke_vq.metrics.plume import band_of_wavenumbers
 
 
 def frames(count: int = 4, size: int = 32, seed: int = 0) -> torch.Tensor:
@@ -84,8 +84,8 @@ def test_blur_lowers_sharpness_and_removes_fine_scales():
 
 
 def test_bands_are_thirds_of_the_octaves():
-    assert band_of_rings(31).tolist() == [0] * 3 + [1] * 7 + [2] * 21
-    assert band_of_rings(7).tolist() == [0, 1, 1, 2, 2, 2, 2]
+    assert band_of_wavenumbers(31).tolist() == [0] * 3 + [1] * 7 + [2] * 21
+    assert band_of_wavenumbers(7).tolist() == [0, 1, 1, 2, 2, 2, 2]
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])

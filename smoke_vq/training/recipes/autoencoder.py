@@ -107,7 +107,7 @@ class AutoencoderTraining:
             self._initialize_codebook()
 
     def begin_step(self, batches: list[Batch], step: int) -> None:
-        """Add up the pixel weights of the whole step, so that its gradient does not depend on how it is split.
+        """Add up the pixel weights of the complete step, so that its gradient does not depend on how it is split.
 
         DDP averages gradients over processes, and accelerate over micro-batches: dividing each part by the mean weight
         of a part gives the gradient of one large batch.
@@ -136,7 +136,7 @@ class AutoencoderTraining:
         return sum(on[name] * self.weights[name] * loss for name, loss in losses.items())
 
     def reconstruction_score(self, figures: dict[str, float]) -> float:
-        """The weighted MSE that the training minimizes, over a whole validation; infinity for blank outputs.
+        """The weighted MSE that the training minimizes, over a validation; infinity for blank outputs.
 
         `masked_mse` alone ignores the background, so that an evenly grey image could pass for the best one.
         """

@@ -133,7 +133,7 @@ class VQGANObjective(Objective):
         self.logits: list[torch.Tensor] = []
         self.adaptive = None
         if self.adversarial_pull > 0 and len(batches) > 1:
-            # The weight of the whole step has to be known before the backward pass of its first micro-batch.
+            # The weight of the complete step must be known before the backward pass of its first micro-batch.
             parts = [self._gradients_at_last_layer(batch) for batch in batches]
             self.adaptive = self._adaptive_weight(*(torch.stack(part).mean(dim=0) for part in zip(*parts, strict=True)))
 
@@ -244,6 +244,6 @@ class VQGANObjective(Objective):
         return torch.autograd.grad(sample, weight, gradient, retain_graph=True)[0]
 
     def _adaptive_weight(self, gradient: torch.Tensor, adversarial: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The adaptive weight of the whole step: from the gradients' means over processes."""
+        """The adaptive weight of the complete step, from the means of the gradients over processes."""
         gradient, adversarial = (self.accelerator.reduce(part, "mean") for part in (gradient, adversarial))
         return adaptive_weight(gradient, adversarial, self.recipe.disc_weight_max)
