@@ -36,7 +36,7 @@ setup(
     license="Apache-2.0",
     package_dir={"": "."},  # an editable install is then a path that type checkers can follow
     packages=find_packages(include=["smoke_vq", "smoke_vq.*"]),
-    package_data={"smoke_vq": ["py.typed", "preparation/*/card.md"]},
+    package_data={"smoke_vq": ["py.typed", "preparation/*/card.md", "tokens/*.md"]},
     cmdclass={"build_py": BuildWithModelCards},
     python_requires=">=3.10",
     install_requires=[

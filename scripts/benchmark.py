@@ -5,6 +5,8 @@ python scripts/benchmark.py --part quantizer
 """
 
 import argparse
+import contextlib
+import io
 import tempfile
 import time
 from collections.abc import Callable
@@ -34,6 +36,7 @@ from smoke_vq.script import run
 from smoke_vq.simulation import PlumeSettings, PlumeSolver, draw_parameters, render, simulate_plumes
 from smoke_vq.simulation.interpolation import Table, Trilinear
 from smoke_vq.simulation.recording import one_thread
+from smoke_vq.tokens import encode_dataset
 from smoke_vq.training import TrainingArguments, VQGANArguments, VQGANObjective
 
 TINY = Path(__file__).resolve().parent.parent / "configs" / "config_vqvae_tiny.yaml"
@@ -310,6 +313,31 @@ def loading(device: str, rounds: int) -> None:
         report("Loading", seconds, "diffusers alone", "MB/s", file.stat().st_size / 1e6)
 
 
+def tokens(device: str, rounds: int) -> None:
+    """Encoding a dataset to files of codes and latents, against the model alone on the same frames in memory."""
+    sizes = {} if device == "cuda" else yaml.safe_load(TINY.read_text())["model"]
+    count, batch = (4096, 256) if device == "cuda" else (512, 64)
+    model, processor = SmokeVQVAE(**sizes).to(device).eval(), SmokeImageProcessor()
+    frames = PackedFrames(torch.randint(0, 256, (count, 64, 64, 3), dtype=torch.uint8))
+    pixel_values = processor.to_pixel_values(frames.images.to(device))
+
+    @torch.no_grad()
+    def bare() -> None:
+        for part in pixel_values.split(batch):
+            model.encode(part)
+
+    def encode(latents: bool) -> None:
+        with tempfile.TemporaryDirectory() as name, contextlib.redirect_stderr(io.StringIO()):
+            encode_dataset(model, processor, {"train": frames}, Path(name) / "codes", latents=latents, batch_size=batch)
+
+    functions = {
+        "model.encode alone": bare,
+        "encode_dataset, codes": lambda: encode(False),
+        "encode_dataset, codes and latents": lambda: encode(True),
+    }
+    report(f"Encoding {count} frames", interleaved(functions, device, rounds), "model.encode alone", "frames/s", count)
+
+
 PARTS = {
     "quantizer": quantizer,
     "training": training,
@@ -317,6 +345,7 @@ PARTS = {
     "data": data,
     "simulation": simulation,
     "loading": loading,
+    "tokens": tokens,
 }
 
 

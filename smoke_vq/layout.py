@@ -38,6 +38,6 @@ MODEL_FILES = (
 DATA = "data"  # Parquet files
 CONTACT_SHEET = "contact_sheet.png"
 ANIMATION = "animation.webp"  # simulated plumes only
-SETTINGS = "settings.json"  # simulated plumes only
+SETTINGS = "settings.json"  # simulated plumes and codes: what the content depends on
 DROPPED = "dropped.json"  # RISE only: the clips that were dropped, and why
 DATASET_FILES = (f"{DATA}/*.parquet", CARD, CONTACT_SHEET, ANIMATION, SETTINGS, DROPPED)

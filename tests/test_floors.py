@@ -12,7 +12,7 @@ FLOORS = {
     0: {"registry", "script", "downloads", "pictures", "pixels", "assets", "layout", "version", "simulation"},
     1: {"quantizers", "losses", "metrics", "preparation"},
     2: {"data"},
-    3: {"hub", "evaluation"},
+    3: {"hub", "evaluation", "tokens"},
     4: {"models"},
     5: {"training", "pipelines"},
 }

@@ -4,6 +4,7 @@ README.md is written last: a folder without it is incomplete.
 """
 
 import io
+import json
 import os
 from collections.abc import Iterable
 from itertools import islice
@@ -13,7 +14,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from ..layout import CARD, DATA
+from ..layout import CARD, DATA, SETTINGS
 from ..pictures import image_grid
 
 _CONTACT_SHEET_TILE = 128  # pixels
@@ -36,6 +37,30 @@ def check_output_folder(folder: str | Path, files: set[str], first: str) -> Path
     if names - files or (names and first not in names):
         other = sorted(names - files or names)[0]
         raise ValueError(f"The output folder '{folder}' contains other files ('{other}'): choose another folder.")
+    return folder
+
+
+def open_output_folder(folder: str | Path, files: set[str], settings: dict[str, Any]) -> Path:
+    """Create the folder and its settings file, or continue one that was started with the same settings.
+
+    Args:
+        files: names of everything that is written there.
+        settings: everything that the content depends on, as JSON values.
+
+    Raises:
+        ValueError: the folder contains other files, or was started with other settings.
+    """
+    folder = check_output_folder(folder, files, SETTINGS)
+    file = folder / SETTINGS
+    if file.exists():
+        found = json.loads(file.read_text())
+        changed = [key for key in {**found, **settings} if found.get(key) != settings.get(key)]
+        if changed:
+            differences = ", ".join(f"{key} {found.get(key)}, not {settings.get(key)}" for key in changed)
+            raise ValueError(f"'{folder}' was started with other settings ({differences}): choose another folder.")
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, (json.dumps(settings, indent=1) + "\n").encode())
     return folder
 
 

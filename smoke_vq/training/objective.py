@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..data.loader import FrameLoader
 from ..evaluation.evaluator import Evaluation
 from .player import Player
 
@@ -67,6 +68,13 @@ class Objective(ABC):
     def companions(self) -> dict[str, nn.Module]:
         """Networks to save with the model, by the name of their folder."""
         return {}
+
+    def finish(self, model: nn.Module, loader: FrameLoader) -> None:
+        """Complete the configuration of the best model after training, on every process; it is saved afterwards.
+
+        Args:
+            loader: that of the training.
+        """
 
     def describe(self, step: int) -> dict[str, Any]:
         """Facts for the card of the model of `step`, such as `recipe`, its training losses."""

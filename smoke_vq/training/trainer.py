@@ -15,6 +15,7 @@ from .. import layout
 from ..data.loader import FrameLoader
 from ..evaluation.evaluator import Evaluation
 from ..metrics import figure_of
+from ..preparation.folder import write_atomically
 from .arguments import OptimizationArguments, TrainingArguments
 from .checkpoint import load_checkpoint, read_state, save_checkpoint
 from .export import add_variant, export_model
@@ -253,12 +254,15 @@ class Trainer:
                 self._export(model, layout.BEST, {"step": self.step})
             self.accelerator.wait_for_everyone()
             best = type(model).from_pretrained(best_folder)
+        best.to(self.accelerator.device).eval()
+        self.objective.finish(best, self.loader)
         if self.accelerator.is_main_process:
+            write_atomically(best_folder / layout.CONFIG, best.to_json_string().encode())
             try:
                 add_variant(best, best_folder, "fp16")
             except ValueError as error:
                 self._say(f"No fp16 variant is saved: {error}")
-        evaluation = self.evaluator.evaluate(best.to(self.accelerator.device).eval())
+        evaluation = self.evaluator.evaluate(best)
         self.accelerator.end_training()
         return self._result(evaluation) if self.accelerator.is_main_process else None
 

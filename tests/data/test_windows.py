@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from batches import PROCESSOR, assert_same_batches, code_of_docs, flat, rows_of
-from conftest import png
 
 from smoke_vq.data.dataset_frames import DatasetFrames
 from smoke_vq.data.frames import PackedFrames
@@ -14,6 +13,7 @@ from smoke_vq.data.loader import FrameLoader
 from smoke_vq.data.mixed_frames import MixedFrames
 from smoke_vq.data.order import coin_flips, draws
 from smoke_vq.data.windows import WindowedFrames, windows
+from smoke_vq.preparation.folder import png
 
 LENGTHS = [9, 2, 4, 7]  # the second is too short for most windows
 
@@ -33,7 +33,7 @@ def decoded(lengths=LENGTHS) -> DatasetFrames:
 
     frames = packed(lengths)
     columns = {
-        column: [{"bytes": png(image.numpy()), "path": None} for image in images]
+        column: [png(image.numpy()) for image in images]
         for column, images in (("image", frames.images), ("alpha", frames.alphas))
     }
     columns |= {"sequence_id": [f"clip-{image[0, 0, 0]}" for image in frames.images]}

@@ -1,6 +1,5 @@
 """Simulated plumes as a dataset folder, written file by file by one process or by many on a cluster."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import torch
 
 from ...layout import ANIMATION, CARD, CONTACT_SHEET, DATA, SETTINGS
 from ...simulation import PlumeSettings, simulate_plumes
-from ..folder import check_output_folder, parquet, remove_temporary_files, write_atomically
+from ..folder import open_output_folder, parquet, remove_temporary_files
 from ..jobs import run_jobs
 from .card import write_plume_card
 from .pictures import write_plume_pictures
@@ -37,7 +36,7 @@ def prepare_plumes(
         ValueError: the folder contains other files, or was started with other settings.
         OSError: the disk or the memory is too small.
     """
-    folder = _open_folder(plan, output_dir)
+    folder = open_output_folder(output_dir, _FILES, plan.to_dict())
     shards, data = {shard.name: shard for shard in plan.shards()}, folder / DATA
     missing = [shard for name, shard in shards.items() if not (data / name).exists()]
     if missing:
@@ -50,22 +49,6 @@ def prepare_plumes(
         write_plume_pictures(folder, list(shards.values()))
         write_plume_card(folder, plan.to_dict(), plan.frames(), plume_features())
         remove_temporary_files(folder, _FILES)
-
-
-def _open_folder(plan: PlumePlan, output_dir: str | Path) -> Path:
-    """The folder with the settings file, which is written first."""
-    folder = check_output_folder(output_dir, _FILES, SETTINGS)
-    file, settings = folder / SETTINGS, plan.to_dict()
-    if file.exists():
-        found = json.loads(file.read_text())
-        changed = [key for key in {**found, **settings} if found.get(key) != settings.get(key)]
-        if changed:
-            differences = ", ".join(f"{key} {found.get(key)}, not {settings.get(key)}" for key in changed)
-            raise ValueError(f"'{folder}' was started with other settings ({differences}): choose another folder.")
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, (json.dumps(settings, indent=1) + "\n").encode())
-    return folder
 
 
 def _simulate_shard(shard: PlumeShard, plume: PlumeSettings, device: torch.device | str) -> bytes:

@@ -8,12 +8,15 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from ...data.loader import FrameLoader
 from ...losses import loss_weights, masked_mse
+from ...tokens import latent_statistics
 from ..arguments import RecipeArguments, TrainingArguments, option
 from ..objective import Batch
 from ..player import Player
 from .codebook_health import CodebookHealth, codebook_alarms
 
+STATISTICS_FRAMES = 16_384  # at most so many, evenly spaced, for the statistics of the latents
 COLLAPSED_DIVERSITY = 0.05  # variance of the outputs over frames, as a share of that of the targets
 
 
@@ -146,6 +149,19 @@ class AutoencoderTraining:
         if is_blank(figures) or weight == 0:
             return math.inf
         return sum(share * figures[name] for share, name in parts if name in figures) / weight
+
+    def measure_latents(self, model: nn.Module, loader: FrameLoader) -> None:
+        """Add mean and standard deviation of each latent channel over training frames to the model's configuration."""
+        in_order = FrameLoader(
+            loader.frames.select(STATISTICS_FRAMES),
+            loader.processor,
+            loader.batch_size,
+            device=loader.device,
+            rank=loader.rank,
+            world_size=loader.world_size,
+        )
+        mean, std = latent_statistics(model, in_order, self.accelerator)
+        model.register_to_config(latents_mean=mean, latents_std=std)
 
     def alarms(self, figures: dict[str, float]) -> list[str]:
         sentences = codebook_alarms(figures, self.num_codes) if self.quantize else []

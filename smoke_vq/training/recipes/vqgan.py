@@ -182,6 +182,9 @@ class VQGANObjective(Objective):
             return {}
         return {"discriminator": self.discriminator.unwrapped}
 
+    def finish(self, model: nn.Module, loader) -> None:
+        self.autoencoder.measure_latents(model, loader)
+
     def describe(self, step: int) -> dict[str, Any]:
         losses = ["the squared error on smoke and background"]
         losses += ["a perceptual loss"] if self.recipe.perceptual_weight > 0 else []

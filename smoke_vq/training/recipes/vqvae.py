@@ -64,5 +64,8 @@ class VQVAEObjective(Objective):
     def alarms(self, figures: dict[str, float]) -> list[str]:
         return self.autoencoder.alarms(figures)
 
+    def finish(self, model: nn.Module, loader) -> None:
+        self.autoencoder.measure_latents(model, loader)
+
     def describe(self, step: int) -> dict[str, Any]:
         return {"recipe": "the squared error on smoke and background, and the quantizer's losses"}

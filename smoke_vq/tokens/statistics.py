@@ -1,0 +1,29 @@
+"""Mean and standard deviation of the latents, which generative models need to normalize them."""
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from ..data.loader import FrameLoader
+
+
+@torch.no_grad()
+def latent_statistics(
+    model: nn.Module, loader: FrameLoader, accelerator: Accelerator
+) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each latent channel, before quantization, over the frames of `loader`.
+
+    Args:
+        loader: without shuffling; each process has its share of the frames.
+
+    Returns:
+        Two lists of D numbers, for `latents_mean` and `latents_std` of the model's configuration.
+    """
+    sums: torch.Tensor | float = 0.0
+    for batch in loader.epoch(0):
+        latents = model.encode(batch["pixel_values"]).latents.double().transpose(0, 1).flatten(1)
+        counts = torch.full_like(latents[:, 0], latents.shape[1])
+        sums = sums + torch.stack([counts, latents.sum(dim=1), latents.square().sum(dim=1)])
+    counts, first, second = accelerator.reduce(sums, "sum")
+    mean = first / counts
+    return mean.tolist(), (second / counts - mean.square()).clamp(min=0).sqrt().tolist()

@@ -1,0 +1,77 @@
+"""scripts/encode_dataset.py, decode_dataset.py and measure_latents.py as a user runs them."""
+
+import json
+
+import datasets
+import numpy as np
+import pytest
+import torch
+from training_runs import ROOT, launch, run
+
+from smoke_vq import SmokeImageProcessor, SmokeVQVAE
+from smoke_vq.data.frames import PackedFrames
+
+
+@pytest.fixture
+def codes(finished_run, data, tmp_path):
+    ended = run(
+        "encode_dataset.py", f"--model {finished_run / 'best'} --dataset {data} --output-dir {tmp_path / 'codes'}"
+    )
+    assert ended.code == 0, ended.err
+    return tmp_path / "codes"
+
+
+def test_there_and_back(codes, finished_run, data, tmp_path):
+    ended = run(
+        "decode_dataset.py", f"--model {finished_run / 'best'} --input-dir {codes} --output-dir {tmp_path / 'frames'}"
+    )
+    assert ended.code == 0, ended.err
+    model, processor = SmokeVQVAE.from_pretrained(finished_run / "best"), SmokeImageProcessor(size=16)
+    frames = PackedFrames.load(data / "validation.safetensors")
+    with torch.no_grad():
+        sample = model(processor.to_pixel_values(frames.images)).sample
+    found = datasets.load_dataset(str(tmp_path / "frames"), split="validation")["image"]
+    assert np.array_equal(np.stack([np.asarray(image) for image in found]), processor.postprocess(sample, "np"))
+    assert datasets.load_dataset(str(codes), split="train").num_rows == 40
+    card = (codes / "README.md").read_text()
+    assert "name: `best`" in card and "name: `blobs`" in card and str(tmp_path) not in card
+
+
+def test_two_processes_write_the_files_of_one(codes, finished_run, data, tmp_path):
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    flags = f"--model {finished_run / 'best'} --dataset {data} --output-dir {tmp_path / 'two'}"
+    launch([*launcher, ROOT / "scripts/encode_dataset.py", *flags.split()])
+    for path in (codes / "data").iterdir():
+        assert (tmp_path / "two/data" / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("--rows-per-file 0", "rows_per_file expects 1 or more, found 0"),
+        ("--model /nowhere", "The folder '/nowhere' does not exist"),
+        ("--dataset /nowhere", "/nowhere"),
+        ("--splits learn", "has no split 'learn'"),
+    ],
+)
+def test_mistakes_end_in_one_sentence(finished_run, data, tmp_path, flags, said):
+    common = f"--model {finished_run / 'best'} --dataset {data} --output-dir {tmp_path / 'codes'}"
+    ended = run("encode_dataset.py", f"{common} {flags}")
+    assert ended.code == 2 and said in ended.err and "Traceback" not in ended.err
+    assert not (tmp_path / "codes").exists()
+
+
+def test_statistics_are_added_to_a_saved_model(finished_run, data, tmp_path):
+    model = SmokeVQVAE.from_pretrained(finished_run / "best")
+    expected = list(model.config.latents_mean)
+    model.register_to_config(latents_mean=None, latents_std=None)
+    model.save_pretrained(tmp_path / "old")
+    SmokeImageProcessor(size=16).save_pretrained(tmp_path / "old")
+    flags = f"--model {tmp_path / 'old'} --dataset {data} --output-dir {tmp_path / 'new'}"
+    ended = run("measure_latents.py", flags)
+    assert ended.code == 0, ended.err
+    config = json.loads((tmp_path / "new/config.json").read_text())
+    assert config["latents_mean"] == pytest.approx(expected, rel=1e-5)
+    assert SmokeImageProcessor.from_pretrained(tmp_path / "new").height == 16
+    again = run("measure_latents.py", flags)
+    assert again.code == 2 and "already exists: choose a new folder" in again.err
