@@ -32,8 +32,9 @@ class Comparison:
     Args:
         loader: all frames once, in order.
         metrics: measured for every column, see `smoke_vq.metrics.METRICS`.
-        per_frame: gather what metrics keep of each frame. Without it `Column.per_frame` is empty, and metrics that
-            need all frames (FID, flicker) cannot be measured.
+        per_frame: gather what metrics keep of each frame, and compute figures on the main process only. Without it
+            `Column.per_frame` is empty, metrics that need all frames (FID, flicker) cannot be measured, and every
+            process has the figures.
 
     Raises:
         ValueError: fewer frames than a metric needs.
@@ -87,6 +88,8 @@ class Comparison:
             metric.reduce(lambda value: self.accelerator.reduce(value, "sum"))
             if gather is not None:
                 metric.gather(gather)
+                if not self.accelerator.is_main_process:
+                    continue  # FID takes seconds, and only the main process reports values of frames
             column.figures |= metric.compute()
             names = [figure.name for figure in metric.figures]
             column.per_frame |= {name: metric.frames[name] for name in names if name in metric.frames}
