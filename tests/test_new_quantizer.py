@@ -70,10 +70,26 @@ def test_it_trains_resumes_and_loads(train, tmp_path, kill_after):  # noqa: F811
 
 def test_its_keyword_arguments_and_losses_are_checked(train, tmp_path):  # noqa: F811
     ended = train(SIGNS.replace("sharpness", "sharpnes"))
-    assert ended.code == 2 and "Quantizer 'sign' has no keyword argument 'sharpnes'" in ended.err
+    assert ended.code == 2 and "unexpected keyword argument 'sharpnes'; it takes ['sharpness']" in ended.err
     ended = train(f"{SIGNS} --quantizer-loss-weights.commitment 1")
     assert (
         ended.code == 2
         and "'commitment', which is not a loss of SignQuantizer: expected some of ['entropy']" in ended.err
     )
     assert not (tmp_path / "run").exists()
+
+
+def test_it_may_have_no_losses_but_no_undeclared_ones(train, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(SignQuantizer, "default_loss_weights", {})
+    ended = train(f"{SIGNS} --run-name undeclared")
+    assert ended.code == 2 and "loss 'entropy' is missing from its default_loss_weights" in ended.err
+    forward = SignQuantizer.forward
+    without = lambda self, latents: QuantizerOutput(*forward(self, latents).to_tuple()[:2])  # noqa: E731
+    monkeypatch.setattr(SignQuantizer, "forward", without)
+    ended = train(f"{SIGNS} --epochs 1")
+    assert ended.code == 0, ended.err
+    assert {name for _, name, _ in history(tmp_path / "run")} == {
+        "train/reconstruction",
+        "train/total",
+        "train/gradient_norm_model",
+    }

@@ -123,9 +123,11 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
         if (latents_mean is None) != (latents_std is None):
             raise ValueError("latents_mean and latents_std belong together: found one without the other.")
         for name, values in (("latents_mean", latents_mean), ("latents_std", latents_std)):
-            if values is not None and len(values) != latent_channels:
+            numbers = isinstance(values, (list, tuple)) and all(isinstance(value, (int, float)) for value in values)
+            if values is not None and not (numbers and len(values) == latent_channels):
                 raise ValueError(
-                    f"{name} expects {latent_channels} numbers, one per latent channel: found {len(values)}."
+                    f"{name} expects {latent_channels} numbers, one per latent channel: found "
+                    f"{len(values) if numbers else repr(values)}."
                 )
         self.encoder = Encoder(
             in_channels, latent_channels, tuple(encoder_block_out_channels), layers_per_block, mid_block_attention
@@ -176,8 +178,8 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
         output = self.quantizer(latents)
         sample = self._sliced(self.decoder, output.quantized if quantize else latents)
         if not return_dict:
-            return sample, latents, output.indices, output.losses
-        return SmokeVQVAEOutput(sample=sample, latents=latents, indices=output.indices, losses=output.losses)
+            return sample, latents, output.indices, output.losses or {}
+        return SmokeVQVAEOutput(sample=sample, latents=latents, indices=output.indices, losses=output.losses or {})
 
     def normalize_latents(self, latents: torch.Tensor) -> torch.Tensor:
         """Scale latents (B, D, h, w) to mean 0 and standard deviation `scaling_factor` in each channel.

@@ -1,6 +1,7 @@
 """Quantizers: one file per paper, all subclasses of `base.Quantizer`."""
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from ..registry import choose
@@ -21,12 +22,18 @@ def make_quantizer(name: str, num_codes: int, code_dim: int, kwargs: dict[str, A
         kwargs: keyword arguments of its class, besides `num_codes` and `code_dim`.
 
     Raises:
-        ValueError: unknown name or keyword, or invalid sizes.
+        ValueError: an unknown name; an unknown, missing or invalid keyword argument; invalid sizes.
     """
     quantizer_class = choose(QUANTIZERS, name, "quantizer")
-    parameters = [p for p in inspect.signature(quantizer_class).parameters if p not in ("num_codes", "code_dim")]
-    unknown = sorted(set(kwargs or {}) - set(parameters))
-    if unknown:
-        expected = f"expected some of {parameters}" if parameters else "it has none"
-        raise ValueError(f"Quantizer {name!r} has no keyword argument {unknown[0]!r} in quantizer_kwargs: {expected}.")
-    return quantizer_class(num_codes, code_dim, **(kwargs or {}))
+    if kwargs is not None and not isinstance(kwargs, Mapping):
+        raise ValueError(f"quantizer_kwargs expects a mapping of keyword arguments, found {kwargs!r}.")
+    kwargs = dict(kwargs or {})
+    signature = inspect.signature(quantizer_class)
+    try:
+        signature.bind(num_codes, code_dim, **kwargs)
+    except TypeError as error:
+        own = [keyword for keyword in signature.parameters if keyword not in ("num_codes", "code_dim")]
+        raise ValueError(
+            f"The quantizer_kwargs {kwargs} do not fit quantizer {name!r}: {error}; it takes {own or 'none'}."
+        ) from error
+    return quantizer_class(num_codes, code_dim, **kwargs)

@@ -18,7 +18,7 @@ class QuantizerOutput(BaseOutput):
     Args:
         quantized: (B, D, h, w) in the dtype of the latents; its gradient reaches the latents.
         indices: (B, h, w), int64 in [0, num_codes).
-        losses: scalars by name, in float32 and unweighted; the recipe weights them.
+        losses: scalars by name, in float32 and unweighted; the recipe weights them. None if there are none.
     """
 
     quantized: torch.Tensor

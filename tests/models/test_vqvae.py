@@ -238,6 +238,8 @@ def test_latents_without_statistics_are_not_normalized(tiny_model):
     [
         ({"latents_mean": [0.0] * 7, "latents_std": [1.0] * 8}, "latents_mean expects 8 numbers"),
         ({"latents_mean": [0.0] * 8}, "belong together"),
+        ({"latents_mean": 3, "latents_std": 3}, "latents_mean expects 8 numbers, one per latent channel: found 3"),
+        ({"latents_mean": ["a"] * 8, "latents_std": [1.0] * 8}, "latents_mean expects 8 numbers"),
     ],
 )
 def test_statistics_of_latents_are_checked(tiny_kwargs, change, said):

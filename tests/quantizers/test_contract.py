@@ -137,6 +137,23 @@ def test_embed_refuses_what_is_not_a_grid_of_integers(quantizer, indices):
         quantizer.embed(indices)
 
 
-def test_an_unknown_keyword_of_a_quantizer_is_named():
-    with pytest.raises(ValueError, match=r"Quantizer 'vq' has no keyword argument 'levels' in quantizer_kwargs"):
-        make_quantizer("vq", NUM_CODES, CODE_DIM, {"levels": [8, 8]})
+class _Levels(Quantizer):
+    def __init__(self, num_codes, code_dim, *, levels):
+        super().__init__(num_codes, code_dim)
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs", "said"),
+    [
+        ("vq", {"levels": [8]}, "an unexpected keyword argument 'levels'; it takes none"),
+        ("vq", {"num_codes": 8}, "multiple values for argument 'num_codes'"),
+        ("vq", {1: 2}, "keywords must be strings"),
+        ("vq", 3, "quantizer_kwargs expects a mapping of keyword arguments, found 3"),
+        ("vq", "levels", "quantizer_kwargs expects a mapping of keyword arguments, found 'levels'"),
+        ("levels", None, r"missing a required (keyword-only )?argument: 'levels'; it takes \['levels'\]"),
+    ],
+)
+def test_keyword_arguments_that_do_not_fit_are_named(monkeypatch, name, kwargs, said):
+    monkeypatch.setitem(QUANTIZERS, "levels", _Levels)
+    with pytest.raises(ValueError, match=said):
+        make_quantizer(name, NUM_CODES, CODE_DIM, kwargs)
