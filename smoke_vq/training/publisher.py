@@ -65,8 +65,9 @@ class Publisher:
             check_text(json.dumps([self.training, self.arguments]), "The card")
             open_repo(repo_id, private=private)
             disable_progress_bars()  # they would interrupt the progress bar of the training
-            for left_by_a_killed_run in run_folder.glob(f"{SNAPSHOT}*"):
-                shutil.rmtree(left_by_a_killed_run)
+            if arguments.get("resume_from_checkpoint") is not None:  # otherwise they may be those of a running one
+                for left_by_a_killed_run in run_folder.glob(f"{SNAPSHOT}*"):
+                    shutil.rmtree(left_by_a_killed_run)
 
     def push_best(self, result) -> None:
         """Start a push of the current best model.

@@ -56,9 +56,9 @@ def assert_published(hub, run_folder: Path) -> None:
     assert temporary_files(run_folder) == []
 
 
-def make_publisher(run_folder: Path, data: Path) -> Publisher:
+def make_publisher(run_folder: Path, data: Path, **arguments: str) -> Publisher:
     facts = describe_training([str(data)], "train", "validation")
-    return Publisher(run_folder, SmokeVQVAE.card_text, facts, {"dataset": [str(data)]}, NAME)
+    return Publisher(run_folder, SmokeVQVAE.card_text, facts, {"dataset": [str(data)]} | arguments, NAME)
 
 
 def test_pushes_each_best_model_and_then_the_finished_one(hub, train, tmp_path):
@@ -140,8 +140,11 @@ def test_a_failed_push_does_not_stop_later_ones(hub, copied_run, data, monkeypat
 
 
 def test_files_of_a_killed_run_are_deleted(hub, copied_run, data):
+    """By its continuation only: another run of the same name may still need them, and is refused later."""
     (copied_run / ".best-killed/model").mkdir(parents=True)
     make_publisher(copied_run, data)
+    assert temporary_files(copied_run) == [".best-killed"]
+    make_publisher(copied_run, data, resume_from_checkpoint="latest")
     assert temporary_files(copied_run) == []
 
 
