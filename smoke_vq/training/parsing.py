@@ -8,6 +8,7 @@ import copy
 import dataclasses
 import difflib
 import inspect
+import re
 import sys
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +19,8 @@ from transformers import HfArgumentParser
 
 from .arguments import Recipe, TrainingArguments, groups_of, options_of
 from .renamed import rename_flags, rename_keys
+
+_EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
 
 class _Parser(HfArgumentParser):
@@ -112,7 +115,7 @@ def _take_nested(argv: list[str], mappings: list[str]) -> tuple[dict[str, dict],
             raise ValueError(f"The flag {token} expects a YAML value, found {value!r}.") from error
         if not dot and not isinstance(value, dict):
             raise ValueError(f"The flag {token} expects a mapping, found {value!r}; {token}.KEY sets one key.")
-        taken.setdefault(name, {}).update({key: value} if dot else value)
+        taken.setdefault(name, {}).update(_with_numbers({key: value} if dot else value))
     return taken, rest
 
 
@@ -142,12 +145,12 @@ def _file_flags(
     nested: dict[str, dict] = {}
     for key, value in rename_keys(content).items():
         if key not in defaults:
-            raise ValueError(f"{path} has the unknown key {key!r}{_did_you_mean(str(key), defaults)}.")
+            raise ValueError(f"{path} has the unknown key {key!r}{_did_you_mean(key, defaults)}.")
         several = parser._option_string_actions[f"--{key}"].nargs == "+"
         if key in mappings:
             if not isinstance(value, dict):
                 raise ValueError(f"{path}: {key} expects a mapping, found {value!r}.")
-            nested[key] = value
+            nested[key] = _with_numbers(value)
         elif value is None:
             if defaults[key] is not None:
                 raise ValueError(f"{path}: {key} expects a value, found null.")
@@ -178,8 +181,17 @@ def _fits(value: Any, several: bool) -> bool:
     return len(value) > 0 and not flags and not any(isinstance(one, (dict, list, type(None))) for one in value)
 
 
-def _did_you_mean(name: str, known) -> str:
+def _with_numbers(value: Any) -> Any:
+    """Turn numbers such as 1e-3, which YAML reads as text, into numbers, also inside mappings and lists."""
+    if isinstance(value, dict):
+        return {key: _with_numbers(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_with_numbers(entry) for entry in value]
+    return float(value) if isinstance(value, str) and _EXPONENT.fullmatch(value) else value
+
+
+def _did_you_mean(name: Any, known) -> str:
     close = difflib.get_close_matches(
-        name.replace("-", "_").lstrip("_"), [k.replace("-", "_").lstrip("_") for k in known], 1
+        str(name).replace("-", "_").lstrip("_"), [k.replace("-", "_").lstrip("_") for k in known], 1
     )
     return f" (did you mean {close[0]!r}?)" if close else ""

@@ -19,8 +19,10 @@ RENAMED = {
     "revive_every": "revival_steps",
     "validate_every": "validation_epochs",
 }
+# Of a run whose arguments have the former names; they name both weights.
+FORMER_LOSS_WEIGHTS = {"commitment": 0.1, "codebook": 1.0}
 RESUME = "resume"  # true is now resume_from_checkpoint: latest
-SWITCH = {"true": "latest", "false": None}
+SWITCH = dict.fromkeys(("true", "yes", "t", "y", "1"), "latest") | dict.fromkeys(("false", "no", "f", "n", "0"))
 REMOVED = {"streaming": False, "frames_per_epoch": None}  # former defaults, which are ignored
 
 
@@ -31,16 +33,22 @@ def rename_keys(values: dict[str, Any]) -> dict[str, Any]:
         if key in REMOVED:
             _check_removed(key, value)
             continue
-        name, _, entry = RENAMED.get(key, key).partition(".")
+        name, _, entry = RENAMED.get(key, str(key)).partition(".")
         if key == RESUME:
             name, value = "resume_from_checkpoint", SWITCH.get(str(value).lower(), value)
-        if entry:
-            renamed[name] = {**(renamed.get(name) or {}), entry: value}
-        elif isinstance(value, dict) and isinstance(renamed.get(name), dict):
-            renamed[name] = renamed[name] | value
-        else:
-            renamed[name] = value
+        value = {entry: value} if entry else value
+        renamed[name] = _merge(name, renamed[name], value) if name in renamed else value
     return renamed
+
+
+def _merge(name: str, first: Any, second: Any) -> Any:
+    """The value of a name that occurs twice: the same one, or mappings that do not contradict each other."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        if all(first.get(key, value) == value for key, value in second.items()):
+            return first | second
+    elif first == second:
+        return first
+    raise ValueError(f"{name} is set twice, once under a former name, to {first!r} and to {second!r}: keep one.")
 
 
 def rename_flags(argv: list[str]) -> list[str]:

@@ -103,6 +103,15 @@ def test_one_dataset_or_several(parse):
 def test_yaml_numbers_that_yaml_reads_as_text(parse):
     assert parse("dataset: d\nlr: 1e-3\n").optimization.lr == 1e-3
     assert parse("dataset: d\n", "--lr", "1e-3").optimization.lr == 1e-3
+    for text, flags in (
+        ("dataset: d\ncommitment_weight: 1e-3\n", []),
+        ("dataset: d\nquantizer_loss_weights: {commitment: 1e-3}\n", []),
+        ("dataset: d\n", ["--commitment-weight", "1e-3"]),
+        ("dataset: d\n", ["--quantizer-loss-weights", "{commitment: 1e-3}"]),
+    ):
+        assert parse(text, *flags).recipe.quantizer_loss_weights == {"commitment": 1e-3}
+    kwargs = parse("dataset: d\n", "--model.quantizer_kwargs", "{a: [1e3, 1, e5]}").recipe.model["quantizer_kwargs"]
+    assert kwargs == {"a": [1e3, 1, "e5"]}
 
 
 def test_mixed_precision_no_which_yaml_reads_as_false(parse):
@@ -170,6 +179,11 @@ def test_a_switch_needs_no_value(parse, flag):
         ("dataset: d\nepochs: [1, 2]\n", [], r"epochs expects a single value, found \[1, 2\]"),
         ("dataset: d\nlr: {a: 1}\n", [], "lr expects a single value"),
         ("dataset: d\nmodel: 3\n", [], "model expects a mapping, found 3"),
+        ("dataset: d\n1: 2\n", [], "yaml has the unknown key '1'"),
+        ("log_every: 2\nlogging_steps: 3\n", [], "logging_steps is set twice, once under a former name, to 2 and to 3"),
+        ("resume: true\nresume_from_checkpoint: null\n", [], "resume_from_checkpoint is set twice"),
+        ("quantizer_loss_weights: 3\ncommitment_weight: 1\n", [], "quantizer_loss_weights is set twice"),
+        ("commitment_weight: 1\nquantizer_loss_weights: {commitment: 2}\n", [], "quantizer_loss_weights is set twice"),
         ("- dataset\n", [], "expects a mapping of keys to values, found list"),
         ("", [], "expects a mapping of keys to values, found NoneType"),
         ("dataset: [d\n", [], "is not valid YAML"),
@@ -213,6 +227,7 @@ def test_help_names_every_flag(capsys):
     ("model", "said"),
     [
         ({"latent_chanels": 64}, r"Unknown key model.latent_chanels \(did you mean 'latent_channels'\?\)"),
+        ({1: 2}, "Unknown key model.1: SmokeVQVAE takes"),
         ({"latent_channels": "64"}, "model.latent_channels expects a value like 256, found '64'"),
         ({"latent_channels": 6.4}, "model.latent_channels expects a value like 256, found 6.4"),
         ({"latent_channels": True}, "found True"),
@@ -264,7 +279,15 @@ def test_defaults_of_removed_arguments_are_ignored(parse):
 
 @pytest.mark.parametrize(
     ("flags", "value"),
-    [(["--resume"], "latest"), (["--resume", "--epochs", "3"], "latest"), (["--resume", "false"], None), ([], None)],
+    [
+        (["--resume"], "latest"),
+        (["--resume", "--epochs", "3"], "latest"),
+        (["--resume", "1"], "latest"),
+        (["--resume=yes"], "latest"),
+        (["--resume", "false"], None),
+        (["--resume", "No"], None),
+        ([], None),
+    ],
 )
 def test_resume_is_the_former_name_of_resume_from_the_latest_checkpoint(parse, flags, value):
     assert parse("dataset: d\n", *flags).run.resume_from_checkpoint == value
