@@ -27,13 +27,10 @@ def make_quantizer(name: str, num_codes: int, code_dim: int, kwargs: dict[str, A
     quantizer_class = choose(QUANTIZERS, name, "quantizer")
     if kwargs is not None and not isinstance(kwargs, Mapping):
         raise ValueError(f"quantizer_kwargs expects a mapping of keyword arguments, found {kwargs!r}.")
-    kwargs = dict(kwargs or {})
-    signature = inspect.signature(quantizer_class)
     try:
-        signature.bind(num_codes, code_dim, **kwargs)
+        return quantizer_class(num_codes, code_dim, **(kwargs or {}))
     except TypeError as error:
-        own = [keyword for keyword in signature.parameters if keyword not in ("num_codes", "code_dim")]
+        own = [key for key in inspect.signature(quantizer_class).parameters if key not in ("num_codes", "code_dim")]
         raise ValueError(
-            f"The quantizer_kwargs {kwargs} do not fit quantizer {name!r}: {error}; it takes {own or 'none'}."
+            f"The quantizer_kwargs {kwargs or {}} do not fit quantizer {name!r}: {error}; it takes {own or 'none'}."
         ) from error
-    return quantizer_class(num_codes, code_dim, **kwargs)

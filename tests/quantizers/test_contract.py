@@ -7,7 +7,7 @@ import torch
 from accelerate.utils import convert_outputs_to_fp32
 from torch import nn
 
-from smoke_vq.quantizers import QUANTIZERS, Quantizer, QuantizerOutput, make_quantizer
+from smoke_vq.quantizers import QUANTIZERS, Quantizer, QuantizerOutput, VectorQuantizer, make_quantizer
 from smoke_vq.registry import choose
 
 NUM_CODES, CODE_DIM = 64, 8
@@ -137,9 +137,9 @@ def test_embed_refuses_what_is_not_a_grid_of_integers(quantizer, indices):
         quantizer.embed(indices)
 
 
-class _Levels(Quantizer):
+class _Levels(VectorQuantizer):
     def __init__(self, num_codes, code_dim, *, levels):
-        super().__init__(num_codes, code_dim)
+        super().__init__(num_codes, len(levels))
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,8 @@ class _Levels(Quantizer):
         ("vq", {1: 2}, "keywords must be strings"),
         ("vq", 3, "quantizer_kwargs expects a mapping of keyword arguments, found 3"),
         ("vq", "levels", "quantizer_kwargs expects a mapping of keyword arguments, found 'levels'"),
-        ("levels", None, r"missing a required (keyword-only )?argument: 'levels'; it takes \['levels'\]"),
+        ("levels", {"levels": 8}, "object of type 'int' has no len"),
+        ("levels", None, r"missing 1 required keyword-only argument: 'levels'; it takes \['levels'\]"),
     ],
 )
 def test_keyword_arguments_that_do_not_fit_are_named(monkeypatch, name, kwargs, said):
