@@ -1,5 +1,6 @@
 """The folder of a run: which checkpoint to resume from, and whether the run may continue with changed arguments."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from accelerate import Accelerator
 from .. import layout
 from .arguments import ADJUSTABLE, FIXED, TrainingArguments, options_of
 from .checkpoint import list_checkpoints
-from .renamed import rename_keys
+from .renamed import FORMER_LOSS_WEIGHTS, rename_keys
 
 LATEST = "latest"
 ABANDONED = ".abandoned"
@@ -47,7 +48,8 @@ class RunFolder:
             self.say(f"{self.path} has no checkpoint yet: starting from the first step.")
             return None
         checkpoint = existing.get(max(existing) if name == LATEST else Path(name).name)
-        if checkpoint is None:
+        parent = Path(name).parent
+        if checkpoint is None or (parent != Path() and parent.resolve() != self.checkpoints.resolve()):
             raise ValueError(f"{self.path} has no checkpoint {name!r}: expected one of {[LATEST, *existing]}.")
         before = yaml.safe_load((self.path / layout.ARGUMENTS).read_text())
         for change in check_same_run(self.path, before, self.arguments):
@@ -63,7 +65,9 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             for other in list_checkpoints(self.checkpoints):
                 if checkpoint is not None and other.name > checkpoint.name:
-                    other.rename(other.with_name(other.name + ABANDONED))
+                    abandoned = other.with_name(other.name + ABANDONED)
+                    shutil.rmtree(abandoned, ignore_errors=True)  # of an earlier return to an older checkpoint
+                    other.rename(abandoned)
             text = yaml.safe_dump(self.arguments.to_dict(), sort_keys=False)
             (self.path / layout.ARGUMENTS).write_text(text)
         self.accelerator.wait_for_everyone()
@@ -85,6 +89,8 @@ def check_same_run(folder: Path, before: dict[str, Any], arguments: TrainingArgu
         ValueError: a change that is not permitted.
     """
     now, options = arguments.to_dict(), options_of(type(arguments.recipe))
+    if "commitment_weight" in before:
+        now["quantizer_loss_weights"] = FORMER_LOSS_WEIGHTS | now["quantizer_loss_weights"]
     changes = []
     for name, value in rename_keys(before).items():
         if name not in options or now[name] == value:

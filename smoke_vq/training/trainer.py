@@ -224,7 +224,8 @@ class Trainer:
             self._say(f"epoch {self.epoch}, step {self.step}: {', '.join(shown)}")
             for alarm in self.objective.alarms(figures):
                 self._say(f"ALARM: {alarm}")
-            best = self.objective.score(self.best) if self.best else None
+            # An older run may lack figures that describe the validation data, such as the coverage.
+            best = self.objective.score(figures | self.best) if self.best else None
             is_best = self.objective.is_complete() and is_better(self.objective.score(figures), best)
             if is_best:
                 self._export(model, layout.BEST, {"step": self.step, **figures})
@@ -290,7 +291,8 @@ class Trainer:
         self.losses.restore(state["sums"])
         # The exported model may be newer than the checkpoint, so its figures are read from its own folder.
         best = self.folder.path / layout.BEST / layout.VALIDATION
-        self.best = json.loads(best.read_text()) if best.is_file() else {}
+        figures = json.loads(best.read_text()) if best.is_file() else {}
+        self.best = figures if len(figures) > 1 else {}  # with its step alone it is the last one, for want of a better
         self._say(f"Resumed from {checkpoint}, step {self.step} of {self.num_steps}.")
         return state["history_size"]
 

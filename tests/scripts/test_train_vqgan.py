@@ -105,6 +105,15 @@ def test_killed_and_resumed_to_the_last_bit(train_vqgan, finished, tmp_path, kil
         assert weights(tmp_path / "run" / name / "discriminator") == weights(finished / name / "discriminator")
 
 
+def test_a_run_without_a_best_model_is_continued(train_vqgan, finished, tmp_path):
+    """Its best/ holds the last model, without figures to compare with."""
+    best = shutil.copytree(finished, tmp_path / "run") / "best/validation.json"
+    best.write_text('{"step": 15}')
+    ended = train_vqgan("--resume --epochs 4")
+    assert ended.code == 0, ended.err
+    assert json.loads(best.read_text())["step"] == 20
+
+
 def test_two_processes_equal_one_with_twice_the_batch(data, finished, vgg16_weights, tmp_path):
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     flags = f"--dataset {data} --output-dir {tmp_path} --perceptual-weights {vgg16_weights} {GAN_FLAGS}"

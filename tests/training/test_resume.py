@@ -10,6 +10,7 @@ from training_runs import FLAGS, SIZE, Killed, assert_same_run, history, run, si
 
 from smoke_vq import SmokeVQVAE
 from smoke_vq.training.checkpoint import list_checkpoints
+from smoke_vq.training.renamed import RENAMED
 
 MANY_CODES = "--model.num_vq_embeddings 128"  # more than are needed, so that some die
 
@@ -242,6 +243,37 @@ def test_a_named_checkpoint_is_resumed_and_later_ones_are_renamed(train, copied_
     assert_same_run(copied_run, finished_run)
     ended = train("--resume-from-checkpoint checkpoint-00000001")
     assert ended.code == 2 and "has no checkpoint 'checkpoint-00000001': expected one of ['latest', " in ended.err
+    again = train(f"--resume-from-checkpoint {copied_run}/checkpoints/checkpoint-00000012/")
+    assert again.code == 0, again.err  # although checkpoint-00000015.abandoned exists
+    assert_same_run(copied_run, finished_run)
+
+
+def test_a_checkpoint_of_another_run_is_not_taken_for_one_of_this_run(train, copied_run, finished_run):
+    ended = train(f"--resume-from-checkpoint {finished_run}/checkpoints/checkpoint-00000012")
+    assert ended.code == 2 and f"run has no checkpoint '{finished_run}/checkpoints/checkpoint-00000012'" in ended.err
+
+
+def test_a_run_whose_arguments_have_the_former_names_is_resumed(train, copied_run, finished_run):
+    """Their file names both weights of the quantizer's losses, which now have defaults."""
+    file = copied_run / "training_arguments.yaml"
+    values = yaml.safe_load(file.read_text())
+    for former, name in RENAMED.items():
+        if "." not in name:
+            values[former] = values.pop(name)
+    for name in ("quantizer_loss_weights", "resume_from_checkpoint"):
+        del values[name]
+    values |= {"commitment_weight": 0.1, "codebook_weight": 1.0}
+    values |= {"resume": False, "streaming": False, "frames_per_epoch": None}
+    file.write_text(yaml.safe_dump(values, sort_keys=False))
+    shutil.rmtree(list_checkpoints(copied_run / "checkpoints")[-1])
+    ended = train("--resume --commitment-weight 0.2")
+    assert ended.code == 2 and "had quantizer_loss_weights = {'commitment': 0.1, 'codebook': 1.0}" in ended.err
+    best = copied_run / "best/validation.json"
+    best.write_text('{"step": 10, "masked_mse": 0.0, "background_mse": 9.0}')  # without coverage, as in such a run
+    ended = train("--resume --commitment-weight 1e-1")
+    assert ended.code == 0, ended.err
+    assert json.loads(best.read_text())["step"] == 15
+    assert_same_run(copied_run, finished_run)
 
 
 def test_other_data_are_refused(train, copied_run, tmp_path):

@@ -81,7 +81,7 @@ class AutoencoderTraining:
         self.player = Player(accelerator, model, arguments.optimization, num_steps)
         quantizer = self.player.unwrapped.quantizer
         self.quantizer_losses = tuple(quantizer.default_loss_weights)
-        unknown = sorted(set(recipe.quantizer_loss_weights) - set(self.quantizer_losses))
+        unknown = [name for name in recipe.quantizer_loss_weights if name not in self.quantizer_losses]
         if unknown:
             raise ValueError(
                 f"quantizer_loss_weights has {unknown[0]!r}, which is not a loss of {type(quantizer).__name__}: "
@@ -135,6 +135,9 @@ class AutoencoderTraining:
 
     def weighted_sum(self, losses: dict[str, torch.Tensor]) -> torch.Tensor:
         """The total loss. Before quantization the quantizer's losses have weight 0: DDP needs every parameter used."""
+        undeclared = sorted(losses.keys() - self.weights.keys())
+        if undeclared:
+            raise ValueError(f"The quantizer's loss {undeclared[0]!r} is missing from its default_loss_weights.")
         on = {name: float(self.quantize or name not in self.quantizer_losses) for name in losses}
         return sum(on[name] * self.weights[name] * loss for name, loss in losses.items())
 
@@ -143,7 +146,7 @@ class AutoencoderTraining:
 
         `masked_mse` alone ignores the background, so that an evenly grey image could pass for the best one.
         """
-        smoke = figures.get("coverage", 1.0)  # validations of older runs lack it
+        smoke = figures["coverage"]
         parts = ((smoke, "masked_mse"), (self.background_weight * (1 - smoke), "background_mse"))
         weight = sum(share for share, name in parts if name in figures)
         if is_blank(figures) or weight == 0:
