@@ -88,13 +88,13 @@ class HubHandler(FaultyHandler):
         return as_json({"errors": [], "warnings": []})
 
     def create_repo(self) -> Answer:
-        asked = json.loads(self.body)
-        owner, kind = asked.get("organization") or self.login(), asked.get("type") or "model"
+        requested = json.loads(self.body)
+        owner, kind = requested.get("organization") or self.login(), requested.get("type") or "model"
         if self.login() != owner:
             raise Refused(403, f'You don\'t have the rights to create a {kind} under the namespace "{owner}"')
-        known = self.hub.repositories.get((kind, f"{owner}/{asked['name']}"))
-        private = bool(asked.get("private")) or asked.get("visibility") == "private"
-        repository = known or self.hub.create(f"{owner}/{asked['name']}", kind, private=private)
+        known = self.hub.repositories.get((kind, f"{owner}/{requested['name']}"))
+        private = bool(requested.get("private")) or requested.get("visibility") == "private"
+        repository = known or self.hub.create(f"{owner}/{requested['name']}", kind, private=private)
         url = {"url": self.hub.endpoint + repository.path, "name": repository.id}
         return as_json({**url, "error": f"You already created this {kind} repo"}, 409) if known else as_json(url)
 
@@ -149,9 +149,9 @@ class HubHandler(FaultyHandler):
         return as_json({"transfer": "basic", "objects": objects})
 
     def lfs_verify(self, repository: Repository) -> Answer:
-        asked = json.loads(self.body)
-        if len(self.hub.objects.get(asked["oid"], b"")) != asked["size"]:
-            raise Refused(404, f"Object {asked['oid']} did not arrive")
+        requested = json.loads(self.body)
+        if len(self.hub.objects.get(requested["oid"], b"")) != requested["size"]:
+            raise Refused(404, f"Object {requested['oid']} did not arrive")
         return as_json({})
 
     def commit(self, repository: Repository, revision: str) -> Answer:

@@ -38,7 +38,7 @@ class DatasetFrames(Frames):
     def _decode(self, row: int) -> dict[str, torch.Tensor]:
         try:
             images = self.dataset[row]
-        except (OSError, SyntaxError) as error:  # what PIL raises for truncated and broken files
+        except (OSError, SyntaxError) as error:  # PIL's errors for truncated and damaged files
             raise ValueError(f"Row {row} of {self.name} cannot be decoded: {error}.") from error
         arrays = {}
         for column in self.columns:

@@ -1,4 +1,4 @@
-"""Frames that a loader can index, and the fastest of them: packed in memory as uint8."""
+"""The interface of frames for a loader, and frames that are packed in memory as uint8."""
 
 import zlib
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from .order import permutation
 
 
 class Frames:
-    """What a loader needs of frames.
+    """The interface of frames for a loader.
 
     name: where they came from, for error messages.
     size: (H, W) of every frame.

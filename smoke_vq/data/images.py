@@ -1,4 +1,4 @@
-"""One frame in whatever form it comes, as a uint8 array of the right size."""
+"""Conversion of one frame, of any supported type, to a uint8 array of the right size."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""Chance as a pure function of (seed, epoch): the order of the frames in an epoch, and a hash for each row."""
+"""Randomness as a pure function of (seed, epoch): the order of the frames in an epoch, and a hash for each row."""
 
 from collections.abc import Sequence
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""The image processor: pictures to what a model takes (`pixel_values`, `mask`), and back."""
+"""The image processor: converts frames to `pixel_values` and `mask`, and outputs back to images."""
 
 import os
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from .images import as_frame
 
 
 class SmokeImageProcessor(BaseImageProcessor):
-    """Turns frames into `pixel_values` and back.
+    """Converts frames to `pixel_values` and back.
 
     Saved as `preprocessor_config.json` beside a model's `config.json`; loaded from there or from the Hub, also by
     `transformers.AutoImageProcessor` once this class is imported.
@@ -49,7 +49,7 @@ class SmokeImageProcessor(BaseImageProcessor):
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike, **kwargs) -> "SmokeImageProcessor":
         """Load from a model's folder or its Hub repository.
 
-        A download is verified as a model's is, and with the model's `revision` it comes from the same commit.
+        A download is verified like that of a model, and with the model's `revision` it comes from the same commit.
 
         Args:
             kwargs: `subfolder`, `revision`, `token`, `cache_dir`, `force_download`, `local_files_only` and `verify` as
@@ -57,7 +57,7 @@ class SmokeImageProcessor(BaseImageProcessor):
 
         Raises:
             OSError: the folder, repository, revision or file does not exist.
-            ValueError: the file is damaged, or a revision of a local folder is asked for.
+            ValueError: the file is damaged, or a revision of a local folder is requested.
         """
         subfolder = normal_subfolder(kwargs.pop("subfolder", None))
         download = {key: kwargs.pop(key) for key in DOWNLOAD_KEYWORDS & set(kwargs)}
@@ -70,7 +70,7 @@ class SmokeImageProcessor(BaseImageProcessor):
         return super().from_pretrained(folder, **kwargs)
 
     def preprocess(self, images, alpha=None, return_tensors: str = "pt", **kwargs) -> BatchFeature:
-        """Turn pictures into what a model takes.
+        """Convert frames to `pixel_values` and `mask`.
 
         Args:
             images: one RGB frame or a list of them (PIL images or (H, W, 3) uint8 arrays), or a (B, H, W, 3) uint8

@@ -24,8 +24,8 @@ AROUND = re.compile(r"\(Request ID.*\)|Bad request.*endpoint:|For more informati
 
 def first_line(error: BaseException) -> str:
     """The reason in one line: the HTTP status and the server's message, if there is one."""
-    told = getattr(error, "server_message", None)
-    lines = [line.strip() for line in f"{told or ''}\n{error}".splitlines()]
+    message = getattr(error, "server_message", None)
+    lines = [line.strip() for line in f"{message or ''}\n{error}".splitlines()]
     telling = [line for line in lines if line and not AROUND.fullmatch(line)]
     reason = (telling or [line for line in lines if line] or [type(error).__name__])[0]
     status = getattr(getattr(error, "response", None), "status_code", None)

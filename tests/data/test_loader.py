@@ -48,7 +48,7 @@ def test_coin_flips_are_keyed_by_seed_and_epoch(other):
     assert abs(agreement - 0.5) < 4 * 0.5 / math.sqrt(len(rows))
 
 
-def test_a_coin_depends_on_its_row_alone_not_on_its_place():
+def test_a_flip_depends_on_the_row_and_not_on_its_position():
     rows = torch.randperm(1000, generator=torch.Generator().manual_seed(0))
     assert torch.equal(coin_flips(7, 2, rows), coin_flips(7, 2, torch.arange(1000))[rows])
 
@@ -79,7 +79,7 @@ def test_batches_hold_the_frames_and_their_flips(training, tiny_frames):
             assert torch.equal(batch["mask"][i, 0], alpha / 255)
 
 
-def test_validation_is_in_order_and_whole(tiny_frames):
+def test_validation_is_in_order_and_complete(tiny_frames):
     loader = FrameLoader(tiny_frames, PROCESSOR, 5)
     assert (
         rows_of(loader.epoch(0))

@@ -115,7 +115,7 @@ def test_shares_add_up(total, weights, expected):
 
 
 @pytest.mark.parametrize("weights", [[1, 1, 1], [0.7, 0.2, 0.1], [1, 20, 3]])
-def test_every_epoch_has_the_shares_and_every_frame_its_turn(weights):
+def test_every_epoch_has_the_shares_and_every_frame_is_drawn(weights):
     lengths = [24, 10, 7]
     counts, seen = shares(41, weights), Counter()
     for epoch in range(9):

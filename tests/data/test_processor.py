@@ -51,7 +51,7 @@ def test_mask_is_the_alpha_where_there_is_one(processor):
 
 @pytest.mark.parametrize(("value", "smoke"), [((0, 0, 0), 0), ((1, 1, 1), 0), ((2, 0, 0), 1), ((0, 0, 2), 1)])
 def test_mask_from_the_target_is_one_where_any_channel_is_above_the_threshold(processor, value, smoke):
-    """-0.99 in [-1, 1] lies between 1 and 2 of 255."""
+    """-0.99 in [-1, 1] is between 1 and 2 of 255."""
     image = np.zeros((16, 16, 3), np.uint8)
     image[3, 5] = value
     mask = processor(image)["mask"]

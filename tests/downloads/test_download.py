@@ -242,8 +242,8 @@ def test_the_message_of_the_server_is_shown():
     response = type("Response", (), {"headers": {}, "request": None})()
     text = "(Request ID: Root=1)\n\nBad request for commit endpoint:\nlicense must be one of mit"
     assert first_line(BadRequestError(text, response=response)) == "license must be one of mit"
-    told = HfHubHTTPError("Client error '413' for url", response=response, server_message="Too large for the plan")
-    assert first_line(told) == "Too large for the plan"
+    error = HfHubHTTPError("Client error '413' for url", response=response, server_message="Too large for the plan")
+    assert first_line(error) == "Too large for the plan"
     assert first_line(ValueError()) == "ValueError"
 
 

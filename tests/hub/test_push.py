@@ -40,9 +40,9 @@ def other_model(tiny_kwargs):
     return SmokeVQVAE(**tiny_kwargs).eval()
 
 
-def refused(kind: type[Exception], said: str, call, *arguments, **keywords) -> str:
+def refused(kind: type[Exception], message: str, call, *arguments, **keywords) -> str:
     """The message of the error that a call raises; neither it nor its causes show a token."""
-    with pytest.raises(kind, match=said) as raised:
+    with pytest.raises(kind, match=message) as raised:
         call(*arguments, **keywords)
     error = raised.value
     assert "\n" not in str(error)
@@ -52,7 +52,7 @@ def refused(kind: type[Exception], said: str, call, *arguments, **keywords) -> s
     return str(raised.value)
 
 
-def asked(hub, pattern: str) -> list:
+def requests_to(hub, pattern: str) -> list:
     return [request for request in hub.requests if re.search(pattern, f"{request.method} {request.path}")]
 
 
@@ -160,7 +160,7 @@ def test_a_discriminator_is_pushed_beside_the_model(hub, tiny_model, same):
 
 
 @pytest.mark.parametrize(
-    ("name", "keywords", "said"),
+    ("name", "keywords", "message"),
     [
         ("smoke", {}, "The model repository is 'smoke': expected 'user/name'"),
         ("a/b/c", {}, "The model repository is 'a/b/c': expected 'user/name'"),
@@ -175,12 +175,12 @@ def test_a_discriminator_is_pushed_beside_the_model(hub, tiny_model, same):
         ("other/smoke", {"create_pr": True, "revision": "v2"}, "has its own branch: expected no revision, found 'v2'"),
     ],
 )
-def test_refused_before_anything_is_sent(hub, tiny_model, name, keywords, said):
+def test_refused_before_anything_is_sent(hub, tiny_model, name, keywords, message):
     hub.create("other/smoke")
     hub.create("other/hidden", private=True)
-    refused(ValueError, said, tiny_model.push_to_hub, name, **keywords)
+    refused(ValueError, message, tiny_model.push_to_hub, name, **keywords)
     assert set(hub.repositories) == {("model", "other/smoke"), ("model", "other/hidden")}
-    assert not asked(hub, "preupload|commit|PUT") and len(hub.commits("other/smoke")) == 1
+    assert not requests_to(hub, "preupload|commit|PUT") and len(hub.commits("other/smoke")) == 1
 
 
 def test_refused_without_login(hub, tiny_model, monkeypatch):
@@ -228,16 +228,16 @@ def test_a_lost_response_is_not_reported_as_a_failed_commit(hub, tiny_model, sam
 def test_two_pushes_at_once_are_not_mixed(hub, tiny_model, other_model, same):
     """A push omits unchanged files, so that the second one would combine its weights with the other configuration."""
     other_model.push_to_hub(NAME)
-    fault, said = hub.fault("POST .*/commit/", hold=True, times=1), []
+    fault, messages = hub.fault("POST .*/commit/", hold=True, times=1), []
     thread = threading.Thread(
-        target=lambda: said.append(refused(OSError, "412", other_model.push_to_hub, NAME, max_shard_size="20KB"))
+        target=lambda: messages.append(refused(OSError, "412", other_model.push_to_hub, NAME, max_shard_size="20KB"))
     )
     thread.start()
     fault.wait()
     tiny_model.push_to_hub(NAME)
     fault.release()
     thread.join(30)
-    assert "412" in said[0] and len(hub.commits(NAME)) == 3
+    assert "412" in messages[0] and len(hub.commits(NAME)) == 3
     assert same(SmokeVQVAE.from_pretrained(NAME))
 
 
@@ -255,7 +255,7 @@ def staged(tmp_path, tiny_model):
 
 @pytest.mark.parametrize("name", ["README.md", "training.json", "training_arguments.yaml"])
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("token: hf_test", "contains an access token"),
         ("of somebody else: hf_" + 34 * "x", "contains an access token"),
@@ -269,12 +269,12 @@ def staged(tmp_path, tiny_model):
         ("file:///home/alice", "contains the local path file:"),
     ],
 )
-def test_a_token_or_a_local_path_is_not_published(hub, staged, name, text, said):
+def test_a_token_or_a_local_path_is_not_published(hub, staged, name, text, message):
     folder, put = staged
     open_repo(NAME)
     put(name, text)
-    refused(ValueError, f"^{name} {said}", push_folder, folder, NAME)
-    assert not asked(hub, "preupload|commit|PUT")
+    refused(ValueError, f"^{name} {message}", push_folder, folder, NAME)
+    assert not requests_to(hub, "preupload|commit|PUT")
 
 
 @pytest.mark.parametrize(

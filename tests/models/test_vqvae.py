@@ -234,7 +234,7 @@ def test_latents_without_statistics_are_not_normalized(tiny_model):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"latents_mean": [0.0] * 7, "latents_std": [1.0] * 8}, "latents_mean expects 8 numbers"),
         ({"latents_mean": [0.0] * 8}, "belong together"),
@@ -242,6 +242,6 @@ def test_latents_without_statistics_are_not_normalized(tiny_model):
         ({"latents_mean": ["a"] * 8, "latents_std": [1.0] * 8}, "latents_mean expects 8 numbers"),
     ],
 )
-def test_statistics_of_latents_are_checked(tiny_kwargs, change, said):
-    with pytest.raises(ValueError, match=said):
+def test_statistics_of_latents_are_checked(tiny_kwargs, change, message):
+    with pytest.raises(ValueError, match=message):
         SmokeVQVAE(**tiny_kwargs, **change)

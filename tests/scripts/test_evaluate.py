@@ -67,7 +67,7 @@ def test_the_error_of_black_is_the_brightness_of_the_smoke(evaluate, data, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         ("--model /nowhere", "'/nowhere' does not exist"),
         ("--dataset /nowhere", "There is no dataset at /nowhere"),
@@ -80,9 +80,9 @@ def test_the_error_of_black_is_the_brightness_of_the_smoke(evaluate, data, tmp_p
         ("--metrics fid --inception-weights /nowhere", "Inception weights /nowhere do not exist"),
     ],
 )
-def test_invalid_arguments_are_refused_with_one_line(evaluate, tmp_path, flags, said):
+def test_invalid_arguments_are_refused_with_one_line(evaluate, tmp_path, flags, message):
     ended = evaluate(flags)
-    assert ended.code == 2 and said in ended.err and "Traceback" not in ended.err
+    assert ended.code == 2 and message in ended.err and "Traceback" not in ended.err
     assert not (tmp_path / "evaluation").exists()
 
 

@@ -148,7 +148,7 @@ def truncate(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "flags", "said"),
+    ("damage", "flags", "message"),
     [
         (lambda best: truncate(best / WEIGHTS), "", "The weights in .* are damaged"),
         (lambda best: truncate(best / HALF), "", "The weights in .* are damaged"),
@@ -167,11 +167,11 @@ def truncate(path: Path) -> None:
         (lambda best: None, "--repo-id other/smoke", "Cannot push to 'other/smoke': 403"),
     ],
 )
-def test_refused_with_one_sentence_and_nothing_sent(hub, push, best, damage, flags, said):
+def test_refused_with_one_sentence_and_nothing_sent(hub, push, best, damage, flags, message):
     hub.create("other/smoke")
     damage(best)
     ended = push(flags)
-    assert ended.code == 2 and re.search(f"^error: .*{said}", ended.err, re.M), ended.err
+    assert ended.code == 2 and re.search(f"^error: .*{message}", ended.err, re.M), ended.err
     assert len(ended.err.strip().splitlines()) == 1
     assert list(hub.repositories) == [("model", "other/smoke")]
     assert set(sent(hub)) <= {"POST /api/repos/create"}

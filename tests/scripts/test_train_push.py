@@ -152,8 +152,8 @@ def test_a_failed_push_is_printed_and_training_continues(hub, train, tmp_path):
     fault = hub.fault(COMMIT, status=503, times=1)
     ended = train(PUSH)
     assert ended.code == 0 and fault.count == 1
-    said = next(line for line in ended.err.splitlines() if line.startswith(f"The push to '{NAME}' failed"))
-    assert "503" in said and said.endswith("was lost; training continues.")
+    message = next(line for line in ended.err.splitlines() if line.startswith(f"The push to '{NAME}' failed"))
+    assert "503" in message and message.endswith("was lost; training continues.")
     assert "Traceback" not in ended.err
     assert_published(hub, tmp_path / "run")
 
@@ -191,7 +191,7 @@ def test_a_resumed_run_may_be_pushed(hub, train, copied_run):
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         ("--push-to-hub true", "push_to_hub and hub_model_id 'user/name' belong together"),
         (f"--hub-model-id {NAME}", "push_to_hub and hub_model_id 'user/name' belong together"),
@@ -200,11 +200,11 @@ def test_a_resumed_run_may_be_pushed(hub, train, copied_run):
         ("--push-to-hub true --hub-model-id user/open --hub-private-repo true", "'user/open' privately: it is public"),
     ],
 )
-def test_refused_before_anything_is_written(hub, train, tmp_path, flags, said):
+def test_refused_before_anything_is_written(hub, train, tmp_path, flags, message):
     hub.create("other/smoke")
     hub.create("user/open")
     ended = train(flags)
-    assert ended.code == 2 and said in ended.err and len(ended.err.strip().splitlines()) == 1
+    assert ended.code == 2 and message in ended.err and len(ended.err.strip().splitlines()) == 1
     assert not (tmp_path / "run").exists() and len(hub.repositories) == 2
 
 

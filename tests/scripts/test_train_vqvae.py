@@ -87,16 +87,16 @@ def test_the_card(finished_run, data):
     best = json.loads((finished_run / "best/validation.json").read_text())
     assert f"{metrics['this model']['masked_mse']:.5f}" in text and f"step {best['step']}" in text
     assert best["masked_mse"] == pytest.approx(metrics["this model"]["masked_mse"], rel=1e-6)
-    front = yaml.safe_load(text.split("---")[1])
-    reported = {r["metrics"][0]["type"]: r["metrics"][0]["value"] for r in by_metric(front)}
+    metadata = yaml.safe_load(text.split("---")[1])
+    reported = {r["metrics"][0]["type"]: r["metrics"][0]["value"] for r in by_metric(metadata)}
     assert reported["psnr"] == pytest.approx(metrics["this model"]["psnr"], abs=1e-5)
-    assert front["license"] == "apache-2.0" and "{{" not in text
+    assert metadata["license"] == "apache-2.0" and "{{" not in text
     assert "reconstructions.png" in text and Image.open(finished_run / "best/reconstructions.png").size[0] > SIZE
 
 
-def by_metric(front: dict) -> list[dict]:
+def by_metric(metadata: dict) -> list[dict]:
     """The entries of the model-index by metric."""
-    return [{"metrics": [metric]} for result in front["model-index"][0]["results"] for metric in result["metrics"]]
+    return [{"metrics": [metric]} for result in metadata["model-index"][0]["results"] for metric in result["metrics"]]
 
 
 @pytest.mark.parametrize(
@@ -230,8 +230,10 @@ def test_a_mix_is_resumed_to_the_last_bit(train, data, wisps, tmp_path, kill_aft
     kill_after(None)
     other = f"--dataset {wisps} {data} {weights} --epochs 2" if not weights else f"{flags} --dataset-weights 1 2"
     refusal = train(f"--resume {other}")
-    said = "had dataset_weights = [1.0, 3.0] and cannot continue with" if weights else "The training data are not those"
-    assert refusal.code == 2 and said in refusal.err
+    message = (
+        "had dataset_weights = [1.0, 3.0] and cannot continue with" if weights else "The training data are not those"
+    )
+    assert refusal.code == 2 and message in refusal.err
     resumed = train(f"--resume {flags}")
     assert resumed.code == 0 and "step 12 of 16" in resumed.out, resumed.err
     assert_same_run(tmp_path / "run", tmp_path / "uninterrupted")
@@ -273,18 +275,18 @@ def test_simulated_plumes_beside_a_folder(train, data, tmp_path):
 # Invalid input
 
 
-def refused(ended, folder, *said: str) -> None:
+def refused(ended, folder, *messages: str) -> None:
     """Check for one sentence, exit status 2 and no files."""
     assert ended.code == 2
     (line,) = [line for line in ended.err.strip().splitlines() if line.startswith("error: ")]
     assert ended.err.strip().endswith(line), "the error is the last line"
-    for words in said:
-        assert words in line
+    for message in messages:
+        assert message in line
     assert "Traceback" not in ended.err and not folder.exists()
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         ("--dataset /nowhere/at/all", ["There is no dataset at /nowhere/at/all"]),
         ("--validation-split dev", ["has no split 'dev': found ['train', 'validation']"]),
@@ -311,8 +313,8 @@ def refused(ended, folder, *said: str) -> None:
         ("--model.quantizer_kwargs {levels:[8]}", ["unexpected keyword argument 'levels'", "it takes none"]),
     ],
 )
-def test_invalid_arguments_end_in_one_sentence_and_write_nothing(train, tmp_path, flags, said):
-    refused(train(flags), tmp_path / "run", *said)
+def test_invalid_arguments_end_in_one_sentence_and_write_nothing(train, tmp_path, flags, message):
+    refused(train(flags), tmp_path / "run", *message)
 
 
 def test_a_split_without_frames_is_refused(train, tmp_path, write_dataset, rows):
@@ -321,14 +323,14 @@ def test_a_split_without_frames_is_refused(train, tmp_path, write_dataset, rows)
     refused(ended, tmp_path / "run", "validation", str(folder))
 
 
-@pytest.mark.parametrize(("mode", "said"), [("L", "mode L"), ("RGBA", "mode RGBA")])
-def test_frames_with_other_channels_are_refused(train, tmp_path, mode, said):
+@pytest.mark.parametrize(("mode", "message"), [("L", "mode L"), ("RGBA", "mode RGBA")])
+def test_frames_with_other_channels_are_refused(train, tmp_path, mode, message):
     for split in ("train", "validation"):
         folder = tmp_path / "images" / split
         folder.mkdir(parents=True)
         for index in range(12):
             Image.new(mode, (SIZE, SIZE)).save(folder / f"{index}.png")
-    refused(train(f"--dataset {tmp_path / 'images'}"), tmp_path / "run", "Expected RGB images", said)
+    refused(train(f"--dataset {tmp_path / 'images'}"), tmp_path / "run", "Expected RGB images", message)
 
 
 def test_a_truncated_file_of_frames_is_refused(train, tmp_path):

@@ -94,8 +94,8 @@ def test_the_first_losses_and_validations_are_those_of_one_process(pair, data, t
 
 def test_two_processes_stop_together_and_resume_to_the_last_bit(pair):
     folder, flags = pair
-    broken = signalled("train_vqvae.py", flags, "SIGINT", 7, processes=2)  # sent to the first process only
-    assert broken.code != 0 and "Stopped at step 7 of 15." in broken.out, broken.err
+    interrupted = signalled("train_vqvae.py", flags, "SIGINT", 7, processes=2)  # sent to the first process only
+    assert interrupted.code != 0 and "Stopped at step 7 of 15." in interrupted.out, interrupted.err
     resumed = launch([*TORCHRUN, ROOT / "scripts/train_vqvae.py", *flags.split(), "--resume"])
     assert "step 7 of 15" in resumed.out
     assert_same_run(folder / "run", folder / "uninterrupted")

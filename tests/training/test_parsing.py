@@ -141,7 +141,7 @@ def test_a_switch_needs_no_value(parse, flag):
 
 
 @pytest.mark.parametrize(
-    ("text", "flags", "said"),
+    ("text", "flags", "message"),
     [
         ("dataset: d\nbatchsize: 3\n", [], r"yaml has the unknown key 'batchsize' \(did you mean 'batch_size'\?\)"),
         ("dataset: d\nzzz: 3\n", [], "unknown key 'zzz'"),
@@ -205,8 +205,8 @@ def test_a_switch_needs_no_value(parse, flag):
         (None, ["--config"], "The flag --config expects a value"),
     ],
 )
-def test_one_sentence_for_each_mistake(parse, text, flags, said):
-    with pytest.raises(ValueError, match=said) as caught:
+def test_one_sentence_for_each_mistake(parse, text, flags, message):
+    with pytest.raises(ValueError, match=message) as caught:
         parse(text, *flags)
     assert "\n" not in str(caught.value)
 
@@ -224,7 +224,7 @@ def test_help_names_every_flag(capsys):
 
 
 @pytest.mark.parametrize(
-    ("model", "said"),
+    ("model", "message"),
     [
         ({"latent_chanels": 64}, r"Unknown key model.latent_chanels \(did you mean 'latent_channels'\?\)"),
         ({1: 2}, "Unknown key model.1: SmokeVQVAE takes"),
@@ -240,8 +240,8 @@ def test_help_names_every_flag(capsys):
         ({"quantizer_type": 3}, "model.quantizer_type expects a value like 'vq', found 3"),
     ],
 )
-def test_keys_and_types_of_the_model_are_checked(model, said):
-    with pytest.raises(ValueError, match=said):
+def test_keys_and_types_of_the_model_are_checked(model, message):
+    with pytest.raises(ValueError, match=message):
         check_arguments(SmokeVQVAE, model, "model")
 
 

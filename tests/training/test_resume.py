@@ -26,8 +26,8 @@ MANY_CODES = "--model.num_vq_embeddings 128"  # more than are needed, so that so
 def test_killed_or_interrupted(train, data, tmp_path, quick_revival, number, step, code, resumes_from):
     assert train(f"--run-name uninterrupted {MANY_CODES}").code == 0
     flags = f"--dataset {data} --output-dir {tmp_path} {FLAGS} {MANY_CODES}"
-    broken = signalled("train_vqvae.py", flags, number, step)
-    assert broken.code == code, broken.err
+    interrupted = signalled("train_vqvae.py", flags, number, step)
+    assert interrupted.code == code, interrupted.err
     folder = tmp_path / "run"
     if number == "SIGKILL":
         with (folder / "history.jsonl").open("a") as file:
@@ -35,9 +35,9 @@ def test_killed_or_interrupted(train, data, tmp_path, quick_revival, number, ste
     else:
         assert (
             f"Stopped at step {step} of 15. Continue with the same command and --resume-from-checkpoint latest."
-            in broken.out
+            in interrupted.out
         )
-        assert "Traceback" not in broken.err and broken.err.rstrip().endswith("Stopped.")
+        assert "Traceback" not in interrupted.err and interrupted.err.rstrip().endswith("Stopped.")
     resumed = train(f"--resume {MANY_CODES}")
     assert resumed.code == 0, resumed.err
     assert f"checkpoint-{resumes_from:08d}, step {resumes_from} of 15" in resumed.out
@@ -203,17 +203,17 @@ def test_killed_during_an_export_leaves_a_best_model(train, copied_run, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         ("--seed 1", "had seed = 0 and cannot continue with 1: restore the old value, or start a new run"),
         ("--batch-size 4", "had batch_size = 8 and cannot continue with 4"),
         ("--model.latent_channels 4", "had model = "),
     ],
 )
-def test_another_run_is_not_resumed(train, copied_run, flags, said):
+def test_another_run_is_not_resumed(train, copied_run, flags, message):
     before = {path: path.stat().st_mtime_ns for path in copied_run.rglob("*")}
     ended = train(f"--resume {flags}")
-    assert ended.code == 2 and said in ended.err
+    assert ended.code == 2 and message in ended.err
     assert {path: path.stat().st_mtime_ns for path in copied_run.rglob("*")} == before
 
 

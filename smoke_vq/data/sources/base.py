@@ -1,4 +1,4 @@
-"""What a kind of data source has to know."""
+"""The base class of data sources."""
 
 from ...downloads.errors import first_line
 from ..dataset_frames import DatasetFrames

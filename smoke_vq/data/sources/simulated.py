@@ -11,7 +11,7 @@ class SimulatedSource(Source):
         return name.partition(":")[0] == "simulated"
 
     def open(self, name: str, split: str):
-        from ...preparation.plumes.builder import load_simulated  # brings the datasets package
+        from ...preparation.plumes.builder import load_simulated  # imports the datasets package
 
         return load_simulated(_configuration(name), split)
 
