@@ -45,8 +45,11 @@ class InceptionDistance(Metric):
         if self._real is None:
             self.keep("real", self._features(batch.target))
 
+    def gather(self, gather_frames: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().gather(gather_frames)
+        self._real = self.frames.get("real", self._real)  # on all processes, which have to keep the same values
+
     def compute(self) -> dict[str, float]:
-        self._real = self.frames.get("real", self._real)
         return fid_and_kid(self._real, self.frames["fake"])
 
     def _features(self, pixel_values: torch.Tensor) -> torch.Tensor:

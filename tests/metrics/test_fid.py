@@ -72,6 +72,16 @@ def test_features_of_the_targets_are_computed_once_for_several_models():
     assert metric.compute()["fid"] > 0 and sum(seen) == 6 + 6 + 6
 
 
+def test_processes_that_do_not_compute_gather_the_same_values():
+    """Or two processes with several models wait for each other for ever."""
+    metric, target, gathered = InceptionDistance(lambda images: images.flatten(1).float()), torch.zeros(2, 3, 4, 4), []
+    for _ in range(2):
+        metric.reset()
+        metric.update(Batch(target, target))
+        metric.gather(lambda values: gathered.append(values) or values)
+    assert len(gathered) == 2 + 1
+
+
 def test_a_missing_weights_file_is_named(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match=r"Inception weights .* do not exist"):
         InceptionFeatures(tmp_path / "none.safetensors")
