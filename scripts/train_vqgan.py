@@ -42,10 +42,10 @@ def main() -> None:
     evaluator = make_evaluator(accelerator, arguments.data, processor, arguments.tracking.num_images, perceptual)
     num_steps = Trainer.count_steps(arguments.optimization, loader)
     objective = VQGANObjective(accelerator, model, discriminator, perceptual, arguments, num_steps)
-    publisher = make_publisher(accelerator, arguments, SmokeVQGAN.card_text, objective.describe)
-    result = Trainer(accelerator, objective, loader, evaluator, arguments, num_steps, publisher.push_best).train()
-    if result is not None:
-        publisher.finish(result)
+    with make_publisher(accelerator, arguments, SmokeVQGAN.card_text, objective.describe) as publisher:
+        result = Trainer(accelerator, objective, loader, evaluator, arguments, num_steps, publisher.push_best).train()
+        if result is not None:
+            publisher.finish(result)
 
 
 if __name__ == "__main__":

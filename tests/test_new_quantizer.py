@@ -68,6 +68,12 @@ def test_it_trains_resumes_and_loads(train, tmp_path, kill_after):  # noqa: F811
     assert torch.equal(model.decode_indices(output.indices).sample, output.sample)
 
 
+def test_a_loss_with_a_name_of_the_recipe_is_refused(train, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(SignQuantizer, "default_loss_weights", {"reconstruction": 1.0})
+    ended = train(SIGNS)
+    assert ended.code == 2 and "SignQuantizer names a loss 'reconstruction', which the recipe has already" in ended.err
+
+
 def test_its_keyword_arguments_and_losses_are_checked(train, tmp_path):  # noqa: F811
     ended = train(SIGNS.replace("sharpness", "sharpnes"))
     assert ended.code == 2 and "unexpected keyword argument 'sharpnes'; it takes ['sharpness']" in ended.err

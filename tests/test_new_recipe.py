@@ -118,10 +118,10 @@ def main(argv: list[str]) -> None:
     evaluator = RegressionEvaluator(frames, processor, encoder)
     num_steps = Trainer.count_steps(arguments.optimization, loader)
     objective = RegressionObjective(accelerator, model, encoder, arguments, num_steps)
-    publisher = make_publisher(accelerator, arguments, BrightnessRegression.card_text, objective.describe)
-    result = Trainer(accelerator, objective, loader, evaluator, arguments, num_steps, publisher.push_best).train()
-    if result is not None:
-        publisher.finish(result)
+    with make_publisher(accelerator, arguments, BrightnessRegression.card_text, objective.describe) as publisher:
+        result = Trainer(accelerator, objective, loader, evaluator, arguments, num_steps, publisher.push_best).train()
+        if result is not None:
+            publisher.finish(result)
 
 
 FLAGS = "--batch-size 8 --epochs 2 --lr 1e-2 --warmup-steps 2 --logging-steps 1 --checkpointing-steps 4 --ridge 0.01"

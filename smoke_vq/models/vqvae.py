@@ -129,6 +129,9 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
                     f"{name} expects {latent_channels} numbers, one per latent channel: found "
                     f"{len(values) if numbers else repr(values)}."
                 )
+        for name, value in (("latents_std", min(latents_std or [1.0])), ("scaling_factor", scaling_factor)):
+            if not 0 < value < float("inf"):
+                raise ValueError(f"{name} expects finite numbers above 0, found {value}.")
         self.encoder = Encoder(
             in_channels, latent_channels, tuple(encoder_block_out_channels), layers_per_block, mid_block_attention
         )

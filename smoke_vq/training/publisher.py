@@ -125,10 +125,16 @@ class Publisher:
             shutil.copyfile(samples, folder / SAMPLES)  # a copy, because the original is overwritten in place
         write_provenance(folder, self.training | self.describe(result.step), self.arguments, result)
 
+    def __enter__(self) -> "Publisher":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        """A training that stops does not wait for the push of a model whose turn has not come."""
+        self._forget_waiting()
+
     def _forget_waiting(self) -> None:
-        if (
-            self.push is not None and self.snapshot is not None and self.push.cancel()
-        ):  # cancel returns False once it has started
+        # cancel returns False once the push has started
+        if self.push is not None and self.snapshot is not None and self.push.cancel():
             self.snapshot.cleanup()
 
     def _push_snapshot(self, snapshot: tempfile.TemporaryDirectory) -> None:

@@ -238,6 +238,8 @@ def test_latents_without_statistics_are_not_normalized(tiny_model):
     [
         ({"latents_mean": [0.0] * 7, "latents_std": [1.0] * 8}, "latents_mean expects 8 numbers"),
         ({"latents_mean": [0.0] * 8}, "belong together"),
+        ({"latents_mean": [0.0] * 8, "latents_std": [0.0] + [1.0] * 7}, r"latents_std expects finite numbers above 0"),
+        ({"scaling_factor": 0.0}, r"scaling_factor expects finite numbers above 0, found 0\.0"),
         ({"latents_mean": 3, "latents_std": 3}, "latents_mean expects 8 numbers, one per latent channel: found 3"),
         ({"latents_mean": ["a"] * 8, "latents_std": [1.0] * 8}, "latents_mean expects 8 numbers"),
     ],

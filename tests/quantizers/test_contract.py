@@ -11,12 +11,17 @@ from smoke_vq.quantizers import QUANTIZERS, Quantizer, QuantizerOutput, VectorQu
 from smoke_vq.registry import choose
 
 NUM_CODES, CODE_DIM = 64, 8
+KWARGS: dict[str, dict] = {}  # by name, for quantizers with required keyword arguments
 
 
 @pytest.fixture(params=sorted(QUANTIZERS))
 def quantizer(request):
     torch.manual_seed(0)
-    return QUANTIZERS[request.param](NUM_CODES, CODE_DIM)
+    return make_quantizer(request.param, NUM_CODES, CODE_DIM, KWARGS.get(request.param))
+
+
+def name_of(quantizer: Quantizer) -> str:
+    return next(name for name, part in QUANTIZERS.items() if type(quantizer) is part)
 
 
 @pytest.fixture
@@ -76,7 +81,7 @@ def test_codes_are_quantized_to_themselves(quantizer):
 
 def test_state_dict_is_complete(quantizer, latents):
     torch.manual_seed(5)
-    other = type(quantizer)(NUM_CODES, CODE_DIM)
+    other = make_quantizer(name_of(quantizer), NUM_CODES, CODE_DIM, KWARGS.get(name_of(quantizer)))
     other.load_state_dict(copy.deepcopy(quantizer.state_dict()))
     assert torch.equal(other(latents).quantized, quantizer(latents).quantized)
 

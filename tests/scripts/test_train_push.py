@@ -244,3 +244,17 @@ def test_a_vqgan_is_pushed_with_its_discriminator_and_training_continues_from_it
     first, second = (SmokeVQGAN.from_pretrained(name).state_dict() for name in (NAME, "user/second"))
     assert all(torch.equal(first[name], second[name]) for name in first if name.startswith("encoder."))
     assert not all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_stopped_training_does_not_wait_for_the_push_of_a_waiting_model(hub, copied_run, data):
+    held = hub.fault(COMMIT, hold=True, times=1)
+    with pytest.raises(KeyboardInterrupt), make_publisher(copied_run, data) as publisher:
+        publisher.push_best(Result(copied_run / "best", 1, 1.0, "10-0"))
+        held.wait()
+        publisher.push_best(Result(copied_run / "best", 2, 1.0, "10-0"))
+        waiting = publisher.push
+        raise KeyboardInterrupt
+    held.release()
+    assert waiting.cancelled()
+    publisher.api.run_as_future(dict).result(30)
+    assert [facts(files)["step"] for files in pushes(hub)] == [1] and temporary_files(copied_run) == []

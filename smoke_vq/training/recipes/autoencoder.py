@@ -47,6 +47,11 @@ class AutoencoderArguments(RecipeArguments):
         """Whether encoder and codebook are trained before the first step."""
         return False
 
+    @property
+    def freezes_codebook(self) -> bool:
+        """Whether the codes must stay what they are."""
+        return False
+
 
 class AutoencoderTraining:
     """An autoencoder as a player, its losses, and the health of its codebook.
@@ -87,6 +92,9 @@ class AutoencoderTraining:
                 f"quantizer_loss_weights has {unknown[0]!r}, which is not a loss of {type(quantizer).__name__}: "
                 f"expected some of {list(self.quantizer_losses)}."
             )
+        taken = [name for name in self.quantizer_losses if name in (*weights, "total")]
+        if taken:
+            raise ValueError(f"{type(quantizer).__name__} names a loss {taken[0]!r}, which the recipe has already.")
         self.weights = weights | quantizer.default_loss_weights | recipe.quantizer_loss_weights
         self.num_codes = quantizer.num_codes
         self.health = None
@@ -97,7 +105,7 @@ class AutoencoderTraining:
                 quantizer,
                 # The codebook of a trained model already fits its latents.
                 init_vectors=0 if recipe.starts_trained else recipe.codebook_init_vectors,
-                revival_steps=recipe.revival_steps if quantizer.codebook.requires_grad else 0,
+                revival_steps=0 if recipe.freezes_codebook else recipe.revival_steps,
                 last_revival=int(recipe.revive_until * num_steps),
                 seed=arguments.run.seed,
             )

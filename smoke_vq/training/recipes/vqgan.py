@@ -47,6 +47,10 @@ class VQGANArguments(AutoencoderArguments):
     def starts_trained(self) -> bool:
         return self.init_from is not None
 
+    @property
+    def freezes_codebook(self) -> bool:
+        return self.train_only_decoder
+
 
 class VQGANObjective(Objective):
     """Two players and one forward pass of the autoencoder (one more with gradient accumulation).
