@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     )
     from .pictures import image_grid
     from .quantizers import QUANTIZERS, Quantizer, QuantizerOutput
-    from .simulation import PlumeSettings, simulate_plumes
+    from .simulation import PlumeSettings, simulate_futures, simulate_plumes
 
 _NAMES = {
     ".data.processor": ["SmokeImageProcessor"],
@@ -51,7 +51,7 @@ _NAMES = {
     ],
     ".pictures": ["image_grid"],
     ".quantizers": ["QUANTIZERS", "Quantizer", "QuantizerOutput"],
-    ".simulation": ["PlumeSettings", "simulate_plumes"],
+    ".simulation": ["PlumeSettings", "simulate_futures", "simulate_plumes"],
     # A diffusers pipeline looks for these two in the library that it loads a part from.
     "diffusers": ["ModelMixin"],
     "transformers.image_processing_base": ["ImageProcessingMixin"],
@@ -84,6 +84,7 @@ __all__ = [
     "image_grid",
     "load_frames",
     "masked_mse",
+    "simulate_futures",
     "simulate_plumes",
 ]
 

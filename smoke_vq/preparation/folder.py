@@ -94,6 +94,13 @@ def png(image: np.ndarray) -> dict:
     return {"bytes": buffer.getvalue(), "path": None}
 
 
+def decode_png(value: dict) -> np.ndarray:
+    """The inverse of `png`."""
+    from PIL import Image
+
+    return np.array(Image.open(io.BytesIO(value["bytes"])))
+
+
 def frame_features(columns: dict):
     """`datasets.Features` with the images `image` and `alpha`, and further columns with the given dtypes."""
     from datasets import Features, Image, Value

@@ -43,7 +43,7 @@ class PlumeSettings:
             raise ValueError(f"num_frames is {self.num_frames}: expected at least 1.")
         if self.dimensions not in (2, 3):
             raise ValueError(f"dimensions is {self.dimensions}: expected 2 or 3.")
-        _background_image(self.background, self.size)
+        background_image(self.background, self.size)
 
 
 @dataclass
@@ -96,20 +96,27 @@ def film(
     num_steps = max(plume.warmup for plume in plumes) + settings.num_frames
     images = np.zeros((len(plumes), settings.num_frames, settings.size, settings.size, 3), dtype=np.uint8)
     alphas = np.zeros((len(plumes), settings.num_frames, settings.size, settings.size), dtype=np.uint8)
-    background = _background_image(settings.background, settings.size).to(device)
-    solver = PlumeSolver(plumes, settings.size / _REFERENCE_SIZE, settings.dimensions, device=device)
+    background = background_image(settings.background, settings.size).to(device)
+    solver = new_solver(plumes, settings, device)
     for step in range(1, num_steps + 1):
         solver.step()
         recorded = [i for i, plume in enumerate(plumes) if 0 < step - plume.warmup <= settings.num_frames]
         if recorded:
-            image, alpha = _view(solver, [plumes[i] for i in recorded], recorded, settings, background)
+            image, alpha = view(solver, [plumes[i] for i in recorded], recorded, settings, background)
             for place, i in enumerate(recorded):
                 images[i, step - plumes[i].warmup - 1] = image[place]
                 alphas[i, step - plumes[i].warmup - 1] = alpha[place]
     return [Recording(p.seed, images[i], alphas[i], p.to_dict()) for i, p in enumerate(plumes)]
 
 
-def _view(
+def new_solver(
+    plumes: Sequence[PlumeParameters], settings: PlumeSettings, device: torch.device | str = "cpu"
+) -> PlumeSolver:
+    """A solver with one cell per pixel."""
+    return PlumeSolver(plumes, settings.size / _REFERENCE_SIZE, settings.dimensions, device=device)
+
+
+def view(
     solver: PlumeSolver, plumes: Sequence[PlumeParameters], rows: Sequence[int], settings: PlumeSettings, background
 ) -> tuple[np.ndarray, np.ndarray]:
     """The centre of the domain as the camera sees it: (B, size, size, 3) and (B, size, size) uint8."""
@@ -127,7 +134,7 @@ def _to_uint8(values: torch.Tensor) -> np.ndarray:
     return (values * 255).round().to(torch.uint8).cpu().numpy()
 
 
-def _background_image(background: str, size: int) -> torch.Tensor:
+def background_image(background: str, size: int) -> torch.Tensor:
     """The background in linear light, (3, size, size).
 
     Raises:

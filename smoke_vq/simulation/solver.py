@@ -5,6 +5,7 @@ and vorticity confinement (eq. 9-11) follow Fedkiw, Stam and Jensen, *Visual Sim
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -23,6 +24,16 @@ def grid_shape(scale: float, dimensions: int = 3) -> tuple[int, int, int]:
     """Shape (Z, Y, X) of the grid with `scale` cells per reference cell."""
     height, width = round(REFERENCE_HEIGHT * scale), round(REFERENCE_WIDTH * scale)
     return (round(REFERENCE_DEPTH * scale) if dimensions == 3 else 1, height, width)
+
+
+@dataclass(frozen=True)
+class SolverState:
+    """What a batch of plumes is at one moment; the attributes are those of `PlumeSolver`."""
+
+    velocity: torch.Tensor
+    scalars: torch.Tensor
+    faces: tuple[torch.Tensor, ...]
+    time: float
 
 
 class PlumeSolver:
@@ -74,6 +85,32 @@ class PlumeSolver:
     def density(self) -> torch.Tensor:
         """Density, (B, Z, Y, X)."""
         return self.scalars[:, 0]
+
+    def state(self, rows: Sequence[int] | None = None) -> SolverState:
+        """A copy of the state between two steps, from which `load_state` continues.
+
+        The noise of the source is not part of it, because it is a function of the parameters and the time.
+
+        Args:
+            rows: the plumes of the batch whose state is returned (default: all).
+        """
+        rows = list(range(len(self.velocity)) if rows is None else rows)
+        return SolverState(self.velocity[rows], self.scalars[rows], tuple(face[rows] for face in self.faces), self.time)
+
+    def load_state(self, state: SolverState) -> None:
+        """Continue from a state of this solver, or of another one with as many plumes on the same grid.
+
+        Raises:
+            ValueError: the state has another number of plumes or another grid.
+        """
+        if state.velocity.shape != self.velocity.shape:
+            raise ValueError(
+                f"The velocity of the state is {tuple(state.velocity.shape)}: expected {tuple(self.velocity.shape)}."
+            )
+        self.velocity, self.scalars, *faces = (
+            field.to(self.device, copy=True) for field in (state.velocity, state.scalars, *state.faces)
+        )
+        self.faces, self.time = faces, state.time
 
     def step(self) -> None:
         """Advance by `dt`: advect, add smoke and forces, project."""

@@ -117,6 +117,46 @@ def test_a_batch_equals_single_plumes():
         np.testing.assert_allclose(alone.image.astype(int), recording.image, atol=2)
 
 
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_a_state_taken_in_the_middle_of_a_batch_is_continued_with_the_same_bits(dimensions):
+    """By the same solver, and by another one."""
+    plumes = [plume(seed=1, warmup=2), plume(seed=2, wind_x=0.4)]
+
+    def steps(solver: PlumeSolver) -> list[torch.Tensor]:
+        for _ in range(3):
+            solver.step()
+        return [solver.velocity, solver.scalars, *solver.faces, torch.tensor(solver.time)]
+
+    solver, other = PlumeSolver(plumes, SCALE, dimensions), PlumeSolver(plumes, SCALE, dimensions)
+    steps(solver)
+    state = solver.state()
+    expected = steps(solver)
+    for continued in (solver, other, solver):
+        continued.load_state(state)
+        assert continued.time == 6.0
+        assert all(torch.equal(a, b) for a, b in zip(steps(continued), expected, strict=True))
+
+
+def test_the_state_of_one_plume_of_a_batch_is_continued_alone():
+    plumes = [plume(seed=1), plume(seed=2, wind_x=0.4)]
+    batch, alone = PlumeSolver(plumes, SCALE), PlumeSolver(plumes[1:], SCALE)
+    for _ in range(4):
+        batch.step()
+    alone.load_state(batch.state([1]))
+    assert torch.equal(alone.density[0], batch.density[1]) and alone.density.max() > 0.1
+    batch.step()
+    alone.step()
+    torch.testing.assert_close(alone.density[0], batch.density[1], atol=1e-4, rtol=1e-4)
+
+
+def test_a_state_of_another_batch_or_grid_is_refused():
+    state = PlumeSolver([plume(), plume()], SCALE).state()
+    with pytest.raises(
+        ValueError, match=r"velocity of the state is \(2, 3, 12, 20, 18\): expected \(1, 3, 12, 20, 18\)"
+    ):
+        PlumeSolver([plume()], SCALE).load_state(state)
+
+
 def test_laplacian_equals_numpy_second_differences():
     field = torch.randn(1, 1, 5, 6, 7, generator=torch.Generator().manual_seed(0))
     inner = field[0, 0].double().numpy()

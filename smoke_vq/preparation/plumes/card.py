@@ -40,8 +40,13 @@ def write_plume_card(output: Path, settings: dict, num_rows: dict[str, int], fea
         license="cc0-1.0",
         pretty_name="Simulated smoke plumes",
         tags=["smoke", "simulation", "fluid-dynamics", "video", "synthetic"],
-        size_categories=[next((name for limit, name in _SIZE_CATEGORIES.items() if total < limit), "1M<n<10M")],
+        size_categories=[size_category(total)],
     )
+
+
+def size_category(num_rows: int) -> str:
+    """The Hub's name for datasets of this size."""
+    return next((name for limit, name in _SIZE_CATEGORIES.items() if num_rows < limit), "1M<n<10M")
 
 
 def _command(settings: dict) -> str:

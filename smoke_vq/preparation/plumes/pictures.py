@@ -4,11 +4,10 @@ import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from ...layout import ANIMATION, CONTACT_SHEET, DATA
 from ...pictures import image_grid
-from ..folder import evenly_spaced, write_atomically, write_contact_sheet
+from ..folder import decode_png, evenly_spaced, write_atomically, write_contact_sheet
 from .plan import PlumeShard
 
 _SHEET_SIMULATIONS = {"train": 6, "validation": 2}
@@ -42,9 +41,7 @@ def _read_simulation(path: Path, seed: int) -> tuple[list[np.ndarray], list[np.n
     import pyarrow.parquet
 
     table = pyarrow.parquet.read_table(path, columns=["image", "alpha"], filters=[("seed", "=", seed)]).to_pydict()
-    images, alphas = (
-        [np.array(Image.open(io.BytesIO(value["bytes"]))) for value in table[name]] for name in ("image", "alpha")
-    )
+    images, alphas = ([decode_png(value) for value in table[name]] for name in ("image", "alpha"))
     return images, alphas
 
 

@@ -67,9 +67,14 @@ class PlumePlan:
 
     def to_dict(self) -> dict:
         """Everything that the frames depend on; a background image is stored by name and checksum, without its path."""
-        background = Path(self.plume.background)
         values = {"frames_per_simulation": self.plume.num_frames, **asdict(self.plume), **asdict(self)}
-        if background.is_file():
-            values["background"] = background.name
-            values["background_sha256"] = sha256(background.read_bytes()).hexdigest()
+        values |= background_entries(self.plume.background)
         return {"simulation_version": SIMULATION_VERSION} | {key: values[key] for key in values if key != "plume"}
+
+
+def background_entries(background: str) -> dict[str, str]:
+    """The entries of a settings file for a background: a colour, or name and checksum of an image, without its path."""
+    path = Path(background)
+    if not path.is_file():
+        return {"background": background}
+    return {"background": path.name, "background_sha256": sha256(path.read_bytes()).hexdigest()}

@@ -11,7 +11,7 @@ from ..folder import frame_features, png
 TRAIN_SEED = 0
 VALIDATION_SEED = 1_000_000_000
 # torch's CPU generator uses only the low 32 bits of a seed, and the noise of a plume is drawn from seed + 1.
-_LAST_SEED = 2**32 - 2
+LAST_SEED = 2**32 - 2
 _DTYPES = {int: "int64", float: "float64"}
 # Parquet bytes per pixel (image and alpha as PNG), measured and rounded up.
 _BYTES_PER_PIXEL_ON_BLACK, _BYTES_PER_PIXEL_ON_IMAGE = 2, 5
@@ -28,8 +28,8 @@ def plume_seeds(num_train: int, num_validation: int, train_seed: int, validation
         "validation": range(validation_seed, validation_seed + num_validation),
     }
     for split, block in seeds.items():
-        if block.start < 0 or block.stop - 1 > _LAST_SEED:
-            raise ValueError(f"The seeds of {split} start at {block.start}: expected seeds from 0 to {_LAST_SEED}.")
+        if block.start < 0 or block.stop - 1 > LAST_SEED:
+            raise ValueError(f"The seeds of {split} start at {block.start}: expected seeds from 0 to {LAST_SEED}.")
     if num_train < 1 or num_validation < 0:
         raise ValueError(
             f"The number of simulations is {num_train} for train and {num_validation} for validation: "
@@ -46,8 +46,12 @@ def plume_seeds(num_train: int, num_validation: int, train_seed: int, validation
 
 def plume_features():
     """The columns, as `datasets.Features`."""
-    params = {field.name: _DTYPES[field.type] for field in fields(PlumeParameters)}
-    return frame_features({"sequence_id": "string", "frame": "int32", "seed": "int64", "params": params})
+    return frame_features({"sequence_id": "string", "frame": "int32", "seed": "int64", "params": parameter_dtypes()})
+
+
+def parameter_dtypes() -> dict[str, str]:
+    """The entries of the column `params`."""
+    return {field.name: _DTYPES[field.type] for field in fields(PlumeParameters)}
 
 
 def plume_rows(recording: Recording) -> Iterator[dict]:
