@@ -12,6 +12,7 @@ import torch
 from .parameters import draw_parameters
 from .recording import PlumeSettings, background_image, new_solver, one_thread, view
 from .solver import PlumeSolver
+from .source import ContinuedSource
 
 _NUM_NOISE_SEEDS = 2**32 - 1  # torch's CPU generator uses 32 bits, and the source adds 1 to the seed
 
@@ -47,13 +48,13 @@ def simulate_futures(
 ) -> Futures:
     """Simulate a plume, and continue it several times from the state before frame `start`.
 
-    All members have the state, the parameters, the wind and the light of the plume. Only the noise of their inflow is
-    drawn anew, with `noise_seed`. Member 0 keeps its noise: its frames have the same bits as those of
-    `simulate_plumes([seed], settings, device)`. Members are simulated one by one on any device, so that on one machine
-    a member is a function of seed, start and member, and does not depend on the other members.
+    All members have the state, the parameters, the wind and the light of the plume. The noise of their inflow is drawn
+    anew, with `noise_seed`, given the noise of the last observed frame (see `ContinuedSource`): it changes without a
+    jump and is independent of the plume's after about five frames. The plume is then as likely as any other member.
 
-    The inflow of the other members changes at once at the start, without a transition. The noise that follows is as
-    likely as that of the plume, but only member 0 continues the noise of the last observed frames.
+    Member 0 is the plume itself: its frames have the same bits as those of `simulate_plumes([seed], settings, device)`.
+    Members are simulated one by one on any device, so that on one machine a member is a function of seed, start and
+    member, and does not depend on the other members.
 
     Args:
         seed: seed of the plume, from 0 to 2**32 - 2.
@@ -89,9 +90,10 @@ def simulate_futures(
         state = solver.state()
         members = [film(solver, num_frames)]
         for member in range(1, num_members):
-            solver = new_solver([replace(plume, seed=noise_seed(seed, start, member))], settings, device)
-            solver.load_state(state)
-            members.append(film(solver, num_frames))
+            other = new_solver([replace(plume, seed=noise_seed(seed, start, member))], settings, device)
+            other.source = ContinuedSource(solver.source, other.source, state.time - other.dt)
+            other.load_state(state)
+            members.append(film(other, num_frames))
     image, alpha = (np.stack(frames) for frames in zip(*members, strict=True))
     return Futures(seed, start, past_image, past_alpha, image, alpha, plume.to_dict())
 

@@ -89,7 +89,7 @@ class PlumeSolver:
     def state(self, rows: Sequence[int] | None = None) -> SolverState:
         """A copy of the state between two steps, from which `load_state` continues.
 
-        The noise of the source is not part of it, because it is a function of the parameters and the time.
+        The source is not part of it, because its noise is a function of the parameters and the time.
 
         Args:
             rows: the plumes of the batch whose state is returned (default: all).

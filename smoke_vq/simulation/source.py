@@ -8,6 +8,8 @@ import torch
 from .parameters import PlumeParameters, parameter_column
 
 _NUM_MODES = 32
+# A mode drifts upwards at a speed from 0.5 to 1, and its frequency also changes by a normal deviate times 0.2.
+_MEAN_DRIFT, _HALF_DRIFT_RANGE, _CHANGE = 0.75, 0.25, 0.2
 
 
 class NoisySource:
@@ -36,7 +38,7 @@ class NoisySource:
         self.height = min(height, math.ceil(top))
         units = [self._noise_modes(plume, reference_width) for plume in plumes]
         wave, phase, frequency = (torch.stack(parts).to(device) for parts in zip(*units, strict=True))
-        self.frequency = frequency
+        self.frequency, self.wave_y = frequency, wave[:, :, 1]
         # Positions are in reference cells from the centre of the width, so that mirroring only changes a sign.
         x = ((torch.arange(width, device=device) + 0.5) - width / 2) / scale
         y = (torch.arange(self.height, device=device) + 0.5) / scale
@@ -52,13 +54,33 @@ class NoisySource:
 
     def __call__(self, time: float) -> torch.Tensor:
         """Gain of density and temperature per unit of time in the lowest `height` cells, (B, Z, height, X)."""
-        angles = self.zy_phase + (self.frequency * time)[:, :, None, None]
-        batch, modes, depth, height = angles.shape
-        angles = angles.view(batch, modes, -1).transpose(1, 2)
-        field = angles.cos() @ self.x_cos - angles.sin() @ self.x_sin
-        field = field.view(batch, depth, height, -1) * math.sqrt(2 / _NUM_MODES)
+        return self.inflow(self.field(self.frequency * time), time)
+
+    def inflow(self, field: torch.Tensor, time: float) -> torch.Tensor:
+        """The gain with the noise `field`, both (B, Z, height, X)."""
         puff = 1 + self.pulse * torch.sin(2 * math.pi * time / self.period)
         return self.rate * puff * self.sphere * (1 + self.noise * field).clamp(min=0)
+
+    def field(self, angles: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
+        """The noise, (B, Z, height, X), from what time adds to the phases of the modes and their weights, (B, 32)."""
+        angles = self.zy_phase + angles[:, :, None, None]
+        batch, modes, depth, height = angles.shape
+        angles = angles.view(batch, modes, -1).transpose(1, 2)
+        x_cos, x_sin = self.x_cos, self.x_sin
+        if weights is not None:
+            x_cos, x_sin = x_cos * weights[:, :, None], x_sin * weights[:, :, None]
+        field = angles.cos() @ x_cos - angles.sin() @ x_sin
+        return field.view(batch, depth, height, -1) * math.sqrt(2 / _NUM_MODES)
+
+    def expected_field(self, time: float, elapsed: float) -> torch.Tensor:
+        """Expectation of the noise at `time + elapsed`, given the noise at `time`: (B, Z, height, X).
+
+        The frequency of a mode is random given its wave vector, so that the expectation drifts at the mean speed and
+        decays: by the characteristic functions of a uniform drift and a normal change.
+        """
+        angles = self.frequency * time - _MEAN_DRIFT * elapsed * self.wave_y
+        decay = torch.sinc(_HALF_DRIFT_RANGE * elapsed * self.wave_y / math.pi)
+        return self.field(angles, decay * math.exp(-((_CHANGE * elapsed) ** 2) / 2))
 
     def _noise_modes(self, plume: PlumeParameters, reference_width: int) -> tuple[torch.Tensor, ...]:
         """Wave vectors (32, 3) in radians per reference cell, phases (32,) and frequencies (32,)."""
@@ -84,3 +106,29 @@ class NoisySource:
             distance = (across**2 + vertical**2 + depth**2) ** 0.5 / radius
             total = torch.maximum(total, ((1.2 - distance) / 0.4).clamp(0, 1))
         return total
+
+
+class ContinuedSource:
+    """A source whose noise is equal to that of `past` at one time, and random from then on.
+
+    This is conditional simulation by Matheron's rule (Journel and Huijbregts, *Mining Geostatistics*, 1978): the noise
+    of `fresh`, plus the expected future of the difference between both at `time`. If noise is Gaussian, which it is
+    approximately with 32 modes, the noise of `past` after `time` has the same distribution, given its noise at `time`.
+
+    Args:
+        past, fresh: sources of the same plumes with other noise.
+        time: units of time since the start.
+    """
+
+    def __init__(self, past: NoisySource, fresh: NoisySource, time: float):
+        self.past, self.fresh, self.time, self.height = past, fresh, time, fresh.height
+
+    def __call__(self, time: float) -> torch.Tensor:
+        """As `NoisySource`, for times from `self.time` on."""
+        return self.fresh.inflow(self.field(time), time)
+
+    def field(self, time: float) -> torch.Tensor:
+        """The noise, (B, Z, height, X)."""
+        elapsed = time - self.time
+        past, fresh = (source.expected_field(self.time, elapsed) for source in (self.past, self.fresh))
+        return self.fresh.field(self.fresh.frequency * time) + past - fresh
