@@ -50,7 +50,7 @@ def simulate_futures(
 
     All members have the state, the parameters, the wind and the light of the plume. The noise of their inflow is drawn
     anew, with `noise_seed`, given the noise of the last observed frame (see `ContinuedSource`): it changes without a
-    jump and is independent of the plume's after about five frames. The plume is then as likely as any other member.
+    jump and is nearly independent of the plume's after five frames. The plume is then as likely as any other member.
 
     Member 0 is the plume itself: its frames have the same bits as those of `simulate_plumes([seed], settings, device)`.
     Members are simulated one by one on any device, so that on one machine a member is a function of seed, start and
