@@ -12,7 +12,7 @@ from ...data.loader import FrameLoader
 from ...losses import loss_weights, masked_mse
 from ...tokens import latent_statistics
 from ..arguments import RecipeArguments, TrainingArguments, option
-from ..objective import Batch
+from ..objective import Batch, Objective
 from ..player import Player
 from .codebook_health import CodebookHealth, codebook_alarms
 
@@ -186,6 +186,34 @@ class AutoencoderTraining:
     def _initialize_codebook(self) -> None:
         if self.health is not None:
             self.health.initialize(self.batches)
+
+
+class AutoencoderObjective(Objective):
+    """An objective with an autoencoder; a recipe adds its `step`, and what it has in addition to the autoencoder."""
+
+    summary: tuple[str, ...] = ("masked_mse", "background_mse", "psnr", "num_codes_used", "perplexity", "num_tokens")
+    autoencoder: AutoencoderTraining
+
+    def begin_training(self, batches: Iterable[Batch], step: int = 0) -> None:
+        self.autoencoder.begin_training(batches, step)
+
+    def begin_step(self, batches: list[Batch], step: int) -> None:
+        self.autoencoder.begin_step(batches, step)
+
+    def end_step(self, step: int) -> None:
+        self.autoencoder.end_step(step)
+
+    def score(self, figures: dict[str, float]) -> float:
+        return self.autoencoder.reconstruction_score(figures)
+
+    def is_complete(self) -> bool:
+        return self.autoencoder.quantize
+
+    def alarms(self, figures: dict[str, float]) -> list[str]:
+        return self.autoencoder.alarms(figures)
+
+    def finish(self, model: nn.Module, loader: FrameLoader) -> None:
+        self.autoencoder.measure_latents(model, loader)
 
 
 def is_blank(figures: dict[str, float]) -> bool:

@@ -9,11 +9,10 @@ from torch import nn
 
 from ...losses.adversarial import LeCAM, adaptive_weight, generator_loss, hinge_discriminator_loss
 from ..arguments import ADJUSTABLE, FREE, TrainingArguments, option
-from ..objective import Batch, Objective
+from ..objective import Batch
 from ..player import Player
-from .autoencoder import AutoencoderArguments, AutoencoderTraining, is_blank, norm_figure
+from .autoencoder import AutoencoderArguments, AutoencoderObjective, AutoencoderTraining, is_blank, norm_figure
 from .discriminator_watch import DiscriminatorWatch
-from .vqvae import SUMMARY
 
 
 @dataclass
@@ -52,7 +51,7 @@ class VQGANArguments(AutoencoderArguments):
         return self.train_only_decoder
 
 
-class VQGANObjective(Objective):
+class VQGANObjective(AutoencoderObjective):
     """Two players and one forward pass of the autoencoder (one more with gradient accumulation).
 
     The autoencoder's gradient is computed at the reconstruction in two parts: that of the reconstruction and perceptual
@@ -69,7 +68,7 @@ class VQGANObjective(Objective):
         ValueError: fp16; images too small for the perceptual loss or the discriminator.
     """
 
-    summary = (*SUMMARY, "perceptual")
+    summary = (*AutoencoderObjective.summary, "perceptual")
     progress = ("reconstruction", "perceptual", "adversarial", "discriminator")
 
     def __init__(
@@ -127,11 +126,8 @@ class VQGANObjective(Objective):
                     f"training has no adversarial loss."
                 )
 
-    def begin_training(self, batches, step: int = 0) -> None:
-        self.autoencoder.begin_training(batches, step)
-
     def begin_step(self, batches: list[Batch], step: int) -> None:
-        self.autoencoder.begin_step(batches, step)
+        super().begin_step(batches, step)
         self.discriminator_learns = self.discriminator is not None and step >= self.first_discriminator_step
         self.adversarial_pull = self._pull_at(step)
         self.logits: list[torch.Tensor] = []
@@ -165,7 +161,7 @@ class VQGANObjective(Objective):
         return {n: value.detach() for n, value in (losses | output.losses | {"total": total} | figures).items()}
 
     def end_step(self, step: int) -> None:
-        self.autoencoder.end_step(step)
+        super().end_step(step)
         if self.logits:
             means = self.accelerator.reduce(torch.stack(self.logits).mean(dim=0), "mean")
             self.lecam.update(*means)
@@ -173,21 +169,15 @@ class VQGANObjective(Objective):
     def score(self, figures: dict[str, float]) -> float:
         return float("inf") if is_blank(figures) else figures["perceptual"]
 
-    def is_complete(self) -> bool:
-        return self.autoencoder.quantize
-
     def alarms(self, figures: dict[str, float]) -> list[str]:
         watched = self.watch.alarms(lambda sums: self.accelerator.reduce(sums, "mean"))
-        return self.autoencoder.alarms(figures) + watched
+        return super().alarms(figures) + watched
 
     def companions(self) -> dict[str, nn.Module]:
         """The discriminator, once it has learned."""
         if self.discriminator is None or self.discriminator.scheduler.last_epoch == 0:
             return {}
         return {"discriminator": self.discriminator.unwrapped}
-
-    def finish(self, model: nn.Module, loader) -> None:
-        self.autoencoder.measure_latents(model, loader)
 
     def describe(self, step: int) -> dict[str, Any]:
         losses = ["the squared error on smoke and background"]

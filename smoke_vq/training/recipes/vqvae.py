@@ -8,10 +8,8 @@ from accelerate import Accelerator
 from torch import nn
 
 from ..arguments import TrainingArguments
-from ..objective import Batch, Objective
-from .autoencoder import AutoencoderArguments, AutoencoderTraining, norm_figure
-
-SUMMARY = ("masked_mse", "background_mse", "psnr", "num_codes_used", "perplexity", "num_tokens")
+from ..objective import Batch
+from .autoencoder import AutoencoderArguments, AutoencoderObjective, AutoencoderTraining, norm_figure
 
 
 @dataclass
@@ -19,10 +17,8 @@ class VQVAEArguments(AutoencoderArguments):
     """Train a SmokeVQVAE: accelerate launch scripts/train_vqvae.py --config configs/config_vqvae.yaml."""
 
 
-class VQVAEObjective(Objective):
+class VQVAEObjective(AutoencoderObjective):
     """One player, the autoencoder."""
-
-    summary = SUMMARY
 
     def __init__(
         self,
@@ -37,12 +33,6 @@ class VQVAEObjective(Objective):
         self.players = {"model": self.autoencoder.player}
         self.progress = tuple(self.autoencoder.weights)
 
-    def begin_training(self, batches, step: int = 0) -> None:
-        self.autoencoder.begin_training(batches, step)
-
-    def begin_step(self, batches: list[Batch], step: int) -> None:
-        self.autoencoder.begin_step(batches, step)
-
     def step(self, batch: Batch) -> dict[str, torch.Tensor]:
         autoencoder = self.autoencoder
         output = self.player.network(batch["pixel_values"], quantize=autoencoder.quantize)
@@ -51,21 +41,6 @@ class VQVAEObjective(Objective):
         norm = norm_figure("model", self.player.update(total))
         autoencoder.observe(output)
         return {name: loss.detach() for name, loss in losses.items()} | {"total": total.detach()} | norm
-
-    def end_step(self, step: int) -> None:
-        self.autoencoder.end_step(step)
-
-    def score(self, figures: dict[str, float]) -> float:
-        return self.autoencoder.reconstruction_score(figures)
-
-    def is_complete(self) -> bool:
-        return self.autoencoder.quantize
-
-    def alarms(self, figures: dict[str, float]) -> list[str]:
-        return self.autoencoder.alarms(figures)
-
-    def finish(self, model: nn.Module, loader) -> None:
-        self.autoencoder.measure_latents(model, loader)
 
     def describe(self, step: int) -> dict[str, Any]:
         return {"recipe": "the squared error on smoke and background, and the quantizer's losses"}
