@@ -4,9 +4,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from ...pixels import DATA_RANGE
 from ...simulation import Futures
 
-_LEVELS = 127.5  # levels of uint8 per unit of [-1, 1]
+_STEP = DATA_RANGE / 255  # between two levels of uint8
 _SMALLEST_MSE = 1e-10  # limits the PSNR of equal frames to 106 dB, as `metrics.ImageQuality` does
 
 
@@ -22,11 +23,11 @@ def divergence(futures: Iterable[Futures]) -> list[dict[str, float]]:
     """
     from_plume, between = [], []
     for one in futures:
-        values = one.image.astype(np.float32) / _LEVELS
+        values = one.image.astype(np.float32) * _STEP
         from_plume.append(_mean_square(values[1:] - values[:1]))
         between.append(_mean_square(values[2:] - values[1:-1]))
     from_plume, between = np.concatenate(from_plume), np.concatenate(between)
-    psnr = 10 * np.log10(4 / from_plume.clip(min=_SMALLEST_MSE))
+    psnr = 10 * np.log10(DATA_RANGE**2 / from_plume.clip(min=_SMALLEST_MSE))
     return [
         {
             "horizon": horizon,
