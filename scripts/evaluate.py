@@ -59,6 +59,8 @@ def main() -> None:
             write_per_sample(folder / "per_sample.csv", columns)
             written.append("per_sample.csv")
         print(f"{markdown_table(figures)}\n\n{', '.join(written)}: {folder}")
+    accelerator.wait_for_everyone()  # the main process alone computes FID: the others must not exit before it
+    accelerator.end_training()
 
 
 def parse_arguments() -> argparse.Namespace:

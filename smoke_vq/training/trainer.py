@@ -264,6 +264,7 @@ class Trainer:
             except ValueError as error:
                 self._say(f"No fp16 variant is saved: {error}")
         evaluation = self.evaluator.evaluate(best)
+        self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
         return self._result(evaluation) if self.accelerator.is_main_process else None
 
