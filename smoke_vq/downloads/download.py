@@ -1,6 +1,7 @@
 """Files of a model's repository on the Hub, all of one commit, in the cache of huggingface_hub."""
 
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -102,6 +103,13 @@ def download_files(
             damaged = {one["path"]: (one["actual"], one["expected"]) for one in found.mismatches}
         else:
             recorded = {path: recorded_digest(path) for path in files}
+            unknown = [path.name for path, of_hub in recorded.items() if of_hub is None]
+            if unknown:
+                warnings.warn(
+                    f"{unknown[0]} of {place} is loaded without verification: this cache has no symbolic links that "
+                    f"name its checksum, and the Hub is not asked.",
+                    stacklevel=2,
+                )
             compared = {path: (digest(path, of_hub), of_hub) for path, of_hub in recorded.items() if of_hub}
             damaged = {path: pair for path, pair in compared.items() if pair[0] != pair[1]}
     for path, (actual, expected) in damaged.items():

@@ -201,6 +201,14 @@ def test_a_cache_without_symbolic_links_is_compared_with_the_hub(published, monk
 # Without a network
 
 
+def test_a_cache_without_symbolic_links_is_loaded_offline_with_a_warning(published, monkeypatch, same, offline):
+    monkeypatch.setattr("huggingface_hub.file_download.are_symlinks_supported", lambda *arguments: False)
+    SmokeVQVAE.from_pretrained(NAME)
+    offline()
+    with pytest.warns(UserWarning, match=r"of 'user/smoke' is loaded without verification: this cache has no symbolic"):
+        assert same(SmokeVQVAE.from_pretrained(NAME))
+
+
 def test_offline_loads_from_the_cache(published, same, offline):
     SmokeVQVAE.from_pretrained(NAME)
     before = len(published.requests)
