@@ -12,6 +12,7 @@ from smoke_vq import SmokeVQVAE
 from smoke_vq.training import TrainingArguments, VQVAEArguments, check_arguments, parse_arguments
 from smoke_vq.training.arguments import groups_of, options_of
 from smoke_vq.training.renamed import RENAMED
+from smoke_vq.training.run_folder import check_same_run
 
 CONFIGS = sorted((ROOT / "configs").glob("config_vqvae*.yaml"))
 FIELDS = options_of(VQVAEArguments)
@@ -312,3 +313,13 @@ def test_help_is_in_groups(capsys):
     shown = capsys.readouterr().out
     places = [shown.index(f"\n{name}:\n") for name in ("data", "optimization", "run", "tracking", "Hub", "recipe")]
     assert places == sorted(places)
+
+
+@pytest.mark.parametrize("card", ["smoke_vqvae_nano", "smoke_vqvae_tiny_simulated"])
+def test_the_configuration_of_a_shipped_model_still_resumes_its_run(card):
+    """A key that is added to the configuration with its default would be taken for a change of the model."""
+    values = yaml.safe_load((ROOT / "model_cards" / card / "training_arguments.yaml").read_text())
+    config = {"smoke_vqvae_nano": "nano", "smoke_vqvae_tiny_simulated": "tiny"}[card]
+    arguments = parse_arguments(VQVAEArguments, ["--config", str(ROOT / f"configs/config_vqvae_{config}.yaml")])
+    assert arguments.recipe.model == values["model"]
+    assert check_same_run(Path("runs"), values, arguments) == []
