@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     )
     from .models import (
         AutoSmokeModel,
+        LatentProjection,
+        LatentProjectionOutput,
         PatchDiscriminator,
         PretrainedModel,
         SmokeVQGAN,
@@ -46,8 +48,8 @@ _NAMES = {
         *("generator_loss", "hinge_discriminator_loss", "masked_mse"),
     ],
     ".models": [
-        *("AutoSmokeModel", "PatchDiscriminator", "PretrainedModel", "SmokeVQGAN", "SmokeVQVAE"),
-        *("SmokeVQVAEEncoderOutput", "SmokeVQVAEOutput"),
+        *("AutoSmokeModel", "LatentProjection", "LatentProjectionOutput", "PatchDiscriminator", "PretrainedModel"),
+        *("SmokeVQGAN", "SmokeVQVAE", "SmokeVQVAEEncoderOutput", "SmokeVQVAEOutput"),
     ],
     ".pictures": ["image_grid"],
     ".quantizers": ["QUANTIZERS", "Quantizer", "QuantizerOutput"],
@@ -64,6 +66,8 @@ __all__ = [
     "QUANTIZERS",
     "AutoSmokeModel",
     "ImageProcessingMixin",
+    "LatentProjection",
+    "LatentProjectionOutput",
     "LeCAM",
     "ModelMixin",
     "PatchDiscriminator",

@@ -4,6 +4,7 @@ from .auto import AutoSmokeModel
 from .decoder import Decoder
 from .discriminator import PatchDiscriminator
 from .encoder import Encoder
+from .latent_projection import LatentProjection, LatentProjectionOutput
 from .pretrained import PretrainedModel
 from .vqvae import SmokeVQGAN, SmokeVQVAE, SmokeVQVAEEncoderOutput, SmokeVQVAEOutput
 
@@ -11,6 +12,8 @@ __all__ = [
     "AutoSmokeModel",
     "Decoder",
     "Encoder",
+    "LatentProjection",
+    "LatentProjectionOutput",
     "PatchDiscriminator",
     "PretrainedModel",
     "SmokeVQGAN",

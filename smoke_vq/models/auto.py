@@ -5,12 +5,13 @@ from typing import Any
 
 from ..registry import choose
 from .discriminator import PatchDiscriminator
+from .latent_projection import LatentProjection
 from .model_folder import find_model, read_config
 from .pretrained import PretrainedModel
 from .vqvae import SmokeVQGAN, SmokeVQVAE
 
 AUTOENCODERS = {"SmokeVQVAE": SmokeVQVAE, "SmokeVQGAN": SmokeVQGAN}
-MODELS = {**AUTOENCODERS, "PatchDiscriminator": PatchDiscriminator}
+MODELS = {**AUTOENCODERS, "PatchDiscriminator": PatchDiscriminator, "LatentProjection": LatentProjection}
 
 
 class AutoSmokeModel:

@@ -2,6 +2,14 @@
 
 from .decode import decode_dataset
 from .encode import encode_dataset, model_digest
+from .principal_components import PrincipalComponents, principal_components
 from .statistics import latent_statistics
 
-__all__ = ["decode_dataset", "encode_dataset", "latent_statistics", "model_digest"]
+__all__ = [
+    "PrincipalComponents",
+    "decode_dataset",
+    "encode_dataset",
+    "latent_statistics",
+    "model_digest",
+    "principal_components",
+]
