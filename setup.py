@@ -50,6 +50,7 @@ setup(
         "datasets>=4.8",
         "safetensors>=0.8",
         "lpips>=0.1.4",
+        "torchdiffeq>=0.2.5",
         "torchvision>=0.26",
         "torchmetrics>=1.9",
         "pillow>=10",

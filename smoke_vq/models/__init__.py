@@ -4,8 +4,10 @@ from .auto import AutoSmokeModel
 from .decoder import Decoder
 from .discriminator import PatchDiscriminator
 from .encoder import Encoder
+from .flow_transformer import SmokeFlowTransformer, SmokeFlowTransformerOutput
 from .latent_projection import LatentProjection, LatentProjectionOutput
 from .pretrained import PretrainedModel
+from .rollout import rollout
 from .vqvae import SmokeVQGAN, SmokeVQVAE, SmokeVQVAEEncoderOutput, SmokeVQVAEOutput
 
 __all__ = [
@@ -16,8 +18,11 @@ __all__ = [
     "LatentProjectionOutput",
     "PatchDiscriminator",
     "PretrainedModel",
+    "SmokeFlowTransformer",
+    "SmokeFlowTransformerOutput",
     "SmokeVQGAN",
     "SmokeVQVAE",
     "SmokeVQVAEEncoderOutput",
     "SmokeVQVAEOutput",
+    "rollout",
 ]

@@ -5,13 +5,19 @@ from typing import Any
 
 from ..registry import choose
 from .discriminator import PatchDiscriminator
+from .flow_transformer import SmokeFlowTransformer
 from .latent_projection import LatentProjection
 from .model_folder import find_model, read_config
 from .pretrained import PretrainedModel
 from .vqvae import SmokeVQGAN, SmokeVQVAE
 
 AUTOENCODERS = {"SmokeVQVAE": SmokeVQVAE, "SmokeVQGAN": SmokeVQGAN}
-MODELS = {**AUTOENCODERS, "PatchDiscriminator": PatchDiscriminator, "LatentProjection": LatentProjection}
+MODELS = {
+    **AUTOENCODERS,
+    "LatentProjection": LatentProjection,
+    "PatchDiscriminator": PatchDiscriminator,
+    "SmokeFlowTransformer": SmokeFlowTransformer,
+}
 
 
 class AutoSmokeModel:
