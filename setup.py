@@ -11,7 +11,15 @@ extras = {
     "rise": ["av>=12", "opencv-python-headless>=4.8", "pymatting>=1.1.12", "scipy>=1.10"],
     "tracking": ["tensorboard>=2.14", "trackio>=0.2", "wandb>=0.16", "pillow<13"],
     "test": [
-        *("mypy>=1.8", "pytest>=8", "ruff==0.17.6", "scikit-image>=0.22", "scikit-learn>=1.5", "tensorboard>=2.14"),
+        *(
+            "flow_matching>=1.0",
+            "mypy>=1.8",
+            "pytest>=8",
+            "ruff==0.17.6",
+            "scikit-image>=0.22",
+            "scikit-learn>=1.5",
+            "tensorboard>=2.14",
+        ),
     ],
 }
 extras["all"] = sorted({requirement for group in extras.values() for requirement in group})

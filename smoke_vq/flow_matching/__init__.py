@@ -1,6 +1,7 @@
-"""Flow matching: couplings (paths from a source to the data) and samplers. Pure mathematics, without a network."""
+"""Flow matching: couplings (paths from a source to the data), samplers, and rollouts of a network."""
 
 from .couplings import COUPLINGS, BridgeCoupling, Coupling, LinearCoupling, RegressionCoupling, make_coupling
+from .rollout import rollout
 from .samplers import SAMPLERS, sample
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "LinearCoupling",
     "RegressionCoupling",
     "make_coupling",
+    "rollout",
     "sample",
 ]

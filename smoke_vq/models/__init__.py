@@ -7,7 +7,6 @@ from .encoder import Encoder
 from .flow_transformer import SmokeFlowTransformer, SmokeFlowTransformerOutput
 from .latent_projection import LatentProjection, LatentProjectionOutput
 from .pretrained import PretrainedModel
-from .rollout import rollout
 from .vqvae import SmokeVQGAN, SmokeVQVAE, SmokeVQVAEEncoderOutput, SmokeVQVAEOutput
 
 __all__ = [
@@ -24,5 +23,4 @@ __all__ = [
     "SmokeVQVAE",
     "SmokeVQVAEEncoderOutput",
     "SmokeVQVAEOutput",
-    "rollout",
 ]

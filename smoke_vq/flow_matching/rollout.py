@@ -1,14 +1,14 @@
 """Forecasts of latents: the flow is sampled for one chunk of frames after the other."""
 
 import torch
+from torch import nn
 
-from ..flow_matching import sample
-from .flow_transformer import SmokeFlowTransformer
+from .samplers import sample
 
 
 @torch.no_grad()
 def rollout(
-    transformer: SmokeFlowTransformer,
+    transformer: nn.Module,
     past: torch.Tensor,
     num_frames: int,
     num_evaluations: int = 10,
@@ -22,6 +22,7 @@ def rollout(
     2023, section 3.2).
 
     Args:
+        transformer: a `SmokeFlowTransformer` in eval mode.
         past: (B, T, C, h, w), the observed frames, normalized, in order of time.
         num_frames: number of frames to predict.
         num_evaluations: evaluations of the network for each chunk, at most; a regression always takes one.
