@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         SmokeVQVAEOutput,
     )
     from .pictures import image_grid
+    from .pipelines import SmokeForecastPipeline, SmokeForecastPipelineOutput
     from .quantizers import QUANTIZERS, Quantizer, QuantizerOutput
     from .simulation import PlumeSettings, simulate_futures, simulate_plumes
 
@@ -61,6 +62,7 @@ _NAMES = {
         ),
     ],
     ".pictures": ["image_grid"],
+    ".pipelines": ["SmokeForecastPipeline", "SmokeForecastPipelineOutput"],
     ".quantizers": ["QUANTIZERS", "Quantizer", "QuantizerOutput"],
     ".simulation": ["PlumeSettings", "simulate_futures", "simulate_plumes"],
     # A diffusers pipeline looks for these two in the library that it loads a part from.
@@ -87,6 +89,8 @@ __all__ = [
     "QuantizerOutput",
     "SmokeFlowTransformer",
     "SmokeFlowTransformerOutput",
+    "SmokeForecastPipeline",
+    "SmokeForecastPipelineOutput",
     "SmokeImageProcessor",
     "SmokeVQGAN",
     "SmokeVQVAE",

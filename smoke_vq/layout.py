@@ -17,6 +17,14 @@ ARGUMENTS = "training_arguments.yaml"
 CARD = "README.md"
 EVAL_RESULTS = ".eval_results/reconstruction.yaml"
 
+# A pipeline's folder, as diffusers writes it: a subfolder for each part.
+PIPELINE = "model_index.json"
+AUTOENCODER = "autoencoder"
+TRANSFORMER = "transformer"
+PROJECTION = "projection"
+PROCESSOR_FOLDER = "processor"
+PIPELINE_PARTS = (AUTOENCODER, TRANSFORMER, PROJECTION, PROCESSOR_FOLDER)
+
 # A run's folder, which holds SAMPLES and ARGUMENTS too.
 BEST = "best"
 LAST = "last"

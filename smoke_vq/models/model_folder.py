@@ -56,18 +56,18 @@ def find_model(name_or_path: str | os.PathLike, kwargs: dict[str, Any]) -> tuple
     return folder, kwargs
 
 
-def read_config(folder: Path, name_or_path: str | os.PathLike) -> dict[str, Any]:
-    """Return the config.json in `folder`; `name_or_path` is what the user wrote, for error messages.
+def read_config(folder: Path, name_or_path: str | os.PathLike, name: str = CONFIG) -> dict[str, Any]:
+    """Return the config.json in `folder`, or another file; `name_or_path` is what the user wrote, for error messages.
 
     Raises:
         ValueError: it does not belong to a model, or has the format of a later version.
     """
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config = json.loads((folder / name).read_text(encoding="utf-8"))
     except ValueError as error:  # UnicodeDecodeError is a ValueError
-        raise ValueError(f"The {CONFIG} of {name_or_path} is not valid JSON: {error}.") from error
+        raise ValueError(f"The {name} of {name_or_path} is not valid JSON: {error}.") from error
     if not isinstance(config, dict) or not isinstance(config.get("_class_name"), str):
-        raise ValueError(f"The {CONFIG} of {name_or_path} does not name a model class: expected a saved model.")
+        raise ValueError(f"The {name} of {name_or_path} does not name a model class: expected a saved model.")
     found, writer = config.get("_smoke_vq_format", 1), config.get("_smoke_vq_version", "an unknown version")
     if found not in range(1, CONFIG_FORMAT + 1):
         raise ValueError(

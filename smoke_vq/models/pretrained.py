@@ -114,7 +114,7 @@ class PretrainedModel(ModelMixin, ConfigMixin):
         refused = [key for key, value in kwargs.items() if value or key not in ("push_to_hub", "use_flashpack")]
         if refused:
             raise ValueError(f"save_pretrained does not take {refused[0]}: to publish, call push_to_hub afterwards.")
-        model = self if variant not in HALVES else self._half(HALVES[variant])
+        model = self if variant not in HALVES else self.in_half(HALVES[variant])
         ModelMixin.save_pretrained(
             model, save_directory, is_main_process, save_function, variant=variant, max_shard_size=max_shard_size
         )
@@ -191,7 +191,7 @@ class PretrainedModel(ModelMixin, ConfigMixin):
         config |= {"_smoke_vq_version": __version__, "_smoke_vq_format": CONFIG_FORMAT}
         return json.dumps(config, indent=2, sort_keys=True) + "\n"
 
-    def _half(self, dtype: torch.dtype) -> "Self":
+    def in_half(self, dtype: torch.dtype) -> "Self":
         """A copy in half precision, except for modules that stay in float32."""
         model = copy.deepcopy(self)
         kept = self._keep_in_fp32_modules or ()

@@ -1,0 +1,139 @@
+"""Observed frames, in any supported form, as `pixel_values`."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+
+from ..data.processor import SmokeImageProcessor
+from ..pixels import BLACK, WHITE
+from ..preparation.matting.video import VIDEO_SUFFIXES, read_video
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+_TOLERANCE = 0.01  # of the range of pixel_values, for decoded frames in half precision
+
+
+def read_clip(path: str | os.PathLike) -> np.ndarray:
+    """Read the frames of a video, of a folder of images (sorted by name), or of a NumPy file: (T, H, W, 3) uint8.
+
+    An npz file holds the frames as `frames`, or a single array.
+
+    Raises:
+        OSError: the file or folder does not exist.
+        ValueError: it holds no frames, frames of different sizes or of another type, or is damaged.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _read_images(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"The clip '{path}' does not exist.")
+    suffix = path.suffix.lower()
+    if suffix in (".npy", ".npz"):
+        return _read_numpy(path)
+    if suffix not in VIDEO_SUFFIXES:
+        known = ", ".join((*VIDEO_SUFFIXES, ".npz", ".npy"))
+        raise ValueError(f"The clip '{path}' ends in {suffix!r}: expected a folder of images, or one of {known}.")
+    try:
+        return read_video(path)
+    except ModuleNotFoundError as error:
+        raise ValueError("Videos are read with PyAV: install it with `pip install smoke-vq[rise]`.") from error
+
+
+def clip_values(frames: Any, processor: SmokeImageProcessor, resize: bool = False) -> tuple[torch.Tensor, bool]:
+    """Return one clip or a batch of clips as `pixel_values` (B, P, 3, S, S), and whether it is a batch.
+
+    Args:
+        frames: (P, H, W, 3) uint8, a list of P images, the path of a clip, or pixel_values (P, 3, H, W) in [-1, 1];
+            or a batch: with one more axis, or a list of clips.
+        processor: knows S.
+        resize: resize frames of another size instead of refusing them.
+
+    Raises:
+        OSError, ValueError: as `read_clip`; another type, shape, range or size.
+    """
+    if isinstance(frames, str | os.PathLike):
+        frames = read_clip(frames)
+    if isinstance(frames, list | tuple):
+        if not frames:
+            raise ValueError("Expected observed frames, found an empty list.")
+        if not all(isinstance(frame, Image.Image) or getattr(frame, "ndim", None) == 3 for frame in frames):
+            clips = [clip_values(clip, processor, resize) for clip in frames]
+            if any(batched for _, batched in clips):
+                raise ValueError("Expected a clip or a list of clips, found lists in more than two levels.")
+            if len({len(clip[0]) for clip, _ in clips}) > 1:
+                lengths = sorted({len(clip[0]) for clip, _ in clips})
+                raise ValueError(f"Expected clips with equal numbers of frames, found {lengths}.")
+            return torch.cat([clip for clip, _ in clips]), True
+        frames = _stack(frames)
+    if not isinstance(frames, np.ndarray | torch.Tensor):
+        raise ValueError(f"Expected an array, a list of images, or the path of a clip, found {type(frames).__name__}.")
+    frames = torch.as_tensor(frames)
+    is_uint8, size = frames.dtype == torch.uint8, processor.height
+    channels = -1 if is_uint8 else -3
+    if not (is_uint8 or frames.is_floating_point()) or frames.ndim not in (4, 5) or frames.shape[channels] != 3:
+        raise ValueError(
+            f"Expected frames (P, H, W, 3) uint8 or pixel_values (P, 3, H, W), or a batch of them, found "
+            f"{str(frames.dtype).removeprefix('torch.')} of shape {tuple(frames.shape)}."
+        )
+    if frames.numel() == 0:
+        raise ValueError(f"Expected observed frames, found none: an array of shape {tuple(frames.shape)}.")
+    batched = frames.ndim == 5
+    frames = frames if batched else frames[None]
+    height, width = frames.shape[2:4] if is_uint8 else frames.shape[3:]
+    if (height, width) != (size, size) and not (resize and is_uint8):
+        advice = "resize=True resizes them" if is_uint8 else "only uint8 frames are resized"
+        raise ValueError(f"Expected frames of {size}x{size}, found {width}x{height}: {advice}.")
+    if is_uint8:
+        processor = type(processor)(processor.size, do_resize=resize)
+        values = processor(frames.flatten(0, 1).cpu()).pixel_values
+        return values.unflatten(0, frames.shape[:2]), batched
+    low, high = (float(edge) for edge in frames.aminmax())
+    if not (low >= BLACK - _TOLERANCE and high <= WHITE + _TOLERANCE):  # also refuses NaN
+        raise ValueError(f"Expected pixel_values in [-1, 1], found {low:.3g} to {high:.3g}.")
+    return frames.float(), batched
+
+
+def _stack(frames) -> np.ndarray | torch.Tensor:
+    """Frames of one clip as one array."""
+    other = next((frame.mode for frame in frames if isinstance(frame, Image.Image) and frame.mode != "RGB"), None)
+    if other is not None:
+        raise ValueError(f"Expected RGB images, found one of mode {other}.")
+    if all(isinstance(frame, torch.Tensor) for frame in frames):
+        frames, stack = list(frames), torch.stack
+    else:
+        frames, stack = [np.asarray(frame) for frame in frames], np.stack
+    if len({tuple(frame.shape) for frame in frames}) > 1:
+        raise ValueError(f"Expected frames of one size, found {sorted({tuple(frame.shape) for frame in frames})}.")
+    return stack(frames)
+
+
+def _read_images(folder: Path) -> np.ndarray:
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not paths:
+        raise FileNotFoundError(f"The folder '{folder}' contains no images ({', '.join(IMAGE_SUFFIXES)}).")
+    images = []
+    for path in paths:
+        try:
+            images.append(Image.open(path).convert("RGB"))
+        except (UnidentifiedImageError, OSError) as error:
+            raise ValueError(f"'{path}' is not an image, or is damaged: {error}.") from error
+    return _stack(images)
+
+
+def _read_numpy(path: Path) -> np.ndarray:
+    try:
+        with np.load(path, allow_pickle=False) if path.suffix == ".npz" else open(path, "rb") as file:
+            if path.suffix != ".npz":
+                frames = np.load(file, allow_pickle=False)
+            elif "frames" in file or len(file) == 1:
+                frames = file["frames" if "frames" in file else file.files[0]]
+            else:
+                raise ValueError(f"expected an array 'frames', found {sorted(file)}")
+    except Exception as error:  # a damaged file raises errors of zipfile, zlib and NumPy
+        raise ValueError(f"Cannot read '{path}': {error}.") from error
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] != 3 or len(frames) == 0:
+        raise ValueError(f"'{path}' holds {frames.dtype} of shape {frames.shape}: expected frames (T, H, W, 3) uint8.")
+    return frames

@@ -1,0 +1,130 @@
+"""Saving, loading and publishing a whole pipeline, each part as `PretrainedModel` does it."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from diffusers import DiffusionPipeline
+
+from ..downloads.download import DOWNLOAD_KEYWORDS, describe_missing, download_files, find_folder
+from ..layout import CONFIG, PIPELINE, PIPELINE_PARTS, PROCESSOR, WEIGHTS, WEIGHTS_INDEX
+from ..models.model_folder import read_config
+from ..models.pretrained import HALVES, PretrainedModel
+from ..registry import choose
+from ..version import CONFIG_FORMAT, __version__
+from .parts import PARTS, check_parts
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_STEM = WEIGHTS.removesuffix(".safetensors")
+_LOADED = (CONFIG, PROCESSOR, WEIGHTS, WEIGHTS_INDEX, f"{_STEM}-?????-of-?????.safetensors")
+
+
+class PretrainedPipeline(DiffusionPipeline):
+    """A diffusers pipeline whose `from_pretrained` refuses incomplete, damaged and unrelated parts.
+
+    A folder holds model_index.json and a subfolder for each part. diffusers alone does not verify downloads, and
+    imports the modules that model_index.json names.
+    """
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike, dtype: torch.dtype | None = None, **kwargs: Any
+    ) -> "Self":
+        """Load a pipeline from a folder or a Hub repository.
+
+        Args:
+            pretrained_model_name_or_path: a folder that `save_pretrained` wrote, or "user/repository".
+            dtype: torch.float16 or torch.bfloat16 for weights in half precision. Parts are compared with each other
+                before they are converted.
+            kwargs: `revision`, `token`, `cache_dir`, `force_download`, `local_files_only` and `verify`, as for a model.
+
+        Raises:
+            ValueError: an unknown keyword; a part that is missing, damaged or of another class; parts that were not
+                trained with each other.
+            OSError: no such folder, repository, revision or file; no network and an incomplete cache.
+        """
+        unknown = sorted(set(kwargs) - DOWNLOAD_KEYWORDS)
+        if unknown:
+            known = sorted({"dtype", *DOWNLOAD_KEYWORDS})
+            raise ValueError(f"from_pretrained got unknown keyword {unknown[0]!r}: expected some of {known}.")
+        if dtype not in (None, torch.float32, *HALVES.values()):
+            raise ValueError(f"dtype expects torch.float32, torch.float16 or torch.bfloat16, found {dtype!r}.")
+        where = pretrained_model_name_or_path
+        folder = find_folder(where, None, kwargs.get("revision"))
+        if folder is None:
+            patterns = [f"{part}/{name}" for part in PIPELINE_PARTS for name in _LOADED]
+            folder = download_files(str(where), [PIPELINE, *patterns], [PIPELINE], **kwargs)
+        elif not (folder / PIPELINE).is_file():
+            names = [path.name for path in folder.iterdir()]
+            raise FileNotFoundError(f"The folder {folder} {describe_missing(PIPELINE, names)}")
+        parts = {
+            name: _load_part(folder, name, class_name, where)
+            for name, class_name in cls._part_classes(folder, where).items()
+        }
+        pipeline = cls(**parts)
+        if dtype in HALVES.values():
+            halves = {name: part.in_half(dtype) for name, part in parts.items() if isinstance(part, PretrainedModel)}
+            pipeline.register_modules(**halves)
+        return pipeline
+
+    def save_pretrained(self, save_directory: str | os.PathLike, dtype: torch.dtype | None = None) -> None:
+        """Save all parts, and model_index.json last: a folder without it is incomplete.
+
+        Args:
+            dtype: torch.float16 or torch.bfloat16 to store weights in half precision, in half the space. This changes
+                the weights, unless they were stored like that before.
+
+        Raises:
+            ValueError: a dtype that changes the identity of a part that another one was trained with.
+        """
+        folder, parts = Path(save_directory), dict(self.components)
+        if dtype is not None:
+            for name, part in parts.items():
+                if isinstance(part, PretrainedModel):
+                    parts[name] = part.in_half(dtype)
+            check_parts(**parts)
+        (folder / PIPELINE).unlink(missing_ok=True)
+        for name, part in parts.items():
+            if part is not None:
+                part.save_pretrained(folder / name)
+            elif (folder / name / CONFIG).is_file():  # of a pipeline that was saved here before
+                shutil.rmtree(folder / name)
+        self.save_config(folder)
+
+    def to_json_string(self) -> str:
+        """The text of model_index.json, without the local path that the pipeline was loaded from."""
+        index = json.loads(super().to_json_string())
+        index.pop("_name_or_path", None)
+        index |= {"_smoke_vq_version": __version__, "_smoke_vq_format": CONFIG_FORMAT}
+        return json.dumps(index, indent=2, sort_keys=True) + "\n"
+
+    @classmethod
+    def _part_classes(cls, folder: Path, where: str | os.PathLike) -> dict[str, str]:
+        """The class of each part, by name, from model_index.json."""
+        index = read_config(folder, where, PIPELINE)
+        if index["_class_name"] != cls.__name__:
+            raise ValueError(f"{where} holds a {index['_class_name']}: expected a {cls.__name__}.")
+        found = {}
+        for name, value in index.items():
+            if name.startswith("_"):
+                continue
+            if name not in PARTS or not (isinstance(value, list) and len(value) == 2):
+                raise ValueError(f"The {PIPELINE} of {where} has the part {name!r}, which {cls.__name__} has not.")
+            if value != [None, None] or name not in cls._optional_components:
+                found[name] = value[1]
+        missing = [name for name in PARTS if name not in found and name not in cls._optional_components]
+        if missing:
+            raise ValueError(f"The {PIPELINE} of {where} does not name a part {missing[0]!r}.")
+        return found
+
+
+def _load_part(folder: Path, name: str, class_name: str, where: str | os.PathLike) -> Any:
+    part_class = choose(PARTS[name], class_name, f"class of the part {name!r}")
+    if not (folder / name).is_dir():
+        raise FileNotFoundError(f"{where} is incomplete: it does not hold the folder {name}.")
+    return part_class.from_pretrained(folder / name)

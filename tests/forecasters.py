@@ -1,0 +1,53 @@
+"""A tiny pipeline of real parts: 16x16 frames, four observed, two predicted at once."""
+
+import numpy as np
+import pytest
+import torch
+
+from smoke_vq import LatentProjection, SmokeFlowTransformer, SmokeForecastPipeline, SmokeImageProcessor
+from smoke_vq.tokens import model_digest
+
+CHANNELS = 3
+
+
+@pytest.fixture
+def make_pipeline(tiny_model):
+    """A function (transformer's keywords, with_projection) -> a pipeline whose parts fit each other."""
+
+    def make(with_projection: bool = True, **changes) -> SmokeForecastPipeline:
+        torch.manual_seed(1)
+        digest, projection = model_digest(tiny_model), None
+        if with_projection:
+            projection = LatentProjection(8, CHANNELS, autoencoder_sha256=digest).eval()
+        else:
+            tiny_model.register_to_config(latents_mean=[0.1] * 8, latents_std=[0.5] * 8)
+        arguments = dict(
+            in_channels=CHANNELS if with_projection else 8, num_previous=4, num_frames=2, num_layers=1,
+            num_attention_heads=2, attention_head_dim=8, autoencoder_sha256=digest,
+            projection_sha256=model_digest(projection) if with_projection else None,
+        )  # fmt: skip
+        transformer = SmokeFlowTransformer(**arguments | changes).eval()
+        torch.nn.init.normal_(transformer.proj_out.weight, std=0.5)  # zero at the start of a training
+        return SmokeForecastPipeline(tiny_model, transformer, SmokeImageProcessor(16), projection)
+
+    return make
+
+
+@pytest.fixture
+def pipeline(make_pipeline):
+    return make_pipeline()
+
+
+@pytest.fixture
+def clip() -> np.ndarray:
+    """(5, 16, 16, 3) uint8."""
+    return np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), dtype=np.uint8)
+
+
+def forecast(pipeline, frames, seed: int = 0, **arguments):
+    arguments = {
+        "num_frames": 3,
+        "num_inference_steps": 2,
+        "generator": torch.Generator().manual_seed(seed),
+    } | arguments
+    return pipeline(frames, **arguments).frames

@@ -1,0 +1,3 @@
+"""Fixtures of forecasters.py."""
+
+from forecasters import clip, make_pipeline, pipeline  # noqa: F401

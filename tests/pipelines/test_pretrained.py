@@ -1,0 +1,162 @@
+"""A pipeline is saved, loaded, and refused when it is incomplete or damaged."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from forecasters import forecast
+
+import smoke_vq
+from smoke_vq import LatentProjection, SmokeForecastPipeline
+from smoke_vq.tokens import model_digest
+
+load = SmokeForecastPipeline.from_pretrained
+
+
+@pytest.fixture
+def folder(pipeline, tmp_path):
+    pipeline.save_pretrained(tmp_path / "forecaster")
+    return tmp_path / "forecaster"
+
+
+def edit_index(folder: Path, **changes) -> None:
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps(index | changes))
+
+
+@pytest.mark.parametrize("with_projection", [True, False])
+def test_a_loaded_pipeline_gives_the_same_bits(make_pipeline, clip, tmp_path, with_projection):
+    pipeline = make_pipeline(with_projection)
+    pipeline.save_pretrained(tmp_path)
+    loaded = load(tmp_path)
+    assert isinstance(loaded, SmokeForecastPipeline) and smoke_vq.SmokeForecastPipeline is SmokeForecastPipeline
+    assert torch.equal(forecast(loaded, clip, output_type="pt"), forecast(pipeline, clip, output_type="pt"))
+    assert (loaded.projection is None) is not with_projection and not loaded.transformer.training
+    assert loaded.components.keys() == pipeline.components.keys()
+
+
+def test_the_folder_has_no_local_path_and_can_be_saved_again(folder, clip, tmp_path):
+    loaded = load(folder)
+    loaded.save_pretrained(tmp_path / "again")
+    for path in folder.rglob("*"):
+        if path.is_file():
+            assert path.read_bytes() == (tmp_path / "again" / path.relative_to(folder)).read_bytes(), path
+            assert path.suffix != ".json" or str(tmp_path) not in path.read_text()
+
+
+def test_saving_without_a_projection_removes_an_older_one(folder, make_pipeline):
+    make_pipeline(with_projection=False).save_pretrained(folder)
+    assert not (folder / "projection").exists() and load(folder).projection is None
+
+
+def test_half_precision_on_disk(make_pipeline, tmp_path, clip):
+    """An autoencoder that was stored in fp16, as the nano model is, keeps its identity; others do not."""
+    pipeline = make_pipeline()
+    with pytest.raises(ValueError, match="belongs to another autoencoder"):
+        pipeline.save_pretrained(tmp_path, dtype=torch.float16)
+    assert not (tmp_path / "model_index.json").exists()
+    for part in (pipeline.autoencoder, pipeline.projection):
+        part.load_state_dict(part.in_half(torch.float16).state_dict())
+    digest = model_digest(pipeline.autoencoder)
+    pipeline.projection.register_to_config(autoencoder_sha256=digest)
+    pipeline.transformer.register_to_config(
+        autoencoder_sha256=digest, projection_sha256=model_digest(pipeline.projection)
+    )
+    pipeline.save_pretrained(tmp_path, dtype=torch.float16)
+    assert pipeline.transformer.dtype == torch.float32
+    loaded = load(tmp_path)
+    assert loaded.transformer.dtype == torch.float32
+    size = (tmp_path / "transformer" / "diffusion_pytorch_model.safetensors").stat().st_size
+    assert size < 0.6 * 4 * sum(weights.numel() for weights in loaded.transformer.state_dict().values())
+    difference = forecast(loaded, clip, output_type="pt", quantize=False)
+    difference -= forecast(pipeline, clip, output_type="pt", quantize=False)
+    assert float(difference.abs().max()) < 0.05
+
+
+def test_half_precision_in_memory(folder, clip):
+    loaded = load(folder, dtype=torch.bfloat16)
+    assert {part.dtype for part in (loaded.transformer, loaded.projection)} == {torch.bfloat16}
+    assert loaded.autoencoder.quantizer.codebook.dtype == torch.float32
+    assert forecast(loaded, clip, num_samples=2).shape == (2, 3, 16, 16, 3)
+    with pytest.raises(ValueError, match=r"dtype expects torch.float32, torch.float16 or torch.bfloat16, found 'fp16'"):
+        load(folder, dtype="fp16")
+
+
+def test_incomplete_and_foreign_folders_are_refused(folder, tmp_path):
+    with pytest.raises(OSError, match=r"The folder .* does not hold model_index.json: found config.json"):
+        load(folder / "transformer")
+    with pytest.raises(OSError, match="does not exist"):
+        load(tmp_path / "nothing")
+    for name, error, sentence in (
+        ("transformer", OSError, "forecaster is incomplete: it does not hold the folder transformer"),
+        ("projection", OSError, "is incomplete: it does not hold the folder projection"),
+        ("autoencoder/config.json", OSError, "does not hold config.json"),
+        ("transformer/diffusion_pytorch_model.safetensors", OSError, "does not hold diffusion_pytorch_model.safetens"),
+        ("processor/preprocessor_config.json", OSError, "does not hold preprocessor_config.json"),
+        ("model_index.json", OSError, "does not hold model_index.json"),
+    ):
+        broken = tmp_path / "broken" / "forecaster"
+        shutil.copytree(folder, broken)
+        (shutil.rmtree if (broken / name).is_dir() else Path.unlink)(broken / name)
+        with pytest.raises(error, match=sentence):
+            load(broken)
+        shutil.rmtree(broken)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"_class_name": "StableDiffusionPipeline"}, "holds a StableDiffusionPipeline: expected a SmokeForecastPipe"),
+        ({"_smoke_vq_format": 99}, "upgrade smoke_vq to load it"),
+        ({"transformer": ["os", "system"]}, "Unknown class of the part 'transformer' 'system': expected one of"),
+        (
+            {"scheduler": ["diffusers", "DDIMScheduler"]},
+            "has the part 'scheduler', which SmokeForecastPipeline has not",
+        ),
+        ({"transformer": "SmokeFlowTransformer"}, "has the part 'transformer'"),
+        ({"transformer": [None, None]}, "Unknown class of the part 'transformer' None"),
+        ({"projection": [None, None]}, "latents are normalized by latents_mean"),
+    ],
+)
+def test_another_index_is_refused(folder, changes, sentence):
+    edit_index(folder, **changes)
+    with pytest.raises(ValueError, match=sentence):
+        load(folder)
+
+
+def test_a_damaged_index_or_part_is_refused(folder):
+    weights = folder / "transformer" / "diffusion_pytorch_model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-100])
+    with pytest.raises(ValueError, match=r"The weights in .*transformer are damaged"):
+        load(folder)
+    weights.write_bytes(whole)
+    (folder / "model_index.json").write_text("{")
+    with pytest.raises(ValueError, match=r"The model_index.json of .* is not valid JSON"):
+        load(folder)
+
+
+def test_a_part_from_another_pipeline_is_refused(folder):
+    LatentProjection(8, 3, autoencoder_sha256="0" * 64).save_pretrained(folder / "projection")
+    with pytest.raises(ValueError, match="The projection belongs to another autoencoder"):
+        load(folder)
+
+
+def test_keywords_are_checked(folder):
+    with pytest.raises(ValueError, match="unknown keyword 'torch_dtyp'"):
+        load(folder, torch_dtyp=torch.float16)
+    with pytest.raises(ValueError, match="is a local folder and has no revision 'main'"):
+        load(folder, revision="main")
+
+
+def test_a_save_that_fails_leaves_no_index(folder, pipeline, monkeypatch):
+    def fail(*_, **__):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(type(pipeline.transformer), "save_pretrained", fail)
+    with pytest.raises(OSError, match="No space left"):
+        pipeline.save_pretrained(folder)
+    with pytest.raises(OSError, match=r"does not hold model_index.json"):
+        load(folder)
