@@ -8,6 +8,7 @@ exec(Path(__file__).with_name("smoke_vq").joinpath("version.py").read_text(), ve
 
 extras = {
     "evaluation": ["torch-fidelity>=0.4"],
+    "forecast": ["matplotlib>=3.8", "opencv-python-headless>=4.8"],
     "rise": ["av>=12", "opencv-python-headless>=4.8", "pymatting>=1.1.12", "scipy>=1.10"],
     "tracking": ["tensorboard>=2.14", "trackio>=0.2", "wandb>=0.16", "pillow<13"],
     "test": [

@@ -16,6 +16,7 @@ def image_grid(
     scale: float = 2,
     labels_above: bool = False,
     smooth: bool = False,
+    column_labels: Sequence[str] | None = None,
 ) -> Image.Image:
     """Arrange rows of frames in a grid, with an optional label per row.
 
@@ -26,6 +27,7 @@ def image_grid(
         scale: factor by which height and width of the frames are multiplied.
         labels_above: place each label above its row instead of to the left of it.
         smooth: resize by bicubic interpolation instead of nearest neighbour.
+        column_labels: one label above each column.
     """
     height, width = (round(scale * size) for size in rows[0][0].shape[:2])
     font = ImageFont.load_default(size=14 if labels_above else max(14, 7 * scale))
@@ -35,11 +37,15 @@ def image_grid(
     elif labels is not None:
         left = 10 + max(math.ceil(font.getlength(label)) for label in labels)
     columns = max(len(row) for row in rows)
-    size = (left + columns * (width + _GAP) - _GAP, len(rows) * (top + height + _GAP) - _GAP)
+    head = 0 if column_labels is None else 24
+    size = (left + columns * (width + _GAP) - _GAP, head + len(rows) * (top + height + _GAP) - _GAP)
     grid = Image.new("RGB", size, _BACKGROUND)
     draw = ImageDraw.Draw(grid)
+    for j, label in enumerate(column_labels or []):
+        middle = left + j * (width + _GAP) + width // 2
+        draw.text((middle, head // 2), label, fill=_TEXT, font=ImageFont.load_default(size=14), anchor="mm")
     for i, row in enumerate(rows):
-        y = i * (top + height + _GAP)
+        y = head + i * (top + height + _GAP)
         if labels is not None:
             middle = y + (top if labels_above else height) // 2
             draw.text((4, middle), labels[i], fill=_TEXT, font=font, anchor="lm")

@@ -20,6 +20,14 @@ def test_labels_are_to_the_left_or_above():
         assert np.array_equal(np.asarray(labelled)[top:, left:], np.asarray(plain))
 
 
+def test_labels_above_columns_leave_the_frames_as_they_are():
+    plain = image_grid([FRAMES], ["a"])
+    labelled = image_grid([FRAMES], ["a"], column_labels=["one", "two", "three"])
+    top = labelled.height - plain.height
+    assert top > 0 and np.array_equal(np.asarray(labelled)[top:], np.asarray(plain))
+    assert np.asarray(labelled)[:top].std() > 0
+
+
 def test_grey_frames_and_smaller_tiles():
     grid = np.asarray(image_grid([[FRAMES[0], FRAMES[0, ..., 0]]], scale=0.5, smooth=True))
     assert grid.shape == (4, 12, 3) and (grid[:, 7:].std(-1) == 0).all()

@@ -1,0 +1,191 @@
+"""Judge forecasts of smoke: by horizon, with intervals, beside limits and references that need no training.
+
+Writes metrics.json, table.md and pictures, and prints a table. The test set is a folder of futures of simulated plumes
+(scripts/simulate_plumes.py --futures), whose true distribution is known, or any dataset that says which frames follow
+each other.
+
+python scripts/evaluate_forecast.py --dataset data/futures64 --output-dir evaluation
+python scripts/evaluate_forecast.py --dataset data/futures64 --model runs/forecast/best --num-inference-steps 1 4 10
+python scripts/evaluate_forecast.py --dataset data/futures64 --write-observed observed.npz
+python scripts/evaluate_forecast.py --dataset data/futures64 --predictions ours.npz
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from smoke_vq.assets import NANO_MODEL
+from smoke_vq.evaluation.forecasts.cases import ForecastCase
+from smoke_vq.evaluation.forecasts.measure import measure
+from smoke_vq.evaluation.forecasts.pictures import check_matplotlib, write_pictures
+from smoke_vq.evaluation.forecasts.pipeline_forecasts import PipelineForecasts
+from smoke_vq.evaluation.forecasts.predictions import load_predictions
+from smoke_vq.evaluation.forecasts.references import FLOW, REPEAT, NearestNeighbours, reference_rows
+from smoke_vq.evaluation.forecasts.report import alarms, as_json, markdown, summary_table
+from smoke_vq.evaluation.forecasts.results import Results
+from smoke_vq.evaluation.forecasts.row import Row
+from smoke_vq.evaluation.forecasts.scores import FORECAST_SCORES, make_scores
+from smoke_vq.evaluation.forecasts.test_set import load_test_set, write_observed
+from smoke_vq.pixels import clamp
+from smoke_vq.preparation.folder import write_atomically
+from smoke_vq.registry import choose
+from smoke_vq.script import run
+
+_BATCH = 256  # frames encoded at a time
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    cases = load_test_set(
+        arguments.dataset, arguments.split, arguments.size, arguments.num_frames, arguments.max_plumes
+    )
+    if arguments.write_observed:
+        write_observed(cases, arguments.write_observed)
+        print(f"{arguments.write_observed}: observed frames of {len(cases)} forecasts of {cases[0].num_frames} frames.")
+        return
+    check_matplotlib()
+    rows = make_rows(arguments, cases)
+    results = evaluate(arguments, rows, cases)
+    write_results(arguments, results, cases)
+    print("\n\n".join([summary_table(results), *alarms(results)]))
+    print(f"\nmetrics.json, table.md and pictures: {arguments.output_dir}")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", required=True, help="folder of futures, or a dataset with sequences")
+    data = parser.add_argument_group("a dataset with sequences")
+    data.add_argument("--split", default="validation", help="default: validation")
+    data.add_argument("--size", type=int, default=64, help="height and width of the frames (default: 64)")
+    data.add_argument("--num-frames", type=int, default=16, help="frames to predict (default: 16)")
+    rows = parser.add_argument_group("forecasts")
+    rows.add_argument("--models", "--model", nargs="+", default=[], help="forecasters: folders or Hub names")
+    rows.add_argument("--num-inference-steps", type=int, nargs="+", default=[10], help="of the models (default: 10)")
+    rows.add_argument("--num-samples", type=int, default=16, help="members of a forecast (default: 16)")
+    rows.add_argument("--regression", help="a forecaster without samples, of the same size and training time")
+    rows.add_argument("--predictions", type=Path, nargs="+", default=[], help="npz files or dataset folders")
+    rows.add_argument("--train-dataset", help="adds a row of nearest neighbours in this dataset's split 'train'")
+    rows.add_argument("--autoencoder", default=str(NANO_MODEL), help="of the rows through codes, or 'none'")
+    rows.add_argument("--seed", type=int, default=0, help="of the samples (default: 0)")
+    scores = parser.add_argument_group("scores")
+    scores.add_argument("--scores", nargs="+", default=[*FORECAST_SCORES], help=f"some of {', '.join(FORECAST_SCORES)}")
+    scores.add_argument("--alexnet-weights", help="safetensors file for LPIPS (or SMOKE_VQ_ALEXNET, or torchvision's)")
+    scores.add_argument("--slow-members", type=int, default=4, help="members for LPIPS and SSIM (default: 4)")
+    scores.add_argument("--num-draws", type=int, default=1000, help="samples of the bootstrap (default: 1000)")
+    parser.add_argument("--max-plumes", type=int, help="use the first plumes or clips only")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--output-dir", type=Path, default=Path("evaluation"))
+    parser.add_argument("--write-observed", metavar="FILE", type=Path, help="write the observed frames as npz and stop")
+    arguments = parser.parse_args()
+    counts = ("size", "num_frames", "num_samples", "slow_members", "num_draws", "max_plumes")
+    for name, value in [(name, getattr(arguments, name)) for name in counts] + [
+        ("num_inference_steps", steps) for steps in arguments.num_inference_steps
+    ]:
+        if value is not None and value < 1:
+            raise ValueError(f"{name} expects 1 or more, found {value}.")
+    for name in arguments.scores:
+        choose(FORECAST_SCORES, name, "score")
+    return arguments
+
+
+def make_rows(arguments: argparse.Namespace, cases: list[ForecastCase]) -> list[Row]:
+    """The rows of the table, in its order."""
+    autoencoder = None if arguments.autoencoder == "none" else load_autoencoder(arguments, cases)
+    rows = reference_rows(cases, None if autoencoder is None else through_codes(autoencoder))
+    if arguments.train_dataset:
+        rows.append(neighbours_row(arguments, cases, autoencoder))
+    if arguments.regression:
+        pipeline = load_pipeline(arguments.regression, arguments.device)
+        rows.append(Row("regression", PipelineForecasts(pipeline, 1, 1, arguments.seed), "regression"))
+    for name in arguments.models:
+        pipeline = load_pipeline(name, arguments.device)
+        label = "forecaster" if len(arguments.models) == 1 else name
+        for steps in arguments.num_inference_steps:
+            forecasts = PipelineForecasts(pipeline, steps, arguments.num_samples, arguments.seed)
+            rows.append(Row(f"{label}, {steps} evaluation{'s' * (steps > 1)}", forecasts))
+    rows += [Row(str(path), load_predictions(path, cases)) for path in arguments.predictions]
+    names = [row.name for row in rows]
+    if repeated := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"Two rows have the name {repeated.pop()!r}: expected each forecast once.")
+    return rows
+
+
+def load_autoencoder(arguments: argparse.Namespace, cases: list[ForecastCase]):
+    from smoke_vq.models.auto import AutoAutoencoder
+
+    model = AutoAutoencoder.from_pretrained(arguments.autoencoder).to(arguments.device).eval()
+    height, width = cases[0].past.shape[1:3]
+    if (height, width) != (model.config.sample_size,) * 2:
+        size = model.config.sample_size
+        raise ValueError(
+            f"The frames of {arguments.dataset} are {width}x{height}, those of the autoencoder {size}x{size}: choose "
+            f"another one with --autoencoder, or 'none'."
+        )
+    return model
+
+
+def through_codes(model) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A function that encodes and decodes frames (N, 3, H, W) in [-1, 1]."""
+
+    def encode_and_decode(frames: torch.Tensor) -> torch.Tensor:
+        batches = [batch.to(model.device) for batch in frames.split(_BATCH)]
+        return clamp(torch.cat([model.decode_indices(model.encode(batch).indices).sample for batch in batches])).cpu()
+
+    return encode_and_decode
+
+
+def neighbours_row(arguments: argparse.Namespace, cases: list[ForecastCase], autoencoder) -> Row:
+    from smoke_vq.data.sources import load_frames
+
+    if autoencoder is None:
+        raise ValueError("Nearest neighbours are found in latents: expected an --autoencoder other than 'none'.")
+    frames = load_frames(arguments.train_dataset, "train", cases[0].past.shape[1])
+    neighbours = NearestNeighbours(
+        frames,
+        lambda batch: autoencoder.encode(batch.to(autoencoder.device)).latents,
+        cases[0].num_frames,
+        arguments.num_samples,
+    )
+    return Row("nearest neighbours", neighbours, "reference")
+
+
+def load_pipeline(name: str, device: str):
+    from smoke_vq.pipelines.forecast import SmokeForecastPipeline
+
+    pipeline = SmokeForecastPipeline.from_pretrained(name).to(device)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def evaluate(arguments: argparse.Namespace, rows: list[Row], cases: list[ForecastCase]) -> Results:
+    options = {"ssim": {"max_members": arguments.slow_members}}
+    if "lpips" in arguments.scores:
+        from smoke_vq.losses import LPIPS
+
+        options["lpips"] = {"network": LPIPS("alex", arguments.alexnet_weights), "max_members": arguments.slow_members}
+    scores = make_scores(arguments.scores, **options)
+    groups = [case.group for case in cases]
+    return Results(measure(rows, cases, scores), scores, groups, REPEAT, arguments.num_draws)
+
+
+def write_results(arguments: argparse.Namespace, results: Results, cases: list[ForecastCase]) -> None:
+    folder = arguments.output_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    others = [FLOW, *(name for name, one in results.rows.items() if one.row.kind == "regression")]
+    facts = {
+        "name": Path(arguments.dataset).name,
+        "num_frames": cases[0].num_frames,
+        "num_futures": len(cases[0].futures),
+        "slow_members": arguments.slow_members,
+    }
+    content = json.dumps(as_json(results, facts, others), indent=1)
+    write_atomically(folder / "metrics.json", (content + "\n").encode())
+    write_atomically(folder / "table.md", markdown(results, f"Forecasts of {facts['name']}", others).encode())
+    write_pictures(folder, results, cases)
+
+
+if __name__ == "__main__":
+    run(main)
