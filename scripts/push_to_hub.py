@@ -1,7 +1,7 @@
 """Publish a trained model, or a dataset, in one commit.
 
-For a model: weights in float32 and fp16, configuration, discriminator, card, pictures, figures and provenance. It is
-loaded first, so that a damaged model is not published.
+For a model: weights in float32 and fp16, configuration, discriminator, card, pictures, figures and provenance. For a
+forecaster: all its models as they are in the folder. Both are loaded first, so that a damaged model is not published.
 
 python scripts/push_to_hub.py --folder runs/my_vqgan/best --repo-id user/smoke-vqgan
 python scripts/push_to_hub.py --folder runs/my_vqgan/best --repo-id user/smoke-vqgan --private --dry-run
@@ -15,12 +15,12 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from smoke_vq import PatchDiscriminator
+from smoke_vq import PatchDiscriminator, SmokeForecastPipeline
 from smoke_vq.hub.card import LICENSE, write_card
 from smoke_vq.hub.private_texts import check_texts
 from smoke_vq.hub.push import check_dataset, check_target, open_repo, push_dataset, push_folder
 from smoke_vq.hub.staging import published_files, stage_model
-from smoke_vq.layout import CARD, DATASET_FILES, DISCRIMINATOR, MODEL_FILES, TRAINING
+from smoke_vq.layout import CARD, DATASET_FILES, DISCRIMINATOR, MODEL_FILES, PIPELINE, TRAINING
 from smoke_vq.models.auto import AutoAutoencoder
 from smoke_vq.script import run
 from smoke_vq.training.export import add_variant
@@ -28,7 +28,7 @@ from smoke_vq.training.export import add_variant
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, required=True, help="best/ of a run, or a prepared dataset")
+    parser.add_argument("--folder", type=Path, required=True, help="best/ of a run, forecaster, or prepared dataset")
     parser.add_argument("--repo-id", required=True, metavar="USER/NAME")
     parser.add_argument("--repo-type", choices=("model", "dataset"), default="model")
     parser.add_argument("--private", action="store_true", help="create a private repository")
@@ -85,9 +85,9 @@ def publish_model(arguments: argparse.Namespace, target: tuple) -> None:
 
 def complete(stage: Path, arguments: argparse.Namespace) -> None:
     """Check that the staged model loads, add or remove the fp16 variant, and write the card."""
-    half = sorted(stage.glob("diffusion_pytorch_model*.fp16*"))
+    half, is_pipeline = sorted(stage.glob("diffusion_pytorch_model*.fp16*")), (stage / PIPELINE).is_file()
     try:
-        model = AutoAutoencoder.from_pretrained(stage)
+        model = SmokeForecastPipeline.from_pretrained(stage) if is_pipeline else AutoAutoencoder.from_pretrained(stage)
         if half and not arguments.no_fp16:
             AutoAutoencoder.from_pretrained(stage, variant="fp16")
         if (stage / DISCRIMINATOR).is_dir():
@@ -97,7 +97,7 @@ def complete(stage: Path, arguments: argparse.Namespace) -> None:
     if arguments.no_fp16:
         for path in half:
             path.unlink()
-    elif not half and not stored_in_half(stage):
+    elif not is_pipeline and not half and not stored_in_half(stage):
         add_variant(model, stage, "fp16")
     facts = stage / TRAINING
     if arguments.energy_kwh is not None:

@@ -8,5 +8,6 @@ MODEL_CARDS = next((home for home in _HOMES if home.is_dir()), _HOMES[0])
 
 CARD_TEMPLATE = MODEL_CARDS / "template.md"
 AUTOENCODER_CARD = MODEL_CARDS / "autoencoder.md"
+FORECAST_CARD = MODEL_CARDS / "forecast.md"
 LATENT_PROJECTION_CARD = MODEL_CARDS / "latent_projection.md"
 NANO_MODEL = MODEL_CARDS / "smoke_vqvae_nano"

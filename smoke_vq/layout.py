@@ -32,14 +32,20 @@ CHECKPOINTS = "checkpoints"
 HISTORY = "history.jsonl"
 SAMPLE_ROWS = "samples"  # one strip of reconstructions for each validation; SAMPLES shows them all
 
-# The files of a model's folder that are published. Matching files in the repository that are not pushed again are
-# deleted, because they belong to the replaced weights.
-WEIGHTS_FILES = ("diffusion_pytorch_model*.safetensors", f"{DISCRIMINATOR}/diffusion_pytorch_model*.safetensors")
+# Pictures of a pipeline's folder: a film, and what scripts/evaluate_forecast.py draws.
+FILM = "forecast.webp"
+BY_HORIZON = "by_horizon.png"
+
+# The files of a model's or pipeline's folder that are published. Matching files in the repository that are not pushed
+# again are deleted, because they belong to the replaced weights.
+_FOLDERS = ("", *(f"{name}/" for name in (DISCRIMINATOR, AUTOENCODER, TRANSFORMER, PROJECTION)))
+WEIGHTS_FILES = tuple(f"{folder}diffusion_pytorch_model*.safetensors" for folder in _FOLDERS)
 MODEL_FILES = (
     *WEIGHTS_FILES,
-    *("diffusion_pytorch_model*.index*.json", f"{DISCRIMINATOR}/diffusion_pytorch_model*.index*.json"),
-    *(CONFIG, f"{DISCRIMINATOR}/{CONFIG}", PROCESSOR, VALIDATION, METRICS, PICTURE, SAMPLES, TRAINING, ARGUMENTS),
-    *(CARD, EVAL_RESULTS),
+    *(f"{folder}diffusion_pytorch_model*.index*.json" for folder in _FOLDERS),
+    *(f"{folder}{CONFIG}" for folder in _FOLDERS),
+    *(PIPELINE, PROCESSOR, f"{PROCESSOR_FOLDER}/{PROCESSOR}"),
+    *(VALIDATION, METRICS, PICTURE, SAMPLES, FILM, BY_HORIZON, TRAINING, ARGUMENTS, CARD, EVAL_RESULTS),
 )
 
 # A dataset's folder, which holds CARD too.

@@ -18,19 +18,26 @@ from ..downloads.checksums import digest
 from ..layout import (
     ARGUMENTS,
     BEST,
+    BY_HORIZON,
     CARD,
     CONFIG,
     DISCRIMINATOR,
     EVAL_RESULTS,
+    FILM,
     LAST,
     METRICS,
     PICTURE,
+    PIPELINE,
+    PROCESSOR,
+    PROCESSOR_FOLDER,
     SAMPLES,
     TRAINING,
+    TRANSFORMER,
     VALIDATION,
     WEIGHTS_FILES,
 )
-from ..metrics import figure_of, markdown_table
+from ..metrics import Figure, figure_of, markdown_table
+from .forecast_figures import forecast_figures
 from .staging import published_files
 
 LICENSE = "apache-2.0"
@@ -60,15 +67,19 @@ class CardText:
 def write_card(folder: Path, text: CardText | None = None, repo_id: str | None = None, license: str = LICENSE) -> None:
     """Write README.md and, for a dataset on the Hub, `.eval_results/` from the files in the folder.
 
-    Only config.json and weights are required; the card says which figures and facts are unknown.
+    Only config.json (of a pipeline, model_index.json) and weights are required; the card says which figures and facts
+    are unknown.
 
     Args:
-        text: of the model's class.
+        text: of the class of the model or pipeline.
         repo_id: where the card will be published, for its code example.
         license: of the weights, by its name on the Hub.
     """
-    text, config = text or CardText(), json.loads((folder / CONFIG).read_text())
+    text, parts = text or CardText(), _read_json(folder / PIPELINE)
+    class_name = (parts or _read_json(folder / CONFIG))["_class_name"]
+    config = _read_json(folder / (TRANSFORMER if parts else "") / CONFIG)
     columns, facts = read_figures(folder), _read_json(folder / TRAINING)
+    forecasts = forecast_figures(_read_json(folder / METRICS))
     figures = columns.get("this model", {})
     arguments = yaml.safe_load((folder / ARGUMENTS).read_text()) if (folder / ARGUMENTS).is_file() else {}
     training, validation = facts.get("training_data", []), facts.get("validation_data", [])
@@ -79,23 +90,26 @@ def write_card(folder: Path, text: CardText | None = None, repo_id: str | None =
         lstrip_blocks=True,
     )
     content = environment.get_template(text.template.name).render(
-        card_data=card_data(config["_class_name"], text, figures, facts, license).to_yaml(),
+        card_data=card_data(class_name, text, figures, facts, license).to_yaml(),
         name=repo_id or _local_name(folder),
-        class_name=config["_class_name"],
+        class_name=class_name,
         config={key: value for key, value in config.items() if not key.startswith("_")},
         figures=figures,
         baselines={name: column for name, column in columns.items() if name != "this model"},
-        table=markdown_table(columns) if columns else None,
-        legend=[figure_of(name) for name in dict.fromkeys(name for column in columns.values() for name in column)],
+        table=forecasts.table if forecasts else markdown_table(columns) if columns else None,
+        legend=forecasts.legend if forecasts else _legend(columns),
+        forecasts=forecasts,
+        parts={name: part[1] for name, part in parts.items() if isinstance(part, list)},
+        frame_size=_read_json(folder / PROCESSOR_FOLDER / PROCESSOR).get("size", {}).get("height"),
         facts=facts,
         arguments=arguments,
         recipe=facts.get("recipe") or _recipe_of_old_facts(arguments, facts),
         unseen=all(
             (one["name"], one["split"]) not in {(t["name"], t["split"]) for t in training} for one in validation
         ),
-        validation_data=in_words(validation),
+        validation_data=None if forecasts else in_words(validation),
         duration=duration(facts["seconds"]) if facts else None,
-        pictures=[name for name in (PICTURE, SAMPLES) if (folder / name).is_file()],
+        pictures=[name for name in (PICTURE, SAMPLES, FILM, BY_HORIZON) if (folder / name).is_file()],
         has_discriminator=(folder / DISCRIMINATOR).is_dir(),
         files=_weights_files(folder),
         license=license,
@@ -111,6 +125,9 @@ def write_card(folder: Path, text: CardText | None = None, repo_id: str | None =
 def read_figures(folder: Path) -> dict[str, dict[str, Any]]:
     """The columns of metrics.json or, before the final evaluation, one column of the last validation."""
     columns = _read_json(folder / METRICS)
+    forecasts = forecast_figures(columns)
+    if forecasts is not None:
+        return {"this model": forecasts.figures}
     if columns:
         return columns
     figures = {name: value for name, value in _read_json(folder / VALIDATION).items() if name != "step"}
@@ -191,6 +208,10 @@ def in_words(data: list[dict]) -> str:
 def duration(seconds: float) -> str:
     minutes = seconds / 60
     return f"{minutes:.1f} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours"
+
+
+def _legend(columns: dict[str, dict[str, Any]]) -> list[Figure]:
+    return [figure_of(name) for name in dict.fromkeys(name for column in columns.values() for name in column)]
 
 
 def _recipe_of_old_facts(arguments: dict[str, Any], facts: dict) -> str | None:

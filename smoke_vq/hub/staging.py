@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..layout import CARD, CONFIG, EVAL_RESULTS, MODEL_FILES, WEIGHTS, WEIGHTS_FILES
+from ..layout import CARD, CONFIG, EVAL_RESULTS, MODEL_FILES, PIPELINE, WEIGHTS, WEIGHTS_FILES
 
 
 def published_files(folder: Path, patterns: Iterable[str]) -> list[Path]:
@@ -22,10 +22,11 @@ def stage_model(folder: str | Path) -> Iterator[Path]:
     Files are hard links where the file system supports them.
 
     Raises:
-        ValueError: `folder` does not hold a model.
+        ValueError: `folder` does not hold a model or pipeline.
     """
     given, folder = folder, Path(folder).resolve()
-    if not (folder / CONFIG).is_file() or not any(folder.glob(WEIGHTS_FILES[0])):
+    is_model = (folder / CONFIG).is_file() and any(folder.glob(WEIGHTS_FILES[0]))
+    if not is_model and not (folder / PIPELINE).is_file():
         raise ValueError(f"{given} does not hold a saved model: expected {CONFIG} and {WEIGHTS}.")
     parent = folder.parent if os.access(folder.parent, os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=parent, prefix=".push-") as name:

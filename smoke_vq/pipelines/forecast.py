@@ -9,8 +9,10 @@ import torch
 from diffusers.utils import BaseOutput
 from PIL import Image
 
+from ..assets import FORECAST_CARD
 from ..data.processor import SmokeImageProcessor
 from ..flow_matching import SAMPLERS, rollout
+from ..hub.card import CardText
 from ..models.flow_transformer import SmokeFlowTransformer
 from ..models.latent_projection import LatentProjection
 from ..models.vqvae import SmokeVQVAE
@@ -57,6 +59,12 @@ class SmokeForecastPipeline(PretrainedPipeline):
         ValueError: parts that were not trained with each other (see `check_parts`).
     """
 
+    card_text = CardText(
+        template=FORECAST_CARD,
+        tags=("smoke", "plumes", "video-prediction", "flow-matching"),
+        task_name="Forecast",
+        reported=(),
+    )
     _optional_components = ["projection"]  # noqa: RUF012  (diffusers' name and form)
 
     def __init__(

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ import torch
 from diffusers import DiffusionPipeline
 
 from ..downloads.download import DOWNLOAD_KEYWORDS, describe_missing, download_files, find_folder
+from ..hub.card import LICENSE, CardText, write_card
+from ..hub.push import open_repo, push_folder
 from ..layout import CONFIG, PIPELINE, PIPELINE_PARTS, PROCESSOR, WEIGHTS, WEIGHTS_INDEX
 from ..models.model_folder import read_config
 from ..models.pretrained import HALVES, PretrainedModel
@@ -29,7 +32,11 @@ class PretrainedPipeline(DiffusionPipeline):
 
     A folder holds model_index.json and a subfolder for each part. diffusers alone does not verify downloads, and
     imports the modules that model_index.json names.
+
+    card_text: text and metadata for the cards of this class.
     """
+
+    card_text = CardText()
 
     @classmethod
     def from_pretrained(
@@ -95,6 +102,45 @@ class PretrainedPipeline(DiffusionPipeline):
             elif (folder / name / CONFIG).is_file():  # of a pipeline that was saved here before
                 shutil.rmtree(folder / name)
         self.save_config(folder)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        commit_message: str = "Upload pipeline",
+        private: bool = False,
+        token: str | None = None,
+        create_pr: bool = False,
+        revision: str | None = None,
+        license: str = LICENSE,
+    ) -> str:
+        """Publish the whole pipeline in one commit, with a card.
+
+        The card says that figures and provenance are unknown: publish the folder of a trained pipeline, which has them,
+        with scripts/push_to_hub.py. Files of an older model in the repository are deleted.
+
+        Args:
+            repo_id: "user/repository", created if it does not exist.
+            private: create a private repository; refused if a public one exists.
+            create_pr: open a pull request instead, without `revision`.
+            revision: branch, created if it does not exist; the default is main.
+            license: of the weights, for the card.
+
+        Returns:
+            The address of the commit or pull request.
+
+        Raises:
+            ValueError: not logged in, or no right to write.
+            OSError: the push failed; the repository is unchanged.
+        """
+        open_repo(repo_id, private=private, revision=revision, create_pr=create_pr, token=token)
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name) / "pipeline"
+            self.save_pretrained(folder)
+            write_card(folder, self.card_text, repo_id, license)
+            return push_folder(
+                folder, repo_id, revision=revision, create_pr=create_pr, message=commit_message, token=token
+            )
 
     def to_json_string(self) -> str:
         """The text of model_index.json, without the local path that the pipeline was loaded from."""
