@@ -68,7 +68,7 @@ def parse_arguments() -> argparse.Namespace:
     rows.add_argument("--regression", help="a forecaster without samples, of the same size and training time")
     rows.add_argument("--predictions", type=Path, nargs="+", default=[], help="npz files or dataset folders")
     rows.add_argument("--train-dataset", help="adds a row of nearest neighbours in this dataset's split 'train'")
-    rows.add_argument("--autoencoder", default=str(NANO_MODEL), help="of the rows through codes, or 'none'")
+    rows.add_argument("--autoencoder", help="of the rows through codes, or 'none' (default: the model's, or else nano)")
     rows.add_argument("--seed", type=int, default=0, help="of the samples (default: 0)")
     scores = parser.add_argument_group("scores")
     scores.add_argument("--scores", nargs="+", default=[*FORECAST_SCORES], help=f"some of {', '.join(FORECAST_SCORES)}")
@@ -93,19 +93,23 @@ def parse_arguments() -> argparse.Namespace:
 
 def make_rows(arguments: argparse.Namespace, cases: list[ForecastCase]) -> list[Row]:
     """The rows of the table, in its order."""
-    autoencoder = None if arguments.autoencoder == "none" else load_autoencoder(arguments, cases)
+    pipelines = {name: load_pipeline(name, arguments.device) for name in dict.fromkeys(arguments.models)}
+    regression = load_pipeline(arguments.regression, arguments.device) if arguments.regression else None
+    if regression is not None and regression.transformer.coupling.is_random:
+        raise ValueError(f"{arguments.regression} is not a regression: pass it with --model.")
+    if arguments.autoencoder is None and pipelines:
+        autoencoder = next(iter(pipelines.values())).autoencoder
+    else:
+        autoencoder = None if arguments.autoencoder == "none" else load_autoencoder(arguments)
+    if autoencoder is not None:
+        check_size(arguments, autoencoder, cases)
     rows = reference_rows(cases, None if autoencoder is None else through_codes(autoencoder))
     if arguments.train_dataset:
         rows.append(neighbours_row(arguments, cases, autoencoder))
-    if arguments.regression:
-        pipeline = load_pipeline(arguments.regression, arguments.device)
-        rows.append(Row("regression", PipelineForecasts(pipeline, 1, 1, arguments.seed), "regression"))
-    for name in arguments.models:
-        pipeline = load_pipeline(name, arguments.device)
-        label = "forecaster" if len(arguments.models) == 1 else name
-        for steps in arguments.num_inference_steps:
-            forecasts = PipelineForecasts(pipeline, steps, arguments.num_samples, arguments.seed)
-            rows.append(Row(f"{label}, {steps} evaluation{'s' * (steps > 1)}", forecasts))
+    if regression is not None:
+        rows.append(Row("regression", PipelineForecasts(regression, 1, 1, arguments.seed), "regression"))
+    for name, pipeline in pipelines.items():
+        rows += forecaster_rows(arguments, "forecaster" if len(pipelines) == 1 else name, pipeline)
     rows += [Row(str(path), load_predictions(path, cases)) for path in arguments.predictions]
     names = [row.name for row in rows]
     if repeated := {name for name in names if names.count(name) > 1}:
@@ -113,18 +117,33 @@ def make_rows(arguments: argparse.Namespace, cases: list[ForecastCase]) -> list[
     return rows
 
 
-def load_autoencoder(arguments: argparse.Namespace, cases: list[ForecastCase]):
+def forecaster_rows(arguments: argparse.Namespace, label: str, pipeline) -> list[Row]:
+    """One row for each number of evaluations, or a single one of a forecaster without samples."""
+    if not pipeline.transformer.coupling.is_random:
+        return [Row(label, PipelineForecasts(pipeline, 1, 1, arguments.seed))]
+    return [
+        Row(
+            f"{label}, {steps} evaluation{'s' * (steps > 1)}",
+            PipelineForecasts(pipeline, steps, arguments.num_samples, arguments.seed),
+        )
+        for steps in dict.fromkeys(arguments.num_inference_steps)
+    ]
+
+
+def load_autoencoder(arguments: argparse.Namespace):
     from smoke_vq.models.auto import AutoAutoencoder
 
-    model = AutoAutoencoder.from_pretrained(arguments.autoencoder).to(arguments.device).eval()
-    height, width = cases[0].past.shape[1:3]
-    if (height, width) != (model.config.sample_size,) * 2:
-        size = model.config.sample_size
+    name = NANO_MODEL if arguments.autoencoder is None else arguments.autoencoder
+    return AutoAutoencoder.from_pretrained(name).to(arguments.device).eval()
+
+
+def check_size(arguments: argparse.Namespace, autoencoder, cases: list[ForecastCase]) -> None:
+    (height, width), size = cases[0].past.shape[1:3], autoencoder.config.sample_size
+    if (height, width) != (size, size):
         raise ValueError(
             f"The frames of {arguments.dataset} are {width}x{height}, those of the autoencoder {size}x{size}: choose "
             f"another one with --autoencoder, or 'none'."
         )
-    return model
 
 
 def through_codes(model) -> Callable[[torch.Tensor], torch.Tensor]:

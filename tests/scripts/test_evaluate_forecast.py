@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from forecasters import make_pipeline  # noqa: F401
 from training_runs import run, smoke
 
 from smoke_vq.data.frames import PackedFrames
@@ -82,7 +83,39 @@ def test_mistakes_are_refused_in_one_sentence(futures, tmp_path, flags, sentence
     assert len(ended.err.strip().splitlines()) == 1
 
 
-def test_an_autoencoder_of_another_size_is_refused(tmp_path):
-    prepare_futures(FuturesPlan(PlumeSettings(16, dimensions=2), 1, (3,), 3, 2), tmp_path / "small")
-    ended = call(tmp_path / "small", tmp_path / "out")
+@pytest.fixture
+def small_futures(tmp_path):
+    prepare_futures(FuturesPlan(PlumeSettings(16, dimensions=2), 2, (5,), 3, 3), tmp_path / "small")
+    return tmp_path / "small"
+
+
+def test_forecasters_by_evaluations_and_their_regression(small_futures, tmp_path, make_pipeline):  # noqa: F811
+    make_pipeline().save_pretrained(tmp_path / "flow")
+    make_pipeline(coupling="regression", prediction_type="frame").save_pretrained(tmp_path / "regression")
+    flags = f"--model {tmp_path / 'flow'} --regression {tmp_path / 'regression'} --num-samples 3"
+    for output in ("out", "again"):
+        ended = call(
+            small_futures, tmp_path / output, f"{flags} --num-inference-steps 1 2 --train-dataset simulated:tiny"
+        )
+        assert ended.code == 2 and "Expected frames of 16x16" in ended.err
+        ended = call(small_futures, tmp_path / output, f"{flags} --num-inference-steps 1 2")
+        assert ended.code == 0, ended.err
+    first, second = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("out", "again"))
+    rows = first["rows"]
+    assert list(rows)[-3:] == ["regression", "forecaster, 1 evaluation", "forecaster, 2 evaluations"]
+    assert rows["regression"]["num_members"] == 1 and rows["forecaster, 2 evaluations"]["num_members"] == 3
+    assert rows["forecaster, 2 evaluations"]["differences"]["regression"]["psnr_mean"]["interval"]
+    assert rows["regression"]["seconds_per_frame"] > 0
+    figures = [one["rows"]["forecaster, 2 evaluations"]["figures"] for one in (first, second)]
+    assert figures[0] == figures[1], "the same noise"
+
+
+def test_a_sampler_is_not_a_regression(small_futures, tmp_path, make_pipeline):  # noqa: F811
+    make_pipeline().save_pretrained(tmp_path / "flow")
+    ended = call(small_futures, tmp_path / "out", f"--regression {tmp_path / 'flow'}")
+    assert ended.code == 2 and "flow is not a regression: pass it with --model" in ended.err
+
+
+def test_an_autoencoder_of_another_size_is_refused(small_futures, tmp_path):
+    ended = call(small_futures, tmp_path / "out")
     assert ended.code == 2 and "are 16x16, those of the autoencoder 64x64" in ended.err
