@@ -11,6 +11,7 @@ import argparse
 
 from accelerate import Accelerator
 
+from smoke_vq.data.mirrored_frames import WithMirroredFrames
 from smoke_vq.data.processor import SmokeImageProcessor
 from smoke_vq.data.sources import load_frames
 from smoke_vq.hub.provenance import describe_data, public_name
@@ -26,6 +27,7 @@ def main() -> None:
     parser.add_argument("--dataset", required=True, help="folder, .safetensors file, Hub name or 'simulated:CONFIG'")
     parser.add_argument("--splits", nargs="+", default=["train", "validation"])
     parser.add_argument("--latents", action="store_true", help="write the latents before quantization too, as float16")
+    parser.add_argument("--mirror", action="store_true", help="encode mirrored frames too, after the others")
     parser.add_argument("--rows-per-file", type=int, default=4096)
     parser.add_argument("--batch-size", type=int, default=256, help="frames encoded at a time")
     parser.add_argument("--resize", action="store_true", help="resize frames of another size")
@@ -46,6 +48,8 @@ def main() -> None:
             split: load_frames(arguments.dataset, split, processor.height, packed=False, resize=arguments.resize)
             for split in arguments.splits
         }
+    if arguments.mirror:
+        splits = {split: WithMirroredFrames(frames) for split, frames in splits.items()}
     encode_dataset(
         model,
         processor,

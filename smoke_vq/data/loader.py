@@ -16,6 +16,8 @@ class FrameLoader:
     Of windows of frames (see `windows`) the batches are {pixel_values (B, T, 3, H, W), mask (B, T, 1, H, W),
     offset (B, T), row (B,)}.
 
+    Of frames without images, such as latents, the batches are what the frames return.
+
     With `shuffle` (training) each epoch has its own order (`Frames.epoch_order`), and a remainder that does not fill a
     batch on every process is left out. The processes take the order in turns: two processes see what one process with
     twice the batch size sees. Without `shuffle` (validation) rows come in order, each process takes its share, and
@@ -81,6 +83,8 @@ class FrameLoader:
 
     def _process(self, batch: dict[str, torch.Tensor], epoch: int) -> dict[str, torch.Tensor]:
         batch = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
+        if "image" not in batch:
+            return batch
         images, alphas = batch.pop("image"), batch.pop("alpha", None)
         pixel_values = self.processor.to_pixel_values(images)
         mask = self.processor.to_mask(pixel_values, alphas)

@@ -2,14 +2,23 @@
 
 from .decode import decode_dataset
 from .encode import encode_dataset, model_digest
+from .files import is_code_folder
+from .latent_frames import LatentFrames, encode_frames, join_latents, read_latents
+from .latent_space import LatentSpace
 from .principal_components import PrincipalComponents, principal_components
 from .statistics import latent_statistics
 
 __all__ = [
+    "LatentFrames",
+    "LatentSpace",
     "PrincipalComponents",
     "decode_dataset",
     "encode_dataset",
+    "encode_frames",
+    "is_code_folder",
+    "join_latents",
     "latent_statistics",
     "model_digest",
     "principal_components",
+    "read_latents",
 ]

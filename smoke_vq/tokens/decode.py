@@ -1,6 +1,5 @@
 """A dataset folder of codes back to a dataset folder of frames."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +7,11 @@ import torch
 from torch import nn
 
 from ..data.processor import SmokeImageProcessor
-from ..layout import CARD, DATA, SETTINGS
+from ..layout import CARD, DATA
 from ..preparation.folder import open_output_folder, parquet, png, write_card
 from ..preparation.jobs import run_jobs
-from .encode import ENCODER_KEY, FILES, model_digest
+from .encode import FILES, model_digest
+from .files import open_file, read_settings
 
 _TEMPLATE = Path(__file__).with_name("decoded_card.md")
 
@@ -41,27 +41,21 @@ def decode_dataset(
         OSError: the files cannot be written.
     """
     source, digest = Path(input_dir), model_digest(model)
-    if not (source / SETTINGS).is_file():
-        raise FileNotFoundError(f"{source} is not a folder of codes: it has no {SETTINGS}.")
-    settings = json.loads((source / SETTINGS).read_text())
-    if settings.get("encoder", {}).get("sha256") != digest:
-        raise ValueError(f"{source} was encoded by another model than this one ({settings.get('encoder')}).")
-    if not (source / CARD).is_file():
-        raise ValueError(f"{source} is incomplete: run scripts/encode_dataset.py again to continue it.")
+    settings = read_settings(source, digest)
     files = {path.name: path for path in sorted((source / DATA).glob("*.parquet"))}
-    sizes = {name: _open(path, digest).metadata.num_rows for name, path in files.items()}
+    sizes = {name: open_file(path, digest).metadata.num_rows for name, path in files.items()}
     folder = open_output_folder(output_dir, FILES, {"codes": settings})
     jobs = {name: (model, processor, path, batch_size, digest) for name, path in files.items()}
     run_jobs(_decode_file, folder / DATA, jobs, 1, rank, world_size, sizes, "decode", "frames")
     if rank == 0 and not (folder / CARD).exists():
-        sequences = "sequence" in _open(next(iter(files.values())), digest).schema_arrow.names
+        sequences = "sequence" in open_file(next(iter(files.values())), digest).schema_arrow.names
         num_rows = {split: facts["rows"] for split, facts in settings["splits"].items()}
         write_card(folder, _TEMPLATE, settings, _features(sequences), num_rows, tags=["smoke"])
 
 
 @torch.no_grad()
 def _decode_file(model: nn.Module, processor: SmokeImageProcessor, path: Path, batch_size: int, digest: str) -> bytes:
-    table = _open(path, digest).read().to_pydict()
+    table = open_file(path, digest).read().to_pydict()
     indices = torch.from_numpy(np.array(table.pop("indices"), dtype=np.int64))
     table.pop("latents", None)
     images: list[np.ndarray] = []
@@ -79,18 +73,3 @@ def _features(sequences: bool):
 
     places = {"sequence": Value("int64"), "frame": Value("int32")} if sequences else {}
     return Features({"image": Image(), "row": Value("int64")} | places)
-
-
-def _open(path: Path, digest: str):
-    """The Parquet file, checked to be of the encoder with this digest."""
-    import pyarrow.parquet
-    from pyarrow import ArrowInvalid
-
-    try:
-        file = pyarrow.parquet.ParquetFile(path)
-    except ArrowInvalid as error:
-        raise ValueError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
-    found = (file.schema_arrow.metadata or {}).get(ENCODER_KEY, b"").decode()
-    if found != digest:
-        raise ValueError(f"{path} holds codes of another encoder than the other files of its folder.")
-    return file

@@ -1,0 +1,46 @@
+"""Reading a dataset folder of codes, checked to be complete and of one encoder."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ..layout import CARD, SETTINGS
+from .encode import ENCODER_KEY
+
+
+def is_code_folder(path: str | Path) -> bool:
+    """Whether `encode_dataset` started this folder."""
+    settings = Path(path, SETTINGS)
+    return settings.is_file() and "encoder" in json.loads(settings.read_text())
+
+
+def read_settings(folder: Path, digest: str) -> dict[str, Any]:
+    """The settings of a complete folder that `encode_dataset` wrote.
+
+    Raises:
+        FileNotFoundError: it is not a folder of codes.
+        ValueError: it was encoded by another model than the one with this digest, or is incomplete.
+    """
+    if not (folder / SETTINGS).is_file():
+        raise FileNotFoundError(f"{folder} is not a folder of codes: it has no {SETTINGS}.")
+    settings = json.loads((folder / SETTINGS).read_text())
+    if settings.get("encoder", {}).get("sha256") != digest:
+        raise ValueError(f"{folder} was encoded by another model than this one ({settings.get('encoder')}).")
+    if not (folder / CARD).is_file():
+        raise ValueError(f"{folder} is incomplete: run scripts/encode_dataset.py again to continue it.")
+    return settings
+
+
+def open_file(path: Path, digest: str):
+    """The Parquet file, checked to be of the encoder with this digest."""
+    import pyarrow.parquet
+    from pyarrow import ArrowInvalid
+
+    try:
+        file = pyarrow.parquet.ParquetFile(path)
+    except ArrowInvalid as error:
+        raise ValueError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
+    found = (file.schema_arrow.metadata or {}).get(ENCODER_KEY, b"").decode()
+    if found != digest:
+        raise ValueError(f"{path} holds codes of another encoder than the other files of its folder.")
+    return file
