@@ -2,9 +2,12 @@
 
 import inspect
 
+import torch
+
 from ..layout import DISCRIMINATOR
 from .auto import AutoAutoencoder
 from .discriminator import PatchDiscriminator
+from .flow_transformer import SmokeFlowTransformer
 from .model_folder import find_model, read_config
 from .pretrained import PretrainedModel
 from .vqvae import SmokeVQGAN
@@ -45,6 +48,31 @@ def continue_discriminator(name_or_path: str, config: dict) -> PatchDiscriminato
         ) from error
     _check_same(name_or_path, discriminator, config, "discriminator")
     return discriminator.train()
+
+
+def continue_forecaster(name_or_path: str, config: dict) -> SmokeFlowTransformer:
+    """Return a SmokeFlowTransformer with the weights of a trained one, which may have another coupling.
+
+    A flow that starts from a regression, which has no noisy frames, ignores its noisy frames at first: it predicts what
+    the regression predicts.
+
+    Args:
+        name_or_path: folder or Hub repository.
+        config: entries of config.json of the new model.
+
+    Raises:
+        ValueError: the trained model has another size, or predicts something else.
+    """
+    source, model = SmokeFlowTransformer.from_pretrained(name_or_path), SmokeFlowTransformer(**config)
+    own = ("coupling", "coupling_kwargs", "autoencoder_sha256", "projection_sha256")
+    _check_same(name_or_path, source, {k: v for k, v in _init_arguments(model).items() if k not in own}, "model")
+    state, width = source.state_dict(), model.proj_in.in_features
+    trained = state["proj_in.weight"]
+    if trained.shape[1] > width:
+        raise ValueError(f"{name_or_path} was trained on noisy frames and cannot become a regression.")
+    state["proj_in.weight"] = torch.cat([trained.new_zeros(len(trained), width - trained.shape[1]), trained], dim=1)
+    model.load_state_dict(state)
+    return model
 
 
 def _check_same(name_or_path: str, model: PretrainedModel, config: dict, name: str) -> None:

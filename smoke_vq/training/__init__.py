@@ -6,12 +6,15 @@ from .builders import make_accelerator, make_evaluator, make_publisher, make_tra
 from .objective import Evaluator, Objective
 from .parsing import check_arguments, parse_arguments
 from .player import Player
+from .recipes.flow_matching import FlowMatchingArguments, FlowMatchingObjective
 from .recipes.vqgan import VQGANArguments, VQGANObjective
 from .recipes.vqvae import VQVAEArguments, VQVAEObjective
 from .trainer import Trainer
 
 __all__ = [
     "Evaluator",
+    "FlowMatchingArguments",
+    "FlowMatchingObjective",
     "Objective",
     "Player",
     "RecipeArguments",

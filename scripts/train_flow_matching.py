@@ -1,0 +1,136 @@
+"""Train a SmokeFlowTransformer, which forecasts plumes in the latents of an autoencoder.
+
+accelerate launch scripts/train_flow_matching.py --config configs/config_flow_matching_tiny.yaml --run-name forecast
+
+The data are folders that scripts/encode_dataset.py wrote with --latents, or frames, which are encoded at the start.
+Validation needs frames. The run's folder `forecaster` is a complete SmokeForecastPipeline.
+"""
+
+import torch
+from accelerate import Accelerator
+
+from smoke_vq import NANO_MODEL, LatentProjection, SmokeFlowTransformer
+from smoke_vq.data.loader import FrameLoader
+from smoke_vq.data.processor import SmokeImageProcessor
+from smoke_vq.data.sources import load_frames
+from smoke_vq.data.windows import windows
+from smoke_vq.evaluation.forecasts.evaluator import ForecastEvaluator
+from smoke_vq.models.auto import AutoAutoencoder
+from smoke_vq.models.initialization import continue_forecaster
+from smoke_vq.pipelines.forecast import SmokeForecastPipeline
+from smoke_vq.script import run
+from smoke_vq.tokens import (
+    LatentFrames,
+    LatentSpace,
+    encode_frames,
+    is_code_folder,
+    join_latents,
+    model_digest,
+    principal_components,
+    read_latents,
+)
+from smoke_vq.training import (
+    FlowMatchingArguments,
+    FlowMatchingObjective,
+    Trainer,
+    TrainingArguments,
+    check_arguments,
+    make_accelerator,
+    make_publisher,
+    parse_arguments,
+)
+
+
+def main() -> None:
+    arguments = parse_arguments(FlowMatchingArguments)
+    recipe, data = arguments.recipe, arguments.data
+    check_arguments(SmokeFlowTransformer, recipe.model, "model")
+    accelerator = make_accelerator(arguments)
+    if recipe.init_from is None:
+        model = SmokeFlowTransformer(**recipe.model)
+    else:
+        with accelerator.main_process_first():
+            model = continue_forecaster(recipe.init_from, recipe.model).train()
+    config = model.config
+    name = str(NANO_MODEL) if recipe.autoencoder is None else recipe.autoencoder
+    with accelerator.main_process_first():
+        autoencoder = AutoAutoencoder.from_pretrained(name).to(accelerator.device).eval().requires_grad_(False)
+        processor = SmokeImageProcessor.from_pretrained(name)
+        latents = load_latents(arguments, autoencoder, processor, accelerator)
+    space = LatentSpace(autoencoder, load_projection(arguments, autoencoder, latents, accelerator))
+    latents = latents.to(accelerator.device).map(space.normalize)
+    grid = (config.in_channels, config.sample_size, config.sample_size)
+    if tuple(latents.images.shape[1:]) != grid:
+        raise ValueError(f"The model expects latents {grid}, found {tuple(latents.images.shape[1:])}: change model.")
+    digests = {"autoencoder_sha256": model_digest(autoencoder)}
+    if space.projection is not None:
+        digests["projection_sha256"] = model_digest(space.projection)
+    model.register_to_config(**digests)
+    loader = FrameLoader(
+        windows(latents, config.num_previous - 1, config.num_frames, config.use_earlier_frame),
+        processor,
+        data.batch_size,
+        shuffle=True,
+        seed=arguments.run.seed,
+        device=accelerator.device,
+        rank=accelerator.process_index,
+        world_size=accelerator.num_processes,
+    )
+    evaluator = ForecastEvaluator(
+        load_frames(data.validation_sources, data.validation_split, processor.height, resize=data.resize),
+        processor,
+        space,
+        config.num_previous + config.use_earlier_frame,
+        recipe.forecast_frames,
+        recipe.num_samples,
+        recipe.num_inference_steps,
+        recipe.sampler,
+        data.max_validation_samples,
+        arguments.tracking.num_images,
+    )
+    num_steps = Trainer.count_steps(arguments.optimization, loader)
+    black = space.encode(torch.full((1, 3, processor.height, processor.height), -1.0))[0]
+    objective = FlowMatchingObjective(accelerator, model, arguments, num_steps, black, space.projection)
+    with make_publisher(accelerator, arguments, SmokeFlowTransformer.card_text, objective.describe) as publisher:
+        result = Trainer(accelerator, objective, loader, evaluator, arguments, num_steps, publisher.push_best).train()
+        if result is not None:
+            publisher.finish(result)
+            folder = arguments.run.folder / "forecaster"
+            forecaster = SmokeFlowTransformer.from_pretrained(result.folder)
+            SmokeForecastPipeline(autoencoder, forecaster, processor, space.projection).save_pretrained(folder)
+            print(f"The complete forecaster: {folder}")
+
+
+def load_latents(
+    arguments: TrainingArguments, autoencoder, processor: SmokeImageProcessor, accelerator: Accelerator
+) -> LatentFrames:
+    """The latents of the training split of all datasets, as the autoencoder returns them."""
+    data, parts = arguments.data, []
+    for source in data.sources:
+        if is_code_folder(source):
+            parts.append(read_latents(source, data.train_split, autoencoder))
+        else:
+            frames = load_frames(source, data.train_split, processor.height, packed=False, resize=data.resize)
+            show = accelerator.is_main_process
+            parts.append(encode_frames(frames, autoencoder, processor, mirror=data.flip, show=show))
+    return join_latents(parts)
+
+
+def load_projection(
+    arguments: TrainingArguments, autoencoder, latents: LatentFrames, accelerator: Accelerator
+) -> LatentProjection | None:
+    """The projection that the arguments name, or principal components; None for a model of all channels."""
+    channels, all_channels = arguments.recipe.model.get("in_channels", 4), autoencoder.config.latent_channels
+    if arguments.recipe.projection is not None:
+        projection = LatentProjection.from_pretrained(arguments.recipe.projection)
+    elif channels == all_channels:
+        return None
+    else:
+        projection = LatentProjection(all_channels, channels, autoencoder_sha256=model_digest(autoencoder))
+        parts = latents.images.split(1024)[accelerator.process_index :: accelerator.num_processes]
+        projection.set_principal_components(principal_components((part.float() for part in parts), accelerator))
+    return projection.to(accelerator.device).eval().requires_grad_(False)
+
+
+if __name__ == "__main__":
+    run(main)

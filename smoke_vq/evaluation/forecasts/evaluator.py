@@ -1,0 +1,164 @@
+"""Evaluation of a forecaster of latents during and after its training, by forecasts of validation clips."""
+
+import zlib
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from ...data.frames import Frames
+from ...data.processor import SmokeImageProcessor
+from ...flow_matching import rollout
+from ...pictures import image_grid
+from ..evaluator import Evaluation
+from .cases import ForecastCase
+from .measure import measure
+from .references import reference_rows
+from .row import Row
+from .scores import make_scores
+from .test_set import sequence_cases
+
+_SCORES = ("psnr", "iou", "mass", "crps", "spread_skill")
+_SHOWN_FRAMES = 8  # of a forecast in pictures, evenly spaced
+
+
+class ForecastEvaluator:
+    """Forecasts the clips of a validation split and compares them with what happened.
+
+    The noise of a forecast depends on the clip only. Each process makes all forecasts.
+
+    Args:
+        frames: validation frames with sequences.
+        space: the `smoke_vq.tokens.LatentSpace` that the forecaster works in.
+        num_previous: observed frames that the forecaster needs.
+        num_frames: frames of a forecast.
+        num_samples, num_inference_steps, sampler: see `rollout`.
+        max_cases: forecasts for `validate`, evenly spaced; None for all.
+        num_images: frames of `samples`.
+
+    Raises:
+        ValueError: unknown sequences, or clips that are all too short.
+    """
+
+    def __init__(
+        self,
+        frames: Frames,
+        processor: SmokeImageProcessor,
+        space: Any,
+        num_previous: int,
+        num_frames: int = 16,
+        num_samples: int = 4,
+        num_inference_steps: int = 10,
+        sampler: str = "euler",
+        max_cases: int | None = None,
+        num_images: int = 8,
+    ):
+        self.frames, self.processor, self.space = frames, processor, space
+        self.num_samples, self.num_inference_steps, self.sampler = num_samples, num_inference_steps, sampler
+        self.cases = [case for case in sequence_cases(frames, num_frames) if len(case.past) >= num_previous]
+        if not self.cases:
+            raise ValueError(
+                f"{frames.name} has no clip of {num_previous} observed frames and {num_frames} frames to predict."
+            )
+        count = len(self.cases) if max_cases is None else min(max_cases, len(self.cases))
+        self.some = [self.cases[i] for i in np.linspace(0, len(self.cases) - 1, count).round().astype(int)]
+        self.num_images = min(num_images, num_frames)
+        self._latents_of: dict[tuple[str, str], torch.Tensor] = {}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Number of validation frames and CRC-32 of their pixels."""
+        return self.frames.pack().fingerprint()
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Means over forecasts and horizons, and two figures of the latents.
+
+        latents_ratio: standard deviation of the predicted latents over that of the true ones.
+        motion: mean absolute change of the latents from frame to frame, relative to the true one.
+        """
+        figures = self._figures([Row("model", self._predict(model))], self.some)["model"]
+        return figures | self._figures_of_latents(model)
+
+    def evaluate(self, model: nn.Module) -> Evaluation:
+        """Figures of all forecasts, and of the references."""
+        rows = [Row("model", self._predict(model)), *reference_rows(self.cases, self._through_codes)]
+        figures = self._figures(rows, self.cases)
+        return Evaluation(figures.pop("model"), figures, self._picture(model))
+
+    @torch.no_grad()
+    def samples(self, model: nn.Module) -> np.ndarray:
+        """Frames of one sample of the first forecast, (N, H, W, 3) uint8."""
+        members = self._predict(model)(self.some[0])
+        return self.processor.postprocess(members[0, self._shown(self.num_images)], "np")
+
+    def targets(self) -> np.ndarray:
+        """What happened, (N, H, W, 3) uint8."""
+        return self.some[0].futures[0, self._shown(self.num_images)]
+
+    def _predict(self, model: nn.Module):
+        def predict(case: ForecastCase) -> torch.Tensor:
+            latents = self._latents(model, case)
+            return self.space.decode(latents.flatten(0, 1)).unflatten(0, latents.shape[:2])
+
+        return predict
+
+    @torch.no_grad()
+    def _latents(self, model: nn.Module, case: ForecastCase) -> torch.Tensor:
+        """Predicted latents, (S, T, C, h, w)."""
+        past = self._encoded(case, "past")
+        num_samples = self.num_samples if model.coupling.is_random else 1
+        past = past.expand(num_samples, *past.shape)
+        generator = torch.Generator().manual_seed(zlib.crc32(case.name.encode()))
+        return rollout(model, past, case.num_frames, self.num_inference_steps, self.sampler, generator)
+
+    def _encoded(self, case: ForecastCase, part: str) -> torch.Tensor:
+        """Normalized latents of a part of a case, (T, C, h, w), encoded once."""
+        if (case.name, part) not in self._latents_of:
+            frames = case.past_values if part == "past" else case.future_values[0]
+            self._latents_of[case.name, part] = self.space.encode(frames)
+        return self._latents_of[case.name, part]
+
+    def _figures_of_latents(self, model: nn.Module) -> dict[str, float]:
+        sums = torch.zeros(4, dtype=torch.float64)
+        for case in self.some:
+            true = self._encoded(case, "outcome")
+            latents = self._latents(model, case)[0]
+            pairs = [part for one in (latents, true) for part in (one.var(), one.diff(dim=0).abs().mean())]
+            sums += torch.stack(pairs).double().cpu()
+        variance, motion, true_variance, true_motion = sums.tolist()
+        ratio = (variance / max(true_variance, 1e-12)) ** 0.5
+        return {"latents_ratio": ratio, "motion": motion / max(true_motion, 1e-12)}
+
+    def _figures(self, rows: Sequence[Row], cases: Sequence[ForecastCase]) -> dict[str, dict[str, float]]:
+        scores = make_scores(_SCORES)
+        results = measure(rows, cases, scores, show_progress=False)
+        return {
+            result.row.name: {
+                name: float(value.mean())
+                for score, parts in result.values.items()
+                for name, value in scores[score]
+                .combine({part: values.mean(dim=0) for part, values in parts.items()})
+                .items()
+            }
+            for result in results
+        }
+
+    @torch.no_grad()
+    def _through_codes(self, frames: torch.Tensor) -> torch.Tensor:
+        return self.space.autoencoder(frames.to(self.space.autoencoder.device)).sample.clamp(-1, 1)
+
+    def _shown(self, count: int) -> list[int]:
+        return np.linspace(0, self.some[0].num_frames - 1, count).round().astype(int).tolist()
+
+    def _picture(self, model: nn.Module) -> Image.Image:
+        """What happened, the mean of the samples and two samples."""
+        case, shown = self.some[0], self._shown(min(_SHOWN_FRAMES, self.some[0].num_frames))
+        members = self._predict(model)(case)[:, shown]
+        rows = {"truth": case.futures[0, shown], "mean": self.processor.postprocess(members.mean(dim=0), "np")}
+        for number, member in enumerate(members[:2]):
+            rows[f"sample {number + 1}"] = self.processor.postprocess(member, "np")
+        return image_grid(list(rows.values()), list(rows), scale=3)
