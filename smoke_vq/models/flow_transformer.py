@@ -123,8 +123,13 @@ class SmokeFlowTransformer(PretrainedModel):
         )
         self.norm_out = nn.LayerNorm(width)
         self.proj_out = nn.Linear(width, num_frames * in_channels)
+        # At first the last frame is repeated, and neither the noisy frames nor the time have an influence: a flow that
+        # starts from a regression predicts what the regression predicts.
         nn.init.zeros_(self.proj_out.weight)
         nn.init.zeros_(self.proj_out.bias)
+        nn.init.zeros_(self.adaln_single.linear.weight)
+        with torch.no_grad():
+            self.proj_in.weight[:, : noisy * in_channels] = 0
 
     def forward(
         self,

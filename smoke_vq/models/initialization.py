@@ -53,8 +53,8 @@ def continue_discriminator(name_or_path: str, config: dict) -> PatchDiscriminato
 def continue_forecaster(name_or_path: str, config: dict) -> SmokeFlowTransformer:
     """Return a SmokeFlowTransformer with the weights of a trained one, which may have another coupling.
 
-    A flow that starts from a regression, which has no noisy frames, ignores its noisy frames at first: it predicts what
-    the regression predicts.
+    A flow that starts from a regression, which has no noisy frames and knows only t = 0, predicts what the regression
+    predicts, whatever the noisy frames and the time are.
 
     Args:
         name_or_path: folder or Hub repository.
@@ -71,6 +71,10 @@ def continue_forecaster(name_or_path: str, config: dict) -> SmokeFlowTransformer
     if trained.shape[1] > width:
         raise ValueError(f"{name_or_path} was trained on noisy frames and cannot become a regression.")
     state["proj_in.weight"] = torch.cat([trained.new_zeros(len(trained), width - trained.shape[1]), trained], dim=1)
+    if model.coupling.is_random and not source.coupling.is_random:
+        at_start, _ = source.adaln_single(torch.zeros(1), batch_size=1, hidden_dtype=trained.dtype)
+        state["adaln_single.linear.weight"] = torch.zeros_like(state["adaln_single.linear.weight"])
+        state["adaln_single.linear.bias"] = at_start[0].detach()
     model.load_state_dict(state)
     return model
 

@@ -35,6 +35,9 @@ class FlowMatchingArguments(RecipeArguments):
     init_from: str | None = option(
         None, "Trained SmokeFlowTransformer to start from, for example a regression: a folder or Hub name."
     )
+    regression_steps: int = option(
+        0, "Optimizer steps at the start in which the mean of the next frames is learned, without noise and at t = 0."
+    )
     condition_noise: float = option(0.05, "Standard deviation of noise on the observed latents in training.")
     smoke_weight: float = option(5.0, "Weight of positions with smoke in the loss; black ones have 1.")
     velocity_exponent: float = option(
@@ -81,6 +84,7 @@ class FlowMatchingObjective(Objective):
     def begin_step(self, batches: list[Batch], step: int) -> None:
         """Noise and times are a function of (seed, step, process), so that a resumed run sees the same."""
         place = step * self.accelerator.num_processes + self.accelerator.process_index
+        self.is_regression = step <= self.recipe.regression_steps
         self.generator.manual_seed((self.seed * 1_000_003 + place) % 2**63)
 
     def step(self, batch: Batch) -> dict[str, torch.Tensor]:
@@ -93,6 +97,8 @@ class FlowMatchingObjective(Objective):
         last = previous[:, -1:].expand_as(frames)
         t = self.coupling.draw_times(len(frames), self.generator, frames.device)
         x = self.coupling.path(frames, last, self._noise(frames), t)
+        if self.is_regression:
+            t, x = torch.zeros_like(t), torch.zeros_like(x)
         prediction = self.player.network(x, t, previous, earlier, distance).sample
         errors = (prediction - frames).square()
         weights = torch.where(self._shows_smoke(frames), self.recipe.smoke_weight, 1.0)
