@@ -1,0 +1,152 @@
+"""Predict how a plume moves: a clip in, a film of the forecast out.
+
+The film shows the truth, if it is known, the mean of the samples, three of them, and their spread. If the truth is
+known, a figure beside the film shows the PSNR by predicted frame.
+
+python scripts/predict.py --model runs/forecast/forecaster --input clip.mp4 --output forecast.mp4
+python scripts/predict.py --model user/forecaster --input frames/ --observed 16 --output forecast.webp
+python scripts/predict.py --model user/forecaster --input simulated:2000000000 --save-frames forecast.npz
+"""
+
+import argparse
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from smoke_vq import PlumeSettings, SmokeForecastPipeline, simulate_plumes
+from smoke_vq.evaluation.forecasts.cases import ForecastCase
+from smoke_vq.evaluation.forecasts.pictures import check_matplotlib
+from smoke_vq.evaluation.forecasts.pictures.film import check_film_format, draw_film, film_bytes
+from smoke_vq.evaluation.forecasts.references import REPEAT
+from smoke_vq.evaluation.forecasts.references.persistence import repeat
+from smoke_vq.evaluation.forecasts.scores.base import Forecast
+from smoke_vq.evaluation.forecasts.scores.psnr import PSNR
+from smoke_vq.flow_matching import SAMPLERS
+from smoke_vq.pipelines.clips import clip_values, read_clip
+from smoke_vq.pixels import to_images
+from smoke_vq.preparation.folder import write_atomically
+from smoke_vq.registry import choose
+from smoke_vq.script import run
+
+_SIMULATED = "simulated:"
+_SIMULATED_PAST = 16  # observed frames of a simulated plume
+_NUM_SAMPLES = 6
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    pipeline = SmokeForecastPipeline.from_pretrained(arguments.model).to(arguments.device)
+    frames = read_input(arguments, pipeline.processor.height)
+    num_observed = len(frames) if arguments.observed is None else arguments.observed
+    if num_observed > len(frames):
+        raise ValueError(f"observed is {num_observed}, but {arguments.input} has {len(frames)} frames.")
+    has_truth = num_observed < len(frames)
+    if has_truth:
+        check_matplotlib()
+    pixel_values = clip_values(frames, pipeline.processor, arguments.resize)[0][0]
+    past, truth = pixel_values[:num_observed], pixel_values[num_observed:][: arguments.num_frames]
+    is_random = pipeline.transformer.coupling.is_random
+    members = pipeline(
+        past,
+        num_frames=arguments.num_frames,
+        num_inference_steps=arguments.num_inference_steps,
+        num_samples=arguments.num_samples or (_NUM_SAMPLES if is_random else 1),
+        generator=torch.Generator().manual_seed(arguments.seed),
+        output_type="pt",
+        sampler=arguments.sampler,
+    ).frames
+    past = past[-pipeline.transformer.config.num_previous :]
+    film = draw_film(past, members, truth if has_truth else None)
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(arguments.output, film_bytes(film, arguments.output.suffix.lower(), arguments.fps))
+    print(f"{arguments.output}: {len(members)} forecast(s) of {arguments.num_frames} frames from {num_observed}.")
+    if has_truth:
+        write_errors(arguments.output.with_name(f"{arguments.output.stem}_psnr.png"), past, members, truth)
+    if arguments.save_frames:
+        write_frames(arguments.save_frames, past, members, truth)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", required=True, help="folder of a forecaster, or Hub name 'user/repo'")
+    parser.add_argument(
+        "--input", required=True, help="video, folder of images, npz or npy file, or 'simulated:SEED', a plume"
+    )
+    parser.add_argument(
+        "--observed", type=int, help="frames at the start that are observed; those after them are the truth "
+        f"(default: all; {_SIMULATED_PAST} of a simulated plume)",
+    )  # fmt: skip
+    parser.add_argument("--resize", action="store_true", help="resize frames of another size instead of refusing them")
+    parser.add_argument("--num-frames", type=int, default=16, help="frames to predict (default: 16)")
+    parser.add_argument("--num-samples", type=int, help=f"forecasts (default: {_NUM_SAMPLES}; 1 of a regression)")
+    parser.add_argument("--num-inference-steps", type=int, default=10, help="evaluations of the model (default: 10)")
+    parser.add_argument("--sampler", default="euler", help=f"one of {', '.join(SAMPLERS)} (default: euler)")
+    parser.add_argument("--seed", type=int, default=0, help="of the samples (default: 0)")
+    parser.add_argument("--output", type=Path, default=Path("forecast.webp"), help="film: .webp, .gif or .mp4")
+    parser.add_argument("--fps", type=float, default=6, help="frames of the film per second (default: 6)")
+    parser.add_argument("--save-frames", type=Path, metavar="FILE", help="write observed, prediction and truth as npz")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    arguments = parser.parse_args()
+    for name in ("observed", "num_frames", "num_samples", "num_inference_steps", "fps"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            raise ValueError(f"{name.replace('_', '-')} expects 1 or more, found {value}.")
+    choose(SAMPLERS, arguments.sampler, "sampler")
+    check_film_format(arguments.output)
+    if arguments.input.startswith(_SIMULATED) and arguments.observed is None:
+        arguments.observed = _SIMULATED_PAST
+    return arguments
+
+
+def read_input(arguments: argparse.Namespace, size: int) -> np.ndarray:
+    """(T, H, W, 3) uint8, with the truth if it is known."""
+    if not arguments.input.startswith(_SIMULATED):
+        return read_clip(arguments.input)
+    seed = arguments.input.removeprefix(_SIMULATED)
+    if not seed.isdecimal() or int(seed) >= 2**32 - 1:
+        raise ValueError(f"{_SIMULATED} expects the seed of a plume, from 0 to {2**32 - 2}, found {seed!r}.")
+    num_frames = arguments.observed + arguments.num_frames
+    return simulate_plumes([int(seed)], PlumeSettings(size, num_frames))[0].image
+
+
+def write_errors(path: Path, past: torch.Tensor, members: torch.Tensor, truth: torch.Tensor) -> None:
+    """Draw the PSNR by predicted frame, and print its means."""
+    from matplotlib.figure import Figure
+
+    case = ForecastCase("clip", "clip", to_images(past).numpy(), to_images(truth)[None].numpy())
+    forecast = PSNR().measure(Forecast(members[:, : len(truth)], truth))
+    curves = {
+        "mean of the samples": forecast["psnr_mean"],
+        "a sample": forecast["psnr"],
+        REPEAT: PSNR().measure(Forecast(repeat(case), truth))["psnr"],
+    }
+    if len(members) == 1:
+        curves = {"forecast": curves["a sample"], REPEAT: curves[REPEAT]}
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    panel = figure.subplots()
+    for name, values in curves.items():
+        panel.plot(range(1, len(values) + 1), values, marker=".", label=name)
+    panel.set(xlabel="frames ahead", ylabel="PSNR, dB")
+    panel.grid(alpha=0.3)
+    panel.legend()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150)
+    write_atomically(path, buffer.getvalue())
+    means = ", ".join(f"{name} {float(values.mean()):.1f} dB" for name, values in curves.items())
+    print(f"{path}: PSNR over {len(truth)} frames: {means}.")
+
+
+def write_frames(path: Path, past: torch.Tensor, members: torch.Tensor, truth: torch.Tensor) -> None:
+    """Write an npz of uint8 frames: observed (P, H, W, 3), prediction (S, T, H, W, 3) and truth (K, H, W, 3)."""
+    buffer = io.BytesIO()
+    arrays = {"observed": past, "prediction": members, "truth": truth}
+    np.savez_compressed(buffer, **{name: to_images(frames).numpy() for name, frames in arrays.items()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, buffer.getvalue())
+    print(f"{path}: observed, predicted and true frames.")
+
+
+if __name__ == "__main__":
+    run(main)

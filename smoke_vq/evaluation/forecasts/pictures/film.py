@@ -1,0 +1,86 @@
+"""A film of one forecast: the truth, the mean, samples and their spread side by side."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ....pictures import image_grid
+from ....pixels import to_images
+from ....registry import choose
+from .strip import SPREAD_GAIN, spread, spread_picture
+
+FILM_FORMATS = {".mp4": "H.264", ".gif": "GIF", ".webp": "WebP"}
+_NUM_SAMPLES = 3
+_SCALE = 3
+
+
+def draw_film(
+    past: torch.Tensor, members: torch.Tensor, truth: torch.Tensor | None = None, num_shown: int = _NUM_SAMPLES
+) -> list[Image.Image]:
+    """The frames of the film: the observed frames in every panel, then the forecast.
+
+    Args:
+        past: (P, 3, H, W) in [-1, 1].
+        members: (S, T, 3, H, W) in [-1, 1].
+        truth: (K, 3, H, W) in [-1, 1]; its panel is black from frame K on, and left out if it is None.
+        num_shown: samples that have a panel, at most.
+    """
+    observed, mean = to_images(past).numpy(), to_images(members.mean(dim=0)).numpy()
+    panels = {} if truth is None else {"truth": to_images(truth).numpy()}
+    if len(members) == 1:
+        panels["forecast"] = mean
+    else:
+        panels["mean"] = mean
+        shown = to_images(members[:num_shown]).numpy()
+        panels |= {f"sample {number}": frames for number, frames in enumerate(shown, start=1)}
+        panels[f"spread x{SPREAD_GAIN}"] = np.repeat(spread_picture(spread(members))[..., None], 3, axis=-1)
+    names, black = list(panels), np.zeros_like(mean[0])
+
+    def picture(first: str, images: list[np.ndarray]) -> Image.Image:
+        return image_grid([images], scale=_SCALE, column_labels=[first, *names[1:]])
+
+    film = []
+    for time, frame in enumerate(observed, start=1 - len(observed)):
+        images = [black if name.startswith("spread") else frame for name in names]
+        film.append(picture(f"observed {time}", images))
+    for time in range(len(mean)):
+        images = [frames[time] if time < len(frames) else black for frames in panels.values()]
+        film.append(picture(f"{names[0]} +{time + 1}", images))
+    return film
+
+
+def check_film_format(path: Path) -> None:
+    """Refuse a file name whose format cannot be written.
+
+    Raises:
+        ValueError: another ending than those in `FILM_FORMATS`, or an mp4 without PyAV.
+    """
+    if choose(FILM_FORMATS, path.suffix.lower(), "film format") == "H.264":
+        try:
+            import av  # noqa: F401
+        except ModuleNotFoundError as error:
+            raise ValueError("Films are written as mp4 with PyAV: pip install 'smoke-vq[rise]', or .webp.") from error
+
+
+def film_bytes(film: list[Image.Image], suffix: str, frames_per_second: float) -> bytes:
+    """The content of a film's file, a loop as GIF and WebP."""
+    buffer = io.BytesIO()
+    if choose(FILM_FORMATS, suffix, "film format") != "H.264":
+        options = dict(save_all=True, append_images=film[1:], duration=round(1000 / frames_per_second), loop=0)
+        film[0].save(buffer, format=suffix[1:].upper(), **options | ({"quality": 80} if suffix == ".webp" else {}))
+        return buffer.getvalue()
+    import av
+
+    with av.open(buffer, "w", format="mp4") as container:
+        rate = round(frames_per_second)
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "16"})
+        stream.width, stream.height = (size - size % 2 for size in film[0].size)  # its chroma has half the resolution
+        stream.pix_fmt = "yuv420p"
+        for image in film:
+            frame = np.asarray(image)[: stream.height, : stream.width]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode())
+    return buffer.getvalue()
