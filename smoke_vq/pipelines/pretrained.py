@@ -13,18 +13,21 @@ from diffusers import DiffusionPipeline
 from ..downloads.download import DOWNLOAD_KEYWORDS, describe_missing, download_files, find_folder
 from ..hub.card import LICENSE, CardText, write_card
 from ..hub.push import open_repo, push_folder
-from ..layout import CONFIG, PIPELINE, PIPELINE_PARTS, PROCESSOR, WEIGHTS, WEIGHTS_INDEX
+from ..layout import CONFIG, PIPELINE, PIPELINE_PARTS, PROCESSOR, TRANSFORMER, WEIGHTS, WEIGHTS_INDEX
 from ..models.model_folder import read_config
 from ..models.pretrained import HALVES, PretrainedModel
 from ..registry import choose
+from ..tokens import model_digest
 from ..version import CONFIG_FORMAT, __version__
-from .parts import PARTS, check_parts
+from .parts import PARTS
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 _STEM = WEIGHTS.removesuffix(".safetensors")
 _LOADED = (CONFIG, PROCESSOR, WEIGHTS, WEIGHTS_INDEX, f"{_STEM}-?????-of-?????.safetensors")
+
+_DTYPES = (None, torch.float32, *HALVES.values())
 
 
 class PretrainedPipeline(DiffusionPipeline):
@@ -59,8 +62,8 @@ class PretrainedPipeline(DiffusionPipeline):
         if unknown:
             known = sorted({"dtype", *DOWNLOAD_KEYWORDS})
             raise ValueError(f"from_pretrained got unknown keyword {unknown[0]!r}: expected some of {known}.")
-        if dtype not in (None, torch.float32, *HALVES.values()):
-            raise ValueError(f"dtype expects torch.float32, torch.float16 or torch.bfloat16, found {dtype!r}.")
+        if dtype not in _DTYPES:
+            raise ValueError(_unknown_dtype(dtype))
         where = pretrained_model_name_or_path
         folder = find_folder(where, None, kwargs.get("revision"))
         if folder is None:
@@ -83,18 +86,20 @@ class PretrainedPipeline(DiffusionPipeline):
         """Save all parts, and model_index.json last: a folder without it is incomplete.
 
         Args:
-            dtype: torch.float16 or torch.bfloat16 to store weights in half precision, in half the space. This changes
-                the weights, unless they were stored like that before.
+            dtype: torch.float16 or torch.bfloat16 to store the transformer in half precision, and other models if they
+                were stored like that before: those that lose digits, and thereby their identity, stay as they are.
 
         Raises:
-            ValueError: a dtype that changes the identity of a part that another one was trained with.
+            ValueError: another dtype; weights too large for it.
         """
+        if dtype not in _DTYPES:
+            raise ValueError(_unknown_dtype(dtype))
         folder, parts = Path(save_directory), dict(self.components)
-        if dtype is not None:
-            for name, part in parts.items():
-                if isinstance(part, PretrainedModel):
-                    parts[name] = part.in_half(dtype)
-            check_parts(**parts)
+        for name, part in parts.items():
+            if isinstance(part, PretrainedModel) and dtype in HALVES.values():
+                half = part.in_half(dtype)
+                if name == TRANSFORMER or model_digest(half) == model_digest(part):
+                    parts[name] = half
         (folder / PIPELINE).unlink(missing_ok=True)
         for name, part in parts.items():
             if part is not None:
@@ -167,6 +172,10 @@ class PretrainedPipeline(DiffusionPipeline):
         if missing:
             raise ValueError(f"The {PIPELINE} of {where} does not name a part {missing[0]!r}.")
         return found
+
+
+def _unknown_dtype(dtype: Any) -> str:
+    return f"dtype expects torch.float32, torch.float16 or torch.bfloat16, found {dtype!r}."
 
 
 def _load_part(folder: Path, name: str, class_name: str, where: str | os.PathLike) -> Any:

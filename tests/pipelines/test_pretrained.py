@@ -10,7 +10,6 @@ from forecasters import forecast
 
 import smoke_vq
 from smoke_vq import LatentProjection, SmokeForecastPipeline
-from smoke_vq.tokens import model_digest
 
 load = SmokeForecastPipeline.from_pretrained
 
@@ -51,28 +50,28 @@ def test_saving_without_a_projection_removes_an_older_one(folder, make_pipeline)
     assert not (folder / "projection").exists() and load(folder).projection is None
 
 
-def test_half_precision_on_disk(make_pipeline, tmp_path, clip):
-    """An autoencoder that was stored in fp16, as the nano model is, keeps its identity; others do not."""
+@pytest.mark.parametrize("stored_in_half", [True, False])
+def test_half_precision_on_disk(make_pipeline, tiny_model, tmp_path, clip, stored_in_half):
+    """An autoencoder that was stored in fp16, as the nano model is, stays so; another one stays in float32."""
+    if stored_in_half:
+        tiny_model.load_state_dict(tiny_model.in_half(torch.float16).state_dict())
     pipeline = make_pipeline()
-    with pytest.raises(ValueError, match="belongs to another autoencoder"):
-        pipeline.save_pretrained(tmp_path, dtype=torch.float16)
-    assert not (tmp_path / "model_index.json").exists()
-    for part in (pipeline.autoencoder, pipeline.projection):
-        part.load_state_dict(part.in_half(torch.float16).state_dict())
-    digest = model_digest(pipeline.autoencoder)
-    pipeline.projection.register_to_config(autoencoder_sha256=digest)
-    pipeline.transformer.register_to_config(
-        autoencoder_sha256=digest, projection_sha256=model_digest(pipeline.projection)
-    )
-    pipeline.save_pretrained(tmp_path, dtype=torch.float16)
-    assert pipeline.transformer.dtype == torch.float32
-    loaded = load(tmp_path)
-    assert loaded.transformer.dtype == torch.float32
-    size = (tmp_path / "transformer" / "diffusion_pytorch_model.safetensors").stat().st_size
-    assert size < 0.6 * 4 * sum(weights.numel() for weights in loaded.transformer.state_dict().values())
+    pipeline.save_pretrained(tmp_path / "whole")
+    pipeline.save_pretrained(tmp_path / "half", dtype=torch.float16)
+    loaded = load(tmp_path / "half")
+    assert pipeline.transformer.dtype == loaded.transformer.dtype == torch.float32
+
+    def size(folder: str, part: str) -> int:
+        return (tmp_path / folder / part / "diffusion_pytorch_model.safetensors").stat().st_size
+
+    assert size("half", "transformer") < 0.6 * size("whole", "transformer")
+    assert (size("half", "autoencoder") < 0.7 * size("whole", "autoencoder")) is stored_in_half
+    assert size("half", "projection") == size("whole", "projection")
     difference = forecast(loaded, clip, output_type="pt", quantize=False)
     difference -= forecast(pipeline, clip, output_type="pt", quantize=False)
     assert float(difference.abs().max()) < 0.05
+    with pytest.raises(ValueError, match=r"dtype expects torch.float32, torch.float16 or torch.bfloat16, found 'fp16'"):
+        pipeline.save_pretrained(tmp_path / "half", dtype="fp16")
 
 
 def test_half_precision_in_memory(folder, clip):

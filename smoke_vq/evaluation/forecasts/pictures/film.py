@@ -34,22 +34,21 @@ def draw_film(
         panels["forecast"] = mean
     else:
         panels["mean"] = mean
-        shown = to_images(members[:num_shown]).numpy()
-        panels |= {f"sample {number}": frames for number, frames in enumerate(shown, start=1)}
+        samples = to_images(members[:num_shown]).numpy()
+        panels |= {f"sample {number}": frames for number, frames in enumerate(samples, start=1)}
         panels[f"spread x{SPREAD_GAIN}"] = np.repeat(spread_picture(spread(members))[..., None], 3, axis=-1)
     names, black = list(panels), np.zeros_like(mean[0])
-
-    def picture(first: str, images: list[np.ndarray]) -> Image.Image:
-        return image_grid([images], scale=_SCALE, column_labels=[first, *names[1:]])
-
     film = []
     for time, frame in enumerate(observed, start=1 - len(observed)):
-        images = [black if name.startswith("spread") else frame for name in names]
-        film.append(picture(f"observed {time}", images))
+        shown = [(f"observed {time}", frame) if not name.startswith("spread") else (name, black) for name in names]
+        film.append(shown)
     for time in range(len(mean)):
-        images = [frames[time] if time < len(frames) else black for frames in panels.values()]
-        film.append(picture(f"{names[0]} +{time + 1}", images))
-    return film
+        shown = [(name, frames[time] if time < len(frames) else black) for name, frames in panels.items()]
+        film.append([(f"{names[0]} +{time + 1}", shown[0][1]), *shown[1:]])
+    return [
+        image_grid([[frame for _, frame in shown]], scale=_SCALE, column_labels=[label for label, _ in shown])
+        for shown in film
+    ]
 
 
 def check_film_format(path: Path) -> None:
