@@ -27,7 +27,8 @@ def make_pipeline(tiny_model):
             projection_sha256=model_digest(projection) if with_projection else None,
         )  # fmt: skip
         transformer = SmokeFlowTransformer(**arguments | changes).eval()
-        torch.nn.init.normal_(transformer.proj_out.weight, std=0.5)  # zero at the start of a training
+        for layer in (transformer.proj_in, transformer.proj_out):  # the noise has no influence before a training
+            torch.nn.init.normal_(layer.weight, std=0.5)
         return SmokeForecastPipeline(tiny_model, transformer, SmokeImageProcessor(16), projection)
 
     return make
