@@ -123,7 +123,13 @@ def load_projection(
     channels, all_channels = arguments.recipe.model.get("in_channels", 4), autoencoder.config.latent_channels
     if arguments.recipe.projection is not None:
         projection = LatentProjection.from_pretrained(arguments.recipe.projection)
+        projection.check_autoencoder(autoencoder)
     elif channels == all_channels:
+        if autoencoder.config.latents_mean is None:
+            raise ValueError(
+                "All channels of the latents are normalized by the autoencoder's latents_mean and latents_std, which "
+                "its config.json does not have: scripts/measure_latents.py adds them."
+            )
         return None
     else:
         projection = LatentProjection(all_channels, channels, autoencoder_sha256=model_digest(autoencoder))

@@ -16,13 +16,12 @@ from ..hub.card import CardText
 from ..models.flow_transformer import SmokeFlowTransformer
 from ..models.latent_projection import LatentProjection
 from ..models.vqvae import SmokeVQVAE
-from ..pixels import clamp
 from ..registry import choose
+from ..tokens import LatentSpace
 from .clips import clip_values
 from .parts import check_parts
 from .pretrained import PretrainedPipeline
 
-_AT_ONCE = 64  # frames encoded or decoded at a time
 _OUTPUTS = {
     "np": lambda sample: sample.numpy(),
     "pt": lambda sample: sample,
@@ -130,36 +129,16 @@ class SmokeForecastPipeline(PretrainedPipeline):
             raise ValueError(f"The forecaster needs {least} observed frames or more, found {pixel_values.shape[1]}.")
         if not config.use_earlier_frame:
             pixel_values = pixel_values[:, -config.num_previous :]
-        past = self._encode(pixel_values.flatten(0, 1)).unflatten(0, pixel_values.shape[:2])
-        past = past.repeat_interleave(num_samples, dim=0)
+        space = LatentSpace(self.autoencoder, self.projection)
+        past = space.encode(pixel_values.flatten(0, 1)).unflatten(0, pixel_values.shape[:2])
+        past = past.to(self.transformer.dtype).repeat_interleave(num_samples, dim=0)
         latents = rollout(self.transformer, past, num_frames, num_inference_steps, sampler, generator)
-        output = self._decode(latents.flatten(0, 1), quantize, to_images=output_type != "pt")
+        output = space.decode(latents.flatten(0, 1), quantize)
+        if output_type != "pt":
+            output = self.processor.to_images(output)
         output = output.unflatten(0, (-1, num_samples, num_frames))
         result = convert(output if batched else output[0])
         return SmokeForecastPipelineOutput(frames=result) if return_dict else (result,)
-
-    def _encode(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """(N, 3, H, W) to normalized latents (N, C, h, w)."""
-        latents = []
-        for part in pixel_values.split(_AT_ONCE):
-            encoded = self.autoencoder.encode(part.to(self._execution_device, self.autoencoder.dtype)).latents
-            if self.projection is None:
-                latents.append(self.autoencoder.normalize_latents(encoded))
-            else:
-                latents.append(self.projection.project(encoded.to(self.projection.dtype)))
-        return torch.cat(latents).to(self.transformer.dtype)
-
-    def _decode(self, latents: torch.Tensor, quantize: bool, to_images: bool) -> torch.Tensor:
-        """Normalized latents (N, C, h, w) to (N, 3, H, W) in [-1, 1] or (N, H, W, 3) uint8, on the CPU."""
-        frames = []
-        for part in latents.split(_AT_ONCE):
-            if self.projection is None:
-                part = self.autoencoder.denormalize_latents(part.to(self.autoencoder.dtype))
-            else:
-                part = self.projection.unproject(part.to(self.projection.dtype)).to(self.autoencoder.dtype)
-            sample = clamp(self.autoencoder.decode(part, force_not_quantize=not quantize).sample.float())
-            frames.append((self.processor.to_images(sample) if to_images else sample).cpu())
-        return torch.cat(frames)
 
 
 def _images(frames: np.ndarray) -> Any:
