@@ -6,6 +6,8 @@ The data are folders that scripts/encode_dataset.py wrote with --latents, or fra
 Validation needs frames. The run's folder `forecaster` is a complete SmokeForecastPipeline.
 """
 
+import shutil
+
 import torch
 from accelerate import Accelerator
 
@@ -15,6 +17,8 @@ from smoke_vq.data.processor import SmokeImageProcessor
 from smoke_vq.data.sources import load_frames
 from smoke_vq.data.windows import windows
 from smoke_vq.evaluation.forecasts.evaluator import ForecastEvaluator
+from smoke_vq.hub.card import write_card
+from smoke_vq.layout import ARGUMENTS, FORECASTER, METRICS, TRAINING
 from smoke_vq.models.auto import AutoAutoencoder
 from smoke_vq.models.initialization import continue_forecaster
 from smoke_vq.pipelines.forecast import SmokeForecastPipeline
@@ -95,9 +99,12 @@ def main() -> None:
         result = Trainer(accelerator, objective, loader, evaluator, arguments, num_steps, publisher.push_best).train()
         if result is not None:
             publisher.finish(result)
-            folder = arguments.run.folder / "forecaster"
+            folder = arguments.run.folder / FORECASTER
             forecaster = SmokeFlowTransformer.from_pretrained(result.folder)
             SmokeForecastPipeline(autoencoder, forecaster, processor, space.projection).save_pretrained(folder)
+            for name in (METRICS, TRAINING, ARGUMENTS):
+                shutil.copyfile(result.folder / name, folder / name)
+            write_card(folder, SmokeForecastPipeline.card_text)
             print(f"The complete forecaster: {folder}")
 
 

@@ -28,6 +28,7 @@ PIPELINE_PARTS = (AUTOENCODER, TRANSFORMER, PROJECTION, PROCESSOR_FOLDER)
 # A run's folder, which holds SAMPLES and ARGUMENTS too.
 BEST = "best"
 LAST = "last"
+FORECASTER = "forecaster"  # a pipeline, of a forecaster's training
 CHECKPOINTS = "checkpoints"
 HISTORY = "history.jsonl"
 SAMPLE_ROWS = "samples"  # one strip of reconstructions for each validation; SAMPLES shows them all

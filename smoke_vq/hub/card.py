@@ -24,6 +24,7 @@ from ..layout import (
     DISCRIMINATOR,
     EVAL_RESULTS,
     FILM,
+    FORECASTER,
     LAST,
     METRICS,
     PICTURE,
@@ -251,7 +252,7 @@ def _reported(figures: dict[str, Any], text: CardText) -> dict[str, float]:
 def _local_name(folder: Path) -> str:
     """As in the commands of the README: `runs/<run>/best`."""
     folder = folder.resolve()
-    return f"runs/{folder.parent.name}/{folder.name}" if folder.name in (BEST, LAST) else folder.name
+    return f"runs/{folder.parent.name}/{folder.name}" if folder.name in (BEST, LAST, FORECASTER) else folder.name
 
 
 def _read_json(path: Path) -> dict[str, Any]:

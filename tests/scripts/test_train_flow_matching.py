@@ -77,6 +77,9 @@ def test_a_resumed_run_equals_an_unbroken_one_and_gives_a_pipeline(train, tmp_pa
     assert {"repeat the last frame", "optical flow"} < set(figures)
     assert {"crps", "spread_skill", "iou"} < set(figures["this model"])
     pipeline = SmokeForecastPipeline.from_pretrained(tmp_path / "run/forecaster")
+    card = (tmp_path / "run/forecaster/README.md").read_text()
+    assert 'SmokeForecastPipeline.from_pretrained("runs/run/forecaster")' in card and "- trained on" in card
+    assert "psnr_mean" in card and "The quality of this model is unknown" not in card
     frames = PackedFrames.load(data / "validation.safetensors").images[:5].numpy()
     assert pipeline(frames, num_frames=4, num_inference_steps=2, num_samples=3).frames.shape == (3, 4, SIZE, SIZE, 3)
     assert pipeline.transformer.config.projection_sha256 == model_digest(pipeline.projection)
