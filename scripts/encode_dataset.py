@@ -2,6 +2,10 @@
 
 python scripts/encode_dataset.py --model runs/tiny/best --dataset simulated:small --output-dir data/plumes_codes
 accelerate launch scripts/encode_dataset.py --model user/repo --dataset data/rise64 --latents --output-dir data/codes
+python scripts/encode_dataset.py --model user/repo --dataset videos --splits train --resize --output-dir data/codes
+
+A folder of videos is the split train, and a folder of folders of videos has their names as splits; each video is a
+sequence. Its frames are encoded as they are: scripts/prepare_rise.py cuts smoke out of videos.
 
 The processes of `accelerate launch` or `torchrun` share the work, on a folder that all of them see. An interrupted run
 continues if it is started again with the same settings.
@@ -24,7 +28,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="folder of a saved model, or Hub name 'user/repo'")
     parser.add_argument("--revision", help="branch, tag or commit of a model on the Hub")
-    parser.add_argument("--dataset", required=True, help="folder, .safetensors file, Hub name or 'simulated:CONFIG'")
+    parser.add_argument(
+        "--dataset",
+        required=True,
+        help="folder of a dataset or of videos, .safetensors file, Hub name or 'simulated:CONFIG'",
+    )
     parser.add_argument("--splits", nargs="+", default=["train", "validation"])
     parser.add_argument("--latents", action="store_true", help="write the latents before quantization too, as float16")
     parser.add_argument("--mirror", action="store_true", help="encode mirrored frames too, after the others")

@@ -6,10 +6,13 @@ import datasets
 import numpy as np
 import pytest
 import torch
+from synthetic_clips import write_video
 from training_runs import ROOT, launch, run
 
 from smoke_vq import SmokeImageProcessor, SmokeVQVAE
 from smoke_vq.data.frames import PackedFrames
+from smoke_vq.data.images import as_frame
+from smoke_vq.preparation.matting.video import read_video
 
 
 @pytest.fixture
@@ -75,3 +78,21 @@ def test_statistics_are_added_to_a_saved_model(finished_run, data, tmp_path):
     assert SmokeImageProcessor.from_pretrained(tmp_path / "new").height == 16
     again = run("measure_latents.py", flags)
     assert again.code == 2 and "already exists: choose a new folder" in again.err
+
+
+def test_a_folder_of_videos_is_encoded_video_by_video(finished_run, tmp_path):
+    clip = np.stack([np.full((32, 32, 3), 20 * time, np.uint8) for time in range(1, 6)])
+    (tmp_path / "videos").mkdir()
+    for name, frames in (("first.mp4", clip), ("second.mp4", clip[:3])):
+        write_video(tmp_path / "videos" / name, frames)
+    flags = f"--model {finished_run / 'best'} --dataset {tmp_path / 'videos'} --output-dir {tmp_path / 'codes'}"
+    ended = run("encode_dataset.py", f"{flags} --splits train --resize")
+    assert ended.code == 0, ended.err
+    rows = datasets.load_dataset(str(tmp_path / "codes"), split="train")
+    assert rows["sequence"] == [0] * 5 + [1] * 3 and rows["frame"] == [*range(5), *range(3)]
+    images = [as_frame(frame, 3, 16, True) for frame in read_video(tmp_path / "videos/second.mp4")]
+    model, processor = SmokeVQVAE.from_pretrained(finished_run / "best"), SmokeImageProcessor(size=16)
+    indices = model.encode(processor.to_pixel_values(torch.from_numpy(np.stack(images)))).indices
+    assert np.array_equal(rows.with_format("numpy")["indices"][5:], indices.numpy())
+    unresized = run("encode_dataset.py", f"{flags}2 --splits train")
+    assert unresized.code == 2 and "Expected frames of 16x16, found 32x32" in unresized.err

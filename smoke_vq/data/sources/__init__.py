@@ -1,4 +1,4 @@
-"""From a name to frames: a folder, a Hub dataset, packed safetensors files, simulated plumes."""
+"""From a name to frames: a folder, videos, a Hub dataset, packed safetensors files, simulated plumes."""
 
 import os
 from collections.abc import Sequence
@@ -10,10 +10,12 @@ from .folder import FolderSource
 from .hub import HubSource
 from .packed import PackedSource
 from .simulated import SimulatedSource
+from .videos import VideosSource
 
 # The last one that matches a name is taken; a folder takes all that is left.
 SOURCES: dict[str, Source] = {
     "folder": FolderSource(),
+    "videos": VideosSource(),
     "hub": HubSource(),
     "packed": PackedSource(),
     "simulated": SimulatedSource(),
@@ -38,6 +40,7 @@ def load_frames(
 
     Args:
         source: a folder that `load_dataset` reads (Parquet with columns `image` and optionally `alpha`, or images), a
+            folder of videos, or of folders of videos named after their splits, whose frames are taken as they are, a
             folder of `<split>.safetensors` files or one such file (read without the datasets package), a Hub dataset
             "user/name", or "simulated" or "simulated:CONFIGURATION" for plumes that are simulated here at the first
             use and then found in the cache of datasets. (A folder of that name is "./simulated".) Or a list of these.
