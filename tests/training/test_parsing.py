@@ -1,15 +1,17 @@
 """All keys from a file and from the command line, and one sentence for each mistake."""
 
 import inspect
+import json
 import typing
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from training_runs import ROOT
 
-from smoke_vq import SmokeVQVAE
-from smoke_vq.training import TrainingArguments, VQVAEArguments, check_arguments, parse_arguments
+from smoke_vq import SmokeVQGAN, SmokeVQVAE
+from smoke_vq.training import TrainingArguments, VQGANArguments, VQVAEArguments, check_arguments, parse_arguments
 from smoke_vq.training.arguments import groups_of, options_of
 from smoke_vq.training.renamed import RENAMED
 from smoke_vq.training.run_folder import check_same_run
@@ -257,6 +259,21 @@ def test_the_full_config_shows_every_key_of_config_json():
     arguments = parse_arguments(VQVAEArguments, ["--config", str(ROOT / "configs/config_vqvae.yaml"), "--dataset", "d"])
     keys = {name for name in inspect.signature(SmokeVQVAE.__init__).parameters if name != "self"}
     assert set(arguments.recipe.model) == keys
+
+
+@pytest.mark.parametrize(("model_class", "recipe"), [(SmokeVQVAE, VQVAEArguments), (SmokeVQGAN, VQGANArguments)])
+def test_the_configurations_with_4_channels_differ_in_nothing_else(model_class, recipe):
+    values, configs = [], []
+    for variant in ("", "_4channels"):
+        file = ROOT / f"configs/config_{model_class.__name__.removeprefix('Smoke').lower()}{variant}.yaml"
+        found = parse_arguments(recipe, ["--config", str(file)]).to_dict()
+        with torch.device("meta"):
+            configs.append(json.loads(model_class(**found.pop("model")).to_json_string()))
+        # The full configuration spells out the defaults of both.
+        values.append(
+            {name: value for name, value in found.items() if name not in ("quantizer_loss_weights", "discriminator")}
+        )
+    assert values[1] == values[0] and configs[1] == configs[0] | {"latent_channels": 4}
 
 
 OLD = {"checkpoint_every": 2, "checkpoint_steps": 7, "hub_private": True, "keep_checkpoints": 3, "log_every": 4}
