@@ -59,6 +59,11 @@ class FrameLoader:
             return len(self.frames) // (self.batch_size * self.world_size)
         return -(-len(range(self.rank, len(self.frames), self.world_size)) // self.batch_size)
 
+    def in_order(self, max_frames: int | None = None) -> "FrameLoader":
+        """The same frames once each, without mirroring; at most `max_frames`, evenly spaced."""
+        place = dict(device=self.device, rank=self.rank, world_size=self.world_size)
+        return FrameLoader(self.frames.select(max_frames), self.processor, self.batch_size, **place)
+
     def rows(self, epoch: int, start: int = 0) -> list[list[int]]:
         """The rows of each batch of this process, from batch `start` on."""
         if not self.shuffle:

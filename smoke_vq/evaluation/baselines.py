@@ -22,6 +22,8 @@ class Reconstruction(NamedTuple):
     num_bytes: (B,) size of each frame.
     num_payload_bytes: (B,) the same without file headers.
     indices: codes of a model, integers in [0, num_codes).
+    latents, target_latents, target_indices: of a model that changes the latents of an autoencoder: what it makes of
+        them, and the latents and codes of the frames (see `smoke_vq.metrics.Batch`).
     """
 
     sample: torch.Tensor
@@ -29,6 +31,9 @@ class Reconstruction(NamedTuple):
     num_payload_bytes: torch.Tensor | None = None
     indices: torch.Tensor | None = None
     num_codes: int | None = None
+    latents: torch.Tensor | None = None
+    target_latents: torch.Tensor | None = None
+    target_indices: torch.Tensor | None = None
 
 
 def black(target: torch.Tensor) -> Reconstruction:

@@ -19,7 +19,7 @@ from ..layout import ARGUMENTS, TRAINING
 from ..version import __version__
 from .private_texts import LOCAL_PATH
 
-SOURCES = ("dataset", "validation_dataset", "init_from", "perceptual_weights")
+SOURCES = ("dataset", "validation_dataset", "init_from", "perceptual_weights", "autoencoder", "projection")
 RESET = {
     **{"output_dir": "runs", "resume_from_checkpoint": None},
     **{"push_to_hub": False, "hub_model_id": None, "hub_private_repo": False},

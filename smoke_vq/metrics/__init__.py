@@ -10,6 +10,7 @@ from .fid import InceptionDistance
 from .figure import Figure
 from .figures_table import table_of
 from .image_quality import ImageQuality
+from .latent_fidelity import LatentFidelity
 from .metric import Batch, Metric
 from .perceptual_distance import PerceptualDistance
 from .plume import PlumeQuality, flicker
@@ -22,6 +23,7 @@ __all__ = [
     "Figure",
     "ImageQuality",
     "InceptionDistance",
+    "LatentFidelity",
     "Metric",
     "PerceptualDistance",
     "PlumeQuality",
@@ -39,6 +41,7 @@ METRICS: dict[str, type[Metric]] = {
     "fid": InceptionDistance,
     "plume": PlumeQuality,
     "codebook": CodebookUsage,
+    "latents": LatentFidelity,
     "size": CompressedSize,
 }
 

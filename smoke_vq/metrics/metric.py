@@ -20,6 +20,9 @@ class Batch:
         sequence: (B,) integers, equal for frames that follow each other in the dataset and in time.
         indices: (B, h, w) codes of the frames, integers in [0, num_codes).
         num_codes: size of the codebook.
+        latents: (B, D, h, w), what the sample was decoded from, before quantization.
+        target_latents: (B, D, h, w), what they should be.
+        target_indices: (B, h, w), what the codes should be.
         num_bytes: (B,) compressed size of each frame.
         num_payload_bytes: (B,) the same without file headers.
     """
@@ -30,6 +33,9 @@ class Batch:
     sequence: torch.Tensor | None = None
     indices: torch.Tensor | None = None
     num_codes: int | None = None
+    latents: torch.Tensor | None = None
+    target_latents: torch.Tensor | None = None
+    target_indices: torch.Tensor | None = None
     num_bytes: torch.Tensor | None = None
     num_payload_bytes: torch.Tensor | None = None
 

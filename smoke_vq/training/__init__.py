@@ -7,6 +7,7 @@ from .objective import Evaluator, Objective
 from .parsing import check_arguments, parse_arguments
 from .player import Player
 from .recipes.flow_matching import FlowMatchingArguments, FlowMatchingObjective
+from .recipes.latent_projection import LatentProjectionArguments, LatentProjectionObjective
 from .recipes.vqgan import VQGANArguments, VQGANObjective
 from .recipes.vqvae import VQVAEArguments, VQVAEObjective
 from .trainer import Trainer
@@ -15,6 +16,8 @@ __all__ = [
     "Evaluator",
     "FlowMatchingArguments",
     "FlowMatchingObjective",
+    "LatentProjectionArguments",
+    "LatentProjectionObjective",
     "Objective",
     "Player",
     "RecipeArguments",

@@ -86,6 +86,7 @@ def make_evaluator(
     processor: SmokeImageProcessor,
     num_images: int = 8,
     perceptual: nn.Module | None = None,
+    build: Callable[..., ReconstructionEvaluator] = ReconstructionEvaluator,
 ) -> ReconstructionEvaluator:
     """An evaluator on the validation split, which is always packed because it is read at every validation.
 
@@ -94,12 +95,13 @@ def make_evaluator(
     Args:
         num_images: frames in the picture of samples.
         perceptual: a perceptual distance to report as `perceptual`.
+        build: the class of the evaluator, or a function with the arguments of `ReconstructionEvaluator`.
     """
     sources, split = arguments.validation_sources, arguments.validation_split
     with accelerator.main_process_first():
         frames = load_frames(sources, split, processor.height, resize=arguments.resize).pack()
     assert isinstance(frames, PackedFrames)
-    return ReconstructionEvaluator(
+    return build(
         accelerator,
         frames,
         processor,

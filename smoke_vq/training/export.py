@@ -40,12 +40,14 @@ def export_model(
     shutil.rmtree(partial)
 
 
-def add_variant(model: nn.Module, folder: Path, variant: str) -> None:
-    """Add the weights of `model` in the precision of `variant` ("fp16") to its exported folder."""
-    partial = folder.with_name(f"{folder.name}.{variant}.partial")
+def update_model(model: nn.Module, folder: Path, variant: str | None = None) -> None:
+    """Replace configuration and weights of an exported model; with a `variant` ("fp16"), add weights in its precision.
+
+    Each file is replaced atomically.
+    """
+    partial = folder.with_name(f"{folder.name}.{variant or 'update'}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     model.save_pretrained(partial, variant=variant)
     for path in partial.iterdir():
-        if path.name != layout.CONFIG:
-            path.replace(folder / path.name)
+        path.replace(folder / path.name)
     shutil.rmtree(partial)

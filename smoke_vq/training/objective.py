@@ -70,7 +70,7 @@ class Objective(ABC):
         return {}
 
     def finish(self, model: nn.Module, loader: FrameLoader) -> None:
-        """Complete the configuration of the best model after training, on every process; it is saved afterwards.
+        """Complete the best model after training, on every process; its configuration and weights are saved afterwards.
 
         Args:
             loader: that of the training.

@@ -15,10 +15,9 @@ from .. import layout
 from ..data.loader import FrameLoader
 from ..evaluation.evaluator import Evaluation
 from ..metrics import figure_of
-from ..preparation.folder import write_atomically
 from .arguments import OptimizationArguments, TrainingArguments
 from .checkpoint import load_checkpoint, read_state, save_checkpoint
-from .export import add_variant, export_model
+from .export import export_model, update_model
 from .objective import Evaluator, Objective, is_better
 from .run_folder import RunFolder
 from .run_log import History, SampleSheet, log_picture, start_trackers
@@ -258,9 +257,9 @@ class Trainer:
         best.to(self.accelerator.device).eval()
         self.objective.finish(best, self.loader)
         if self.accelerator.is_main_process:
-            write_atomically(best_folder / layout.CONFIG, best.to_json_string().encode())
+            update_model(best, best_folder)
             try:
-                add_variant(best, best_folder, "fp16")
+                update_model(best, best_folder, "fp16")
             except ValueError as error:
                 self._say(f"No fp16 variant is saved: {error}")
         evaluation = self.evaluator.evaluate(best)

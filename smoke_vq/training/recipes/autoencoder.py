@@ -118,16 +118,10 @@ class AutoencoderTraining:
             self._initialize_codebook()
 
     def begin_step(self, batches: list[Batch], step: int) -> None:
-        """Add up the pixel weights of the complete step, so that its gradient does not depend on how it is split.
-
-        DDP averages gradients over processes, and accelerate over micro-batches: dividing each part by the mean weight
-        of a part gives the gradient of one large batch.
-        """
         self.quantize = step > self.continuous_steps
         if self.quantize and step == self.continuous_steps + 1 > 1:
             self._initialize_codebook()
-        weights = [loss_weights(batch["mask"], self.background_weight).sum() for batch in batches]
-        self.total_weight = self.accelerator.reduce(torch.stack(weights).mean(), "mean")
+        self.total_weight = mean_weight(self.accelerator, batches, self.background_weight)
 
     def end_step(self, step: int) -> None:
         if self.quantize and self.health is not None:
@@ -150,28 +144,11 @@ class AutoencoderTraining:
         return sum(on[name] * self.weights[name] * loss for name, loss in losses.items())
 
     def reconstruction_score(self, figures: dict[str, float]) -> float:
-        """The weighted MSE that the training minimizes, over a validation; infinity for blank outputs.
-
-        `masked_mse` alone ignores the background, so that an evenly grey image could pass for the best one.
-        """
-        smoke = figures["coverage"]
-        parts = ((smoke, "masked_mse"), (self.background_weight * (1 - smoke), "background_mse"))
-        weight = sum(share for share, name in parts if name in figures)
-        if is_blank(figures) or weight == 0:
-            return math.inf
-        return sum(share * figures[name] for share, name in parts if name in figures) / weight
+        return reconstruction_score(figures, self.background_weight)
 
     def measure_latents(self, model: nn.Module, loader: FrameLoader) -> None:
         """Add mean and standard deviation of each latent channel over training frames to the model's configuration."""
-        in_order = FrameLoader(
-            loader.frames.select(STATISTICS_FRAMES),
-            loader.processor,
-            loader.batch_size,
-            device=loader.device,
-            rank=loader.rank,
-            world_size=loader.world_size,
-        )
-        mean, std = latent_statistics(model, in_order, self.accelerator)
+        mean, std = latent_statistics(model, loader.in_order(STATISTICS_FRAMES), self.accelerator)
         model.register_to_config(latents_mean=mean, latents_std=std)
 
     def alarms(self, figures: dict[str, float]) -> list[str]:
@@ -214,6 +191,29 @@ class AutoencoderObjective(Objective):
 
     def finish(self, model: nn.Module, loader: FrameLoader) -> None:
         self.autoencoder.measure_latents(model, loader)
+
+
+def mean_weight(accelerator: Accelerator, batches: list[Batch], background_weight: float) -> torch.Tensor:
+    """The pixel weights of a part of the step, on average, so that a gradient does not depend on how a step is split.
+
+    DDP averages gradients over processes, and accelerate over micro-batches: dividing each part by the mean weight of a
+    part gives the gradient of one large batch.
+    """
+    weights = [loss_weights(batch["mask"], background_weight).sum() for batch in batches]
+    return accelerator.reduce(torch.stack(weights).mean(), "mean")
+
+
+def reconstruction_score(figures: dict[str, float], background_weight: float) -> float:
+    """The weighted MSE that the training minimizes, over a validation; infinity for blank outputs.
+
+    `masked_mse` alone ignores the background, so that an evenly grey image could pass for the best one.
+    """
+    smoke = figures["coverage"]
+    parts = ((smoke, "masked_mse"), (background_weight * (1 - smoke), "background_mse"))
+    weight = sum(share for share, name in parts if name in figures)
+    if is_blank(figures) or weight == 0:
+        return math.inf
+    return sum(share * figures[name] for share, name in parts if name in figures) / weight
 
 
 def is_blank(figures: dict[str, float]) -> bool:

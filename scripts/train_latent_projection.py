@@ -1,0 +1,68 @@
+"""Train a LatentProjection, which starts as the principal components of a trained autoencoder's latents.
+
+accelerate launch scripts/train_latent_projection.py --config configs/config_latent_projection.yaml --run-name four
+"""
+
+import copy
+from functools import partial
+
+from smoke_vq import LatentProjection
+from smoke_vq.data.processor import SmokeImageProcessor
+from smoke_vq.evaluation.projection_evaluator import ProjectionEvaluator
+from smoke_vq.models.auto import AutoAutoencoder
+from smoke_vq.script import run
+from smoke_vq.tokens import model_digest, principal_components
+from smoke_vq.training import (
+    LatentProjectionArguments,
+    LatentProjectionObjective,
+    Trainer,
+    check_arguments,
+    make_accelerator,
+    make_evaluator,
+    make_publisher,
+    make_train_loader,
+    parse_arguments,
+)
+from smoke_vq.training.recipes.autoencoder import STATISTICS_FRAMES
+
+
+def main() -> None:
+    arguments = parse_arguments(LatentProjectionArguments)
+    recipe = arguments.recipe
+    check_arguments(LatentProjection, recipe.model, "model")
+    accelerator = make_accelerator(arguments)
+    with accelerator.main_process_first():  # one process downloads the autoencoder
+        autoencoder = AutoAutoencoder.from_pretrained(recipe.autoencoder)
+        processor = SmokeImageProcessor.from_pretrained(recipe.autoencoder)
+    autoencoder.to(accelerator.device).requires_grad_(False)
+    facts = {"latent_channels": autoencoder.config.latent_channels, "autoencoder_sha256": model_digest(autoencoder)}
+    for key, value in facts.items():
+        if recipe.model.get(key, value) != value:
+            raise ValueError(f"model.{key} is {recipe.model[key]!r}, but {recipe.autoencoder} has {value!r}.")
+    recipe.model = facts | recipe.model
+    model = LatentProjection(**recipe.model).to(accelerator.device)
+    loader = make_train_loader(accelerator, arguments.data, processor, arguments.run.seed)
+    batches = loader.in_order(STATISTICS_FRAMES).epoch(0)
+    components = principal_components(
+        (autoencoder.encode(batch["pixel_values"]).latents for batch in batches), accelerator
+    )
+    model.set_principal_components(components)
+    build = partial(ProjectionEvaluator, autoencoder=autoencoder, start=copy.deepcopy(model).eval())
+    evaluator = make_evaluator(accelerator, arguments.data, processor, arguments.tracking.num_images, build=build)
+    start = evaluator.validate(evaluator.start)
+    explained = float(components.explained[model.config.projected_channels - 1])
+    accelerator.print(
+        f"Principal components: {explained:.4%} of the variance, codes unchanged {start['codes_unchanged']:.4f}, "
+        f"masked MSE {start['masked_mse']:.5f}"
+    )
+    num_steps = Trainer.count_steps(arguments.optimization, loader)
+    variance = float(components.variances.mean())
+    objective = LatentProjectionObjective(accelerator, model, autoencoder, arguments, num_steps, variance, start)
+    with make_publisher(accelerator, arguments, LatentProjection.card_text, objective.describe) as publisher:
+        result = Trainer(accelerator, objective, loader, evaluator, arguments, num_steps, publisher.push_best).train()
+        if result is not None:
+            publisher.finish(result)
+
+
+if __name__ == "__main__":
+    run(main)
