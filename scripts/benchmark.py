@@ -21,7 +21,14 @@ from accelerate import Accelerator
 from diffusers.models.modeling_utils import ModelMixin
 from torch.utils.flop_counter import FlopCounterMode
 
-from smoke_vq import PatchDiscriminator, SmokeVQGAN, SmokeVQVAE
+from smoke_vq import (
+    LatentProjection,
+    PatchDiscriminator,
+    SmokeFlowTransformer,
+    SmokeForecastPipeline,
+    SmokeVQGAN,
+    SmokeVQVAE,
+)
 from smoke_vq.data.dataset_frames import DatasetFrames
 from smoke_vq.data.frames import PackedFrames
 from smoke_vq.data.loader import FrameLoader
@@ -36,7 +43,7 @@ from smoke_vq.script import run
 from smoke_vq.simulation import PlumeSettings, PlumeSolver, draw_parameters, render, simulate_plumes
 from smoke_vq.simulation.interpolation import Table, Trilinear
 from smoke_vq.simulation.recording import one_thread
-from smoke_vq.tokens import encode_dataset
+from smoke_vq.tokens import encode_dataset, model_digest
 from smoke_vq.training import TrainingArguments, VQGANArguments, VQGANObjective
 
 TINY = Path(__file__).resolve().parent.parent / "configs" / "config_vqvae_tiny.yaml"
@@ -338,6 +345,42 @@ def tokens(device: str, rounds: int) -> None:
     report(f"Encoding {count} frames", interleaved(functions, device, rounds), "model.encode alone", "frames/s", count)
 
 
+def forecast(device: str, rounds: int) -> None:
+    """A forecast of 16 frames by the pipeline, against its network and its decoder alone."""
+    sizes = {} if device == "cuda" else yaml.safe_load(TINY.read_text())["model"]
+    width = {} if device == "cuda" else {"num_layers": 5, "num_attention_heads": 5, "attention_head_dim": 32}
+    samples, steps, frames = (64 if device == "cuda" else 4), 10, 16
+    autoencoder = SmokeVQVAE(**sizes).to(device).eval()
+    identity = model_digest(autoencoder)
+    projection = LatentProjection(autoencoder.config.latent_channels, 4, autoencoder_sha256=identity).to(device).eval()
+    digests = {"autoencoder_sha256": identity, "projection_sha256": model_digest(projection)}
+    transformer = SmokeFlowTransformer(**width, **digests).to(device).eval()
+    pipeline = SmokeForecastPipeline(autoencoder, transformer, SmokeImageProcessor(), projection)
+    past = torch.randint(0, 256, (8, 64, 64, 3), dtype=torch.uint8).numpy()
+    noisy, previous = (torch.randn(samples, count, 4, 8, 8, device=device) for count in (frames, 8))
+    latents = torch.randn(samples * frames, autoencoder.config.latent_channels, 8, 8, device=device)
+    time = torch.zeros(samples, device=device)
+
+    @torch.no_grad()
+    def network() -> None:
+        for _ in range(steps):
+            transformer(noisy, time, previous)
+
+    @torch.no_grad()
+    def decoder() -> None:
+        for part in latents.split(64):
+            autoencoder.decode(part)
+
+    functions = {
+        "network and decoder": lambda: (network(), decoder()),
+        "network alone": network,
+        "decoder alone": decoder,
+        "pipeline": lambda: pipeline(past, frames, steps, samples),
+    }
+    title = f"Forecast of {frames} frames, {samples} samples, {steps} evaluations"
+    report(title, interleaved(functions, device, rounds), "network and decoder", "frames/s", samples * frames)
+
+
 PARTS = {
     "quantizer": quantizer,
     "training": training,
@@ -346,6 +389,7 @@ PARTS = {
     "simulation": simulation,
     "loading": loading,
     "tokens": tokens,
+    "forecast": forecast,
 }
 
 
