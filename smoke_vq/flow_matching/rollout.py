@@ -55,7 +55,7 @@ def rollout(
         last = previous[:, -1:].expand(-1, config.num_frames, -1, -1, -1)
         noise = torch.zeros_like(last)
         if coupling.is_random:
-            noise = torch.randn(last.shape, generator=generator, device=device).to(past)
+            noise = config.noise_scale * torch.randn(last.shape, generator=generator, device=device).to(past)
 
         def velocity(x: torch.Tensor, t: torch.Tensor, frames=frames, previous=previous, last=last) -> torch.Tensor:
             earlier = distance = None

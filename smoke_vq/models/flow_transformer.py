@@ -57,6 +57,8 @@ class SmokeFlowTransformer(PretrainedModel):
         coupling: a name in `smoke_vq.flow_matching.COUPLINGS`, with `coupling_kwargs`.
         prediction_type: what the network's output is: "frame" (the next frames), "difference" (from the last previous
             frame) or "velocity" (of the flow).
+        noise_scale: standard deviation of the noise that forecasts start from. Training uses 1; more widens forecasts
+            that are too sure of themselves, by an amount to be found on validation clips.
         autoencoder_sha256, projection_sha256: identity of the models whose latents it was trained on (`model_digest`).
 
     Raises:
@@ -81,6 +83,7 @@ class SmokeFlowTransformer(PretrainedModel):
         coupling: str = "linear",
         coupling_kwargs: dict[str, Any] | None = None,
         prediction_type: str = "difference",
+        noise_scale: float = 1.0,
         autoencoder_sha256: str | None = None,
         projection_sha256: str | None = None,
     ):
@@ -93,6 +96,8 @@ class SmokeFlowTransformer(PretrainedModel):
         width = num_attention_heads * attention_head_dim
         if width < 4 or width % 4:
             raise ValueError(f"num_attention_heads * attention_head_dim expects a multiple of 4, found {width}.")
+        if not 0 < noise_scale < float("inf"):
+            raise ValueError(f"noise_scale expects a finite number above 0, found {noise_scale!r}.")
         self.coupling = make_coupling(coupling, coupling_kwargs)
         self.to_frames = choose(PREDICTION_TYPES, prediction_type, "prediction type")
         if prediction_type == "velocity" and not self.coupling.is_random:

@@ -81,6 +81,15 @@ def test_the_generator_decides_the_samples():
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 
+def test_more_noise_at_the_start_widens_the_forecasts():
+    past, spread = torch.randn(1, 4, 2, 4, 4).expand(64, -1, -1, -1, -1), {}
+    for scale in (1.0, 3.0):
+        model = tiny(noise_scale=scale)
+        generator = torch.Generator().manual_seed(0)
+        spread[scale] = float(rollout(model, past, 3, 2, generator=generator).std(dim=0).mean())
+    assert spread[3.0] > 1.5 * spread[1.0] > 0
+
+
 def test_the_earlier_frame_is_drawn_anew_at_each_evaluation(monkeypatch):
     model, distances = tiny(num_previous=1, use_earlier_frame=True), []
     forward = model.forward
@@ -118,6 +127,7 @@ def test_a_toy_drift_is_recovered(coupling, kwargs):
     ("changes", "message"),
     [
         ({"num_frames": 0}, "num_frames expects a whole number of 1 or more, found 0"),
+        ({"noise_scale": 0}, "noise_scale expects a finite number above 0, found 0"),
         ({"attention_head_dim": 3}, "expects a multiple of 4, found 6"),
         ({"prediction_type": "epsilon"}, "Unknown prediction type 'epsilon'"),
         ({"coupling": "regression", "prediction_type": "velocity"}, "has no velocity"),
