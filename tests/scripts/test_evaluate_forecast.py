@@ -110,6 +110,18 @@ def test_forecasters_by_evaluations_and_their_regression(small_futures, tmp_path
     assert figures[0] == figures[1], "the same noise"
 
 
+def test_nearest_neighbours_in_a_training_set(small_futures, tmp_path, tiny_model):
+    frames = PackedFrames(smoke(40, size=16).images, sequences=torch.arange(4).repeat_interleave(10))
+    (tmp_path / "clips").mkdir()
+    frames.save(tmp_path / "clips" / "train.safetensors")
+    tiny_model.save_pretrained(tmp_path / "autoencoder")
+    flags = f"--autoencoder {tmp_path / 'autoencoder'} --train-dataset {tmp_path / 'clips'} --num-samples 2"
+    ended = call(small_futures, tmp_path / "out", flags)
+    assert ended.code == 0, ended.err
+    row = json.loads((tmp_path / "out" / "metrics.json").read_text())["rows"]["nearest neighbours"]
+    assert row["kind"] == "reference" and row["num_members"] == 2 and row["figures"]["spread_skill"]["mean"] > 0
+
+
 def test_a_sampler_is_not_a_regression(small_futures, tmp_path, make_pipeline):  # noqa: F811
     make_pipeline().save_pretrained(tmp_path / "flow")
     ended = call(small_futures, tmp_path / "out", f"--regression {tmp_path / 'flow'}")
