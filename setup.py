@@ -33,7 +33,8 @@ class BuildWithModelCards(build_py):
         super().run()
         if not self.editable_mode:
             source, target = Path(__file__).with_name("model_cards"), Path(self.build_lib, "smoke_vq", "model_cards")
-            for path in [*source.glob("*.md"), *source.glob("smoke_vqvae_nano/*")]:
+            shipped = (*source.glob("smoke_vqvae_nano/*"), *source.glob("smoke_forecaster_nano/**/*"))
+            for path in [*source.glob("*.md"), *(path for path in shipped if path.is_file())]:
                 self.mkpath(str(target / path.parent.relative_to(source)))
                 self.copy_file(str(path), str(target / path.relative_to(source)))
 

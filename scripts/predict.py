@@ -5,7 +5,7 @@ known, a figure beside the film shows the PSNR by predicted frame.
 
 python scripts/predict.py --model runs/forecast/forecaster --input clip.mp4 --output forecast.mp4
 python scripts/predict.py --model user/forecaster --input frames/ --observed 16 --output forecast.webp
-python scripts/predict.py --model user/forecaster --input simulated:2000000000 --save-frames forecast.npz
+python scripts/predict.py --input simulated:2000000000 --save-frames forecast.npz
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from smoke_vq import PlumeSettings, SmokeForecastPipeline, simulate_plumes
+from smoke_vq import NANO_FORECASTER, PlumeSettings, SmokeForecastPipeline, simulate_plumes
 from smoke_vq.evaluation.forecasts.cases import ForecastCase
 from smoke_vq.evaluation.forecasts.pictures import check_matplotlib
 from smoke_vq.evaluation.forecasts.pictures.film import check_film_format, draw_film, film_bytes
@@ -70,7 +70,9 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True, help="folder of a forecaster, or Hub name 'user/repo'")
+    parser.add_argument(
+        "--model", default=NANO_FORECASTER, help="folder of a forecaster, or Hub name (default: that of the repository)"
+    )
     parser.add_argument(
         "--input", required=True, help="video, folder of images, npz or npy file, or 'simulated:SEED', a plume"
     )

@@ -7,7 +7,7 @@ that only decodes videos never does.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .assets import NANO_MODEL
+from .assets import NANO_FORECASTER, NANO_MODEL
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
     "LPIPS",
+    "NANO_FORECASTER",
     "NANO_MODEL",
     "QUANTIZERS",
     "AutoSmokeModel",

@@ -1,4 +1,4 @@
-"""Files that are installed with the code: the templates of model cards and a small trained model."""
+"""Files that are installed with the code: the templates of model cards, a small trained model, and its forecaster."""
 
 from pathlib import Path
 
@@ -11,3 +11,4 @@ AUTOENCODER_CARD = MODEL_CARDS / "autoencoder.md"
 FORECAST_CARD = MODEL_CARDS / "forecast.md"
 LATENT_PROJECTION_CARD = MODEL_CARDS / "latent_projection.md"
 NANO_MODEL = MODEL_CARDS / "smoke_vqvae_nano"
+NANO_FORECASTER = MODEL_CARDS / "smoke_forecaster_nano"
