@@ -130,6 +130,8 @@ class FlowMatchingObjective(Objective):
         return {} if self.projection is None else {"projection": self.projection}
 
     def describe(self, step: int) -> dict[str, Any]:
+        if not self.coupling.is_random:
+            return {"recipe": "the squared error of the next frames"}
         return {"recipe": f"flow matching with the coupling {self.config.coupling!r}"}
 
     def _with_noise(self, latents: torch.Tensor) -> torch.Tensor:
