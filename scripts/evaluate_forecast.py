@@ -28,7 +28,7 @@ from smoke_vq.evaluation.forecasts.report import alarms, as_json, markdown, summ
 from smoke_vq.evaluation.forecasts.results import Results
 from smoke_vq.evaluation.forecasts.row import Row
 from smoke_vq.evaluation.forecasts.scores import FORECAST_SCORES, make_scores
-from smoke_vq.evaluation.forecasts.test_set import load_test_set, write_observed
+from smoke_vq.evaluation.forecasts.test_set import MIN_PAST, load_test_set, write_observed
 from smoke_vq.pixels import clamp
 from smoke_vq.preparation.folder import write_atomically
 from smoke_vq.registry import choose
@@ -40,7 +40,12 @@ _BATCH = 256  # frames encoded at a time
 def main() -> None:
     arguments = parse_arguments()
     cases = load_test_set(
-        arguments.dataset, arguments.split, arguments.size, arguments.num_frames, arguments.max_plumes
+        arguments.dataset,
+        arguments.split,
+        arguments.size,
+        arguments.num_frames,
+        arguments.max_plumes,
+        arguments.min_past,
     )
     if arguments.write_observed:
         write_observed(cases, arguments.write_observed)
@@ -61,6 +66,7 @@ def parse_arguments() -> argparse.Namespace:
     data.add_argument("--split", default="validation", help="default: validation")
     data.add_argument("--size", type=int, default=64, help="height and width of the frames (default: 64)")
     data.add_argument("--num-frames", type=int, default=16, help="frames to predict (default: 16)")
+    data.add_argument("--min-past", type=int, default=MIN_PAST, help=f"first start in a clip (default: {MIN_PAST})")
     rows = parser.add_argument_group("forecasts")
     rows.add_argument("--models", "--model", nargs="+", default=[], help="forecasters: folders or Hub names")
     rows.add_argument("--num-inference-steps", type=int, nargs="+", default=[10], help="of the models (default: 10)")

@@ -23,12 +23,18 @@ def is_futures_folder(name: str) -> bool:
 
 
 def load_test_set(
-    name: str, split: str = "validation", size: int = 64, num_frames: int = 16, max_groups: int | None = None
+    name: str,
+    split: str = "validation",
+    size: int = 64,
+    num_frames: int = 16,
+    max_groups: int | None = None,
+    min_past: int = MIN_PAST,
 ) -> list[ForecastCase]:
     """The forecasts to make on a folder of futures or on one split of a dataset with sequences.
 
     Args:
-        split, size, num_frames: of a dataset of sequences; a folder of futures has its own.
+        split, size, num_frames, min_past: of a dataset of sequences (see `sequence_cases`); a folder of futures has its
+            own.
         max_groups: use the first plumes or clips only.
 
     Raises:
@@ -39,7 +45,7 @@ def load_test_set(
     if is_futures_folder(name):
         cases = read_futures_folder(Path(name), max_groups)
     else:
-        cases = sequence_cases(load_frames(name, split, size), num_frames, max_groups)
+        cases = sequence_cases(load_frames(name, split, size), num_frames, max_groups, min_past)
     return check_cases(cases, name)
 
 
@@ -58,8 +64,10 @@ def read_futures_folder(folder: Path, max_plumes: int | None = None) -> list[For
     ]
 
 
-def sequence_cases(frames: Frames, num_frames: int = 16, max_clips: int | None = None) -> list[ForecastCase]:
-    """Forecasts of `num_frames` frames in each clip that is long enough: after 4 frames, and again every T frames.
+def sequence_cases(
+    frames: Frames, num_frames: int = 16, max_clips: int | None = None, min_past: int = MIN_PAST
+) -> list[ForecastCase]:
+    """Forecasts of T frames in each clip that is long enough: after `min_past` frames, and again every T frames.
 
     All earlier frames of the clip are observed. What happened is the only future.
 
@@ -72,16 +80,16 @@ def sequence_cases(frames: Frames, num_frames: int = 16, max_clips: int | None =
             f"frame (or clip_id and frame_index), or packed frames with sequences."
         )
     _, lengths = frames.sequences.unique_consecutive(return_counts=True)
-    if int(lengths.max()) < MIN_PAST + num_frames:
+    if int(lengths.max()) < min_past + num_frames:
         raise ValueError(
-            f"The longest clip of {frames.name} has {int(lengths.max())} frames: expected {MIN_PAST} observed frames "
+            f"The longest clip of {frames.name} has {int(lengths.max())} frames: expected {min_past} observed frames "
             f"and {num_frames} to predict."
         )
     cases, first, clips = [], 0, 0
     for length in lengths.tolist():
-        if length >= MIN_PAST + num_frames and (max_clips is None or clips < max_clips):
+        if length >= min_past + num_frames and (max_clips is None or clips < max_clips):
             images = frames.__getitems__(range(first, first + length))["image"].numpy()
-            for start in range(MIN_PAST, length - num_frames + 1, num_frames):
+            for start in range(min_past, length - num_frames + 1, num_frames):
                 name = f"frames from {first} on, start {start}"
                 cases.append(ForecastCase(name, str(first), images[:start], images[None, start : start + num_frames]))
             clips += 1
