@@ -82,3 +82,10 @@ def test_a_folder_of_training_plumes_is_not_one_of_futures(tmp_path):
     (tmp_path / "settings.json").write_text(json.dumps({"num_frames": 10}))
     with pytest.raises(ValueError, match=r"cannot be read as a dataset|has no split"):
         load_test_set(str(tmp_path))
+
+
+def test_forecasts_can_start_later():
+    frames = PackedFrames(torch.zeros(24, 8, 8, 3, dtype=torch.uint8), sequences=torch.zeros(24, dtype=torch.int64))
+    assert [len(case.past) for case in sequence_cases(frames, num_frames=8, min_past=8)] == [8, 16]
+    with pytest.raises(ValueError, match="expected 20 observed frames and 8 to predict"):
+        sequence_cases(frames, num_frames=8, min_past=20)
