@@ -23,7 +23,7 @@ from smoke_vq.hub.staging import published_files, stage_model
 from smoke_vq.layout import CARD, DATASET_FILES, DISCRIMINATOR, MODEL_FILES, PIPELINE, TRAINING
 from smoke_vq.models.auto import AutoAutoencoder
 from smoke_vq.script import run
-from smoke_vq.training.export import add_variant
+from smoke_vq.training.export import update_model
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -98,7 +98,7 @@ def complete(stage: Path, arguments: argparse.Namespace) -> None:
         for path in half:
             path.unlink()
     elif not is_pipeline and not half and not stored_in_half(stage):
-        add_variant(model, stage, "fp16")
+        update_model(model, stage, "fp16")
     facts = stage / TRAINING
     if arguments.energy_kwh is not None:
         if not facts.is_file():
