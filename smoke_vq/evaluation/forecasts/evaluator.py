@@ -14,6 +14,7 @@ from ...data.frames import Frames
 from ...data.processor import SmokeImageProcessor
 from ...flow_matching import rollout
 from ...pictures import image_grid
+from ...pixels import clamp
 from ..evaluator import Evaluation
 from .cases import ForecastCase
 from .measure import measure
@@ -149,7 +150,7 @@ class ForecastEvaluator:
 
     @torch.no_grad()
     def _through_codes(self, frames: torch.Tensor) -> torch.Tensor:
-        return self.space.autoencoder(frames.to(self.space.autoencoder.device)).sample.clamp(-1, 1)
+        return clamp(self.space.autoencoder(frames.to(self.space.autoencoder.device)).sample)
 
     def _shown(self, count: int) -> list[int]:
         return np.linspace(0, self.some[0].num_frames - 1, count).round().astype(int).tolist()
