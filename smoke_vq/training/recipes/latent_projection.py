@@ -93,15 +93,17 @@ class LatentProjectionObjective(Objective):
         return {name: loss.detach() for name, loss in losses.items()} | {"total": total.detach()} | norm
 
     def score(self, figures: dict[str, float]) -> float:
-        """The error of the decoded frames: latents matter only for what is made of them."""
-        return reconstruction_score(figures, self.arguments.background_weight)
+        """The weighted sum of both errors over a validation; decoded frames are compared with the frames themselves."""
+        frames = reconstruction_score(figures, self.arguments.background_weight)
+        return self.arguments.latent_weight * figures["latent_error"] + self.arguments.pixel_weight * frames
 
     def alarms(self, figures: dict[str, float]) -> list[str]:
         if self.score(figures) <= self.score(self.start):
             return []
         return [
-            f"The decoded frames are worse than with the principal components (masked MSE {figures['masked_mse']:.5f}, "
-            f"was {self.start['masked_mse']:.5f}). Try a lower --lr."
+            f"Worse than the principal components: latent error {figures['latent_error']:.2e} (was "
+            f"{self.start['latent_error']:.2e}), masked MSE {figures['masked_mse']:.5f} (was "
+            f"{self.start['masked_mse']:.5f}). Try a lower --lr."
         ]
 
     def finish(self, model: nn.Module, loader: FrameLoader) -> None:
