@@ -144,6 +144,7 @@ def test_what_is_refused_before_training(train, tmp_path, data, autoencoder):
         ("", unordered, "does not say which frames follow each other"),
         ("--model.num_frames 20", data, "has no window: the longest run has 12 frames, expected 22"),
         ("--forecast-frames 20", data, "longest clip"),
+        ("--max-train-samples 8", data, "max_train_samples has no effect"),
         ("--model.coupling brigde", data, "Unknown coupling 'brigde'"),
         ("--model.in_channels 9", data, "expects a number from 1 to latent_channels"),
         ("--model.sample_size 4", data, r"The model expects latents (3, 4, 4), found (3, 8, 8)"),
