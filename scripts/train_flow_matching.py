@@ -12,6 +12,7 @@ import torch
 from accelerate import Accelerator
 
 from smoke_vq import NANO_MODEL, LatentProjection, SmokeFlowTransformer
+from smoke_vq.data.frames import Frames
 from smoke_vq.data.loader import FrameLoader
 from smoke_vq.data.processor import SmokeImageProcessor
 from smoke_vq.data.sources import load_frames
@@ -63,6 +64,7 @@ def main() -> None:
     with accelerator.main_process_first():
         autoencoder = AutoAutoencoder.from_pretrained(name).to(accelerator.device).eval().requires_grad_(False)
         processor = SmokeImageProcessor.from_pretrained(name)
+        validation = load_validation(arguments, processor)  # a wrong name is refused before the data are encoded
         latents = load_latents(arguments, autoencoder, processor, accelerator)
     space = LatentSpace(autoencoder, load_projection(arguments, autoencoder, latents, accelerator))
     latents = latents.to(accelerator.device).map(space.normalize)
@@ -84,7 +86,7 @@ def main() -> None:
         world_size=accelerator.num_processes,
     )
     evaluator = ForecastEvaluator(
-        load_frames(data.validation_sources, data.validation_split, processor.height, resize=data.resize),
+        validation,
         processor,
         space,
         config.num_previous + config.use_earlier_frame,
@@ -109,6 +111,15 @@ def main() -> None:
                 shutil.copyfile(result.folder / name, folder / name)
             write_card(folder, SmokeForecastPipeline.card_text)
             print(f"The complete forecaster: {folder}")
+
+
+def load_validation(arguments: TrainingArguments, processor: SmokeImageProcessor) -> Frames:
+    """The frames of the validation split of all datasets."""
+    data = arguments.data
+    for source in data.validation_sources:
+        if is_code_folder(source):
+            raise ValueError(f"{source} holds latents, and validation needs frames: name some as validation_dataset.")
+    return load_frames(data.validation_sources, data.validation_split, processor.height, resize=data.resize)
 
 
 def load_latents(

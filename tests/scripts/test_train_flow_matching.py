@@ -144,6 +144,8 @@ def test_what_is_refused_before_training(train, tmp_path, data, autoencoder):
         ("", unordered, "does not say which frames follow each other"),
         ("--model.num_frames 20", data, "has no window: the longest run has 12 frames, expected 22"),
         ("--forecast-frames 20", data, "longest clip"),
+        (f"--validation-dataset {tmp_path / 'codes'}", data, "holds latents, and validation needs frames"),
+        (f"--validation-dataset {tmp_path / 'nowhere'}", data, "There is no dataset at"),
         ("--max-train-samples 8", data, "max_train_samples has no effect"),
         ("--model.coupling brigde", data, "Unknown coupling 'brigde'"),
         ("--model.in_channels 9", data, "expects a number from 1 to latent_channels"),
