@@ -38,7 +38,8 @@ from smoke_vq.losses import masked_mse
 from smoke_vq.losses.adversarial import adaptive_weight, generator_loss, hinge_discriminator_loss
 from smoke_vq.losses.perceptual import PerceptualLoss
 from smoke_vq.preparation.jobs import num_cores, worker_pool
-from smoke_vq.quantizers.vector_quantizer import VectorQuantizer, nearest_codes
+from smoke_vq.quantizers import VectorQuantizer
+from smoke_vq.quantizers.nearest import nearest_codes
 from smoke_vq.script import run
 from smoke_vq.simulation import PlumeSettings, PlumeSolver, draw_parameters, render, simulate_plumes
 from smoke_vq.simulation.interpolation import Table, Trilinear

@@ -6,7 +6,8 @@ from typing import Any
 
 from ..registry import choose
 from .base import Quantizer, QuantizerOutput
-from .vector_quantizer import StraightThrough, VectorQuantizer
+from .gradients import StraightThrough
+from .vector_quantizer import VectorQuantizer
 
 QUANTIZERS: dict[str, type[Quantizer]] = {
     "vq": VectorQuantizer,

@@ -1,6 +1,7 @@
 """The base class of quantizers and their output."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,7 +18,7 @@ class QuantizerOutput(BaseOutput):
 
     Args:
         quantized: (B, D, h, w) in the dtype of the latents; its gradient reaches the latents.
-        indices: (B, h, w), int64 in [0, num_codes).
+        indices: (B, h, w), int64 in [0, num_codes), or (B, h, w, depth) with several codes at each position.
         losses: scalars by name, in float32 and unweighted; the recipe weights them. None if there are none.
     """
 
@@ -27,16 +28,23 @@ class QuantizerOutput(BaseOutput):
 
 
 class Quantizer(nn.Module, ABC):
-    """Replaces each latent vector by one of `num_codes` codes of dimension `code_dim`.
+    """Replaces each latent vector of dimension `code_dim` by one of `num_codes` codes, or by `depth` of them together.
 
     A subclass takes `num_codes`, `code_dim` and its own keyword arguments, which a model receives as
-    `quantizer_kwargs`. If its codes are learned, they are in `codebook`, an `nn.Parameter` of shape
-    (num_codes, code_dim): not a buffer, so that weight averaging and distributed training include it. If they
-    are fixed, `codebook` is None, and k-means initialization and the revival of unused codes are skipped.
+    `quantizer_kwargs`.
+
+    Learned codes that k-means may initialize and that may be revived when they are not used are in `codebook`, an
+    `nn.Parameter` of shape (num_codes, d): not a buffer, so that weight averaging and distributed training include
+    it. `to_code_space` brings latents to the space of these codes, and `codes` returns what the search compares them
+    with. For all other quantizers `codebook` is None. Weight decay applies to no parameter of a quantizer.
+
+    A training calls `observe` after each forward pass and `end_step` after each optimizer step, for codes that are not
+    learned by gradient.
 
     Attributes:
         default_loss_weights: the weight of each entry of `QuantizerOutput.losses`, by name. A training uses these
             unless `--quantizer-loss-weights` overrides them.
+        depth: codes at each position.
     """
 
     default_loss_weights: ClassVar[dict[str, float]] = {}
@@ -50,24 +58,31 @@ class Quantizer(nn.Module, ABC):
             )
         self.num_codes = num_codes
         self.code_dim = code_dim
+        self.depth = 1
         self.codebook: nn.Parameter | None = None
 
     @abstractmethod
     def forward(self, latents: torch.Tensor) -> QuantizerOutput:
-        """Quantize `latents` (B, D, h, w), any floating dtype."""
+        """Quantize `latents` (B, D, h, w), any floating dtype.
+
+        Raises:
+            ValueError: another shape.
+        """
 
     def embed(self, indices: torch.Tensor) -> torch.Tensor:
         """Return the codes of `indices` as (B, D, h, w), bit-identical to the `quantized` of `forward`.
 
         Args:
-            indices: (B, h, w), any integer dtype, in [0, num_codes).
+            indices: (B, h, w), or (B, h, w, depth) if `depth` is above 1; any integer dtype, in [0, num_codes).
 
         Raises:
             ValueError: another shape or dtype, or an index out of range.
         """
-        if indices.ndim != 3 or indices.is_floating_point() or indices.is_complex() or indices.dtype == torch.bool:
+        shape = "(B, h, w)" if self.depth == 1 else f"(B, h, w, {self.depth})"
+        fits = indices.ndim == 3 if self.depth == 1 else indices.ndim == 4 and indices.shape[3] == self.depth
+        if not fits or indices.is_floating_point() or indices.is_complex() or indices.dtype == torch.bool:
             raise ValueError(
-                f"Expected integer indices of shape (B, h, w), found {indices.dtype} {tuple(indices.shape)}."
+                f"Expected integer indices of shape {shape}, found {indices.dtype} {tuple(indices.shape)}."
             )
         indices = indices.long()  # torch has no min and max for uint16
         if indices.numel() and (indices.min() < 0 or indices.max() >= self.num_codes):
@@ -78,4 +93,47 @@ class Quantizer(nn.Module, ABC):
 
     @abstractmethod
     def _embed(self, indices: torch.Tensor) -> torch.Tensor:
-        """`embed` of valid int64 indices (B, h, w)."""
+        """`embed` of valid int64 indices."""
+
+    def to_code_space(self, latents: torch.Tensor) -> torch.Tensor:
+        """Latents (B, D, h, w) as vectors (B, h, w, d) in float32, in the space of the codes.
+
+        Raises:
+            ValueError: another shape.
+        """
+        if latents.ndim != 4 or latents.shape[1] != self.code_dim:
+            raise ValueError(f"Expected latents of shape (B, {self.code_dim}, h, w), found {tuple(latents.shape)}.")
+        return latents.permute(0, 2, 3, 1).float()
+
+    def codes(self) -> torch.Tensor:
+        """The codes (num_codes, d) in float32, in the space of `to_code_space`.
+
+        Raises:
+            NotImplementedError: this quantizer has no table of codes.
+        """
+        if self.codebook is None:
+            raise NotImplementedError(f"{type(self).__name__} has no table of codes.")
+        return self.codebook.float()
+
+    def leaves(
+        self, latents: torch.Tensor, indices: torch.Tensor | None = None
+    ) -> Iterator[tuple["Quantizer", torch.Tensor, torch.Tensor | None]]:
+        """Each quantizer that this one is made of, with the latents (B, D, h, w) that it receives and their `indices`.
+
+        A quantizer that contains no others is its only leaf. The latents of a leaf are computed when the iteration
+        reaches it, so that the codes of the leaves before it may be changed during the iteration.
+        """
+        yield self, latents, indices
+
+    def observe(self, latents: torch.Tensor, indices: torch.Tensor) -> None:
+        """Take note of the latents (B, D, h, w) and codes of a micro-batch in training. Only leaves are told."""
+
+    def end_step(self, reduce: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        """Update what is not learned by gradient, after an optimizer step.
+
+        Args:
+            reduce: sums a tensor over the processes.
+        """
+
+    def codes_replaced(self, rows: torch.Tensor) -> None:
+        """k-means or a revival has overwritten the codes `rows` (n,) int64 of `codebook`."""

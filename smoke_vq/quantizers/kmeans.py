@@ -6,7 +6,7 @@ to the vector with the largest error.
 
 import torch
 
-from .vector_quantizer import nearest_codes
+from .nearest import nearest_codes
 
 
 def _seed(vectors: torch.Tensor, num_codes: int, generator: torch.Generator) -> torch.Tensor:

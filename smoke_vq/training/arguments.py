@@ -109,7 +109,7 @@ class OptimizationArguments(ArgumentGroup):
         "cosine", "linear", "polynomial", "cosine_with_restarts", "constant", "constant_with_warmup"
     ] = option("cosine", "Learning-rate schedule, by its name in diffusers.")
     warmup_steps: int = option(500, "Optimizer steps over which the learning rate rises.")
-    weight_decay: float = option(0.0, "Weight decay of AdamW, on weights of two or more dimensions except codebooks.")
+    weight_decay: float = option(0.0, "Weight decay of AdamW, on weights of two or more dimensions except quantizers.")
     adam_beta1: float = option(0.9, "Decay of AdamW's first moment.")
     adam_beta2: float = option(0.99, "Decay of AdamW's second moment.")
     max_grad_norm: float = option(1.0, "Clip the norm of the gradient to this; 0 disables clipping.", ADJUSTABLE)

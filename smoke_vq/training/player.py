@@ -14,11 +14,12 @@ from .arguments import OptimizationArguments
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
-    """Apply weight decay to weights of two or more dimensions, but not to norms, biases and codebooks."""
-    codebooks = {id(module.codebook) for module in network.modules() if isinstance(module, Quantizer)}
+    """Apply weight decay to weights of two or more dimensions, but not to norms, biases and quantizers."""
+    quantizers = [module for module in network.modules() if isinstance(module, Quantizer)]
+    own = {id(parameter) for quantizer in quantizers for parameter in quantizer.parameters()}
     parameters = [p for p in network.parameters() if p.requires_grad]
-    decayed = [p for p in parameters if p.ndim >= 2 and id(p) not in codebooks]
-    others = [p for p in parameters if p.ndim < 2 or id(p) in codebooks]
+    decayed = [p for p in parameters if p.ndim >= 2 and id(p) not in own]
+    others = [p for p in parameters if p.ndim < 2 or id(p) in own]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from smoke_vq.quantizers.kmeans import kmeans
-from smoke_vq.quantizers.vector_quantizer import nearest_codes
+from smoke_vq.quantizers.nearest import nearest_codes
 
 
 def clusters(num_clusters: int, per_cluster: int, spread: float, dim: int = 8, seed: int = 0):

@@ -7,7 +7,7 @@ import torch
 from diffusers.models.autoencoders.vae import VectorQuantizer as DiffusersQuantizer
 
 from smoke_vq.quantizers import VectorQuantizer
-from smoke_vq.quantizers.vector_quantizer import SEARCH_CHUNK, nearest_codes
+from smoke_vq.quantizers.nearest import SEARCH_CHUNK, nearest_codes
 
 N, K, D = 4096, 1024, 256
 

@@ -50,8 +50,9 @@ def learn(parts: list[dict[str, torch.Tensor]]) -> dict:
         if step in (1, 12):
             report[f"weights after {step}"] = [p.detach().clone() for p in network.parameters()]
         trained.end_step(step)
-    report |= {"end": network.quantizer.codebook.detach().clone(), "revived": trained.autoencoder.health.num_revived}
-    report["usage"] = trained.autoencoder.health.usage
+    health = trained.autoencoder.quantizer_training.healths[0]
+    report |= {"end": network.quantizer.codebook.detach().clone(), "revived": health.num_revived}
+    report["usage"] = health.usage
     accelerator.end_training()
     return report
 

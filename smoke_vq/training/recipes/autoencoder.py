@@ -14,7 +14,8 @@ from ...tokens import latent_statistics
 from ..arguments import RecipeArguments, TrainingArguments, option
 from ..objective import Batch, Objective
 from ..player import Player
-from .codebook_health import CodebookHealth, codebook_alarms
+from .codebook_health import codebook_alarms
+from .quantizer_training import QuantizerTraining
 
 STATISTICS_FRAMES = 16_384  # at most so many, evenly spaced, for the statistics of the latents
 COLLAPSED_DIVERSITY = 0.05  # variance of the outputs over frames, as a share of that of the targets
@@ -54,7 +55,7 @@ class AutoencoderArguments(RecipeArguments):
 
 
 class AutoencoderTraining:
-    """An autoencoder as a player, its losses, and the health of its codebook.
+    """An autoencoder as a player, its losses, and the training of its quantizer.
 
     Args:
         weights: weights of the losses other than the quantizer's, by name.
@@ -96,44 +97,42 @@ class AutoencoderTraining:
         if taken:
             raise ValueError(f"{type(quantizer).__name__} names a loss {taken[0]!r}, which the recipe has already.")
         self.weights = weights | quantizer.default_loss_weights | recipe.quantizer_loss_weights
-        self.num_codes = quantizer.num_codes
-        self.health = None
-        if quantizer.codebook is not None:
-            self.health = CodebookHealth(
-                accelerator,
-                self.player,
-                quantizer,
-                # The codebook of a trained model already fits its latents.
-                init_vectors=0 if recipe.starts_trained else recipe.codebook_init_vectors,
-                revival_steps=0 if recipe.freezes_codebook else recipe.revival_steps,
-                last_revival=int(recipe.revive_until * num_steps),
-                seed=arguments.run.seed,
-            )
+        self.num_codes = quantizer.num_codes * quantizer.depth
+        self.quantizer_training = QuantizerTraining(
+            accelerator,
+            self.player,
+            # The codebook of a trained model already fits its latents.
+            init_vectors=0 if recipe.starts_trained else recipe.codebook_init_vectors,
+            revival_steps=recipe.revival_steps,
+            last_revival=int(recipe.revive_until * num_steps),
+            frozen=recipe.freezes_codebook,
+            seed=arguments.run.seed,
+        )
         self.quantize = False
 
     def begin_training(self, batches: Iterable[Batch], step: int) -> None:
         self.batches = batches
         self.quantize = step > self.continuous_steps  # for a validation before the next step
         if step == self.continuous_steps == 0:
-            self._initialize_codebook()
+            self.quantizer_training.initialize(self.batches)
 
     def begin_step(self, batches: list[Batch], step: int) -> None:
         self.quantize = step > self.continuous_steps
         if self.quantize and step == self.continuous_steps + 1 > 1:
-            self._initialize_codebook()
+            self.quantizer_training.initialize(self.batches)
         self.total_weight = mean_weight(self.accelerator, batches, self.background_weight)
 
     def end_step(self, step: int) -> None:
-        if self.quantize and self.health is not None:
-            self.health.end_step(step)
+        if self.quantize:
+            self.quantizer_training.end_step(step)
 
     def reconstruction_loss(self, sample: torch.Tensor, batch: Batch) -> torch.Tensor:
         return masked_mse(sample, batch["pixel_values"], batch["mask"], self.background_weight, self.total_weight)
 
     def observe(self, output) -> None:
-        """Pass the latents and codes of a micro-batch to the codebook health."""
-        if self.quantize and self.health is not None:
-            self.health.observe(output.latents, output.indices)
+        """Pass the latents and codes of a micro-batch to the training of the quantizer."""
+        if self.quantize:
+            self.quantizer_training.observe(output.latents, output.indices)
 
     def weighted_sum(self, losses: dict[str, torch.Tensor]) -> torch.Tensor:
         """The total loss. Before quantization the quantizer's losses have weight 0: DDP needs every parameter used."""
@@ -159,10 +158,6 @@ class AutoencoderTraining:
                 f"inputs. Try a lower --lr, a longer --warmup-steps, a lower --background-weight."
             )
         return sentences
-
-    def _initialize_codebook(self) -> None:
-        if self.health is not None:
-            self.health.initialize(self.batches)
 
 
 class AutoencoderObjective(Objective):

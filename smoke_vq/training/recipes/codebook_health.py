@@ -1,7 +1,5 @@
 """Codebook health in training: k-means initialization on the latents, and the revival of unused codes."""
 
-from collections.abc import Iterable
-
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast
@@ -9,7 +7,7 @@ from accelerate.utils import broadcast
 from ...metrics import expected_usage
 from ...quantizers import Quantizer
 from ...quantizers.kmeans import kmeans
-from ...quantizers.vector_quantizer import nearest_codes
+from ...quantizers.nearest import nearest_codes
 from ..player import Player
 
 DEAD_SHARE = 1 / 32  # of the use that each code would have under uniform use
@@ -27,7 +25,6 @@ class CodebookHealth:
     is part of the checkpoint.
 
     Args:
-        init_vectors: latents to gather over all processes for k-means; 0 leaves the codebook unchanged.
         revival_steps: optimizer steps between revivals; 0 disables them.
         last_revival: the last step that may revive codes, so that the codebook can settle.
     """
@@ -37,13 +34,12 @@ class CodebookHealth:
         accelerator: Accelerator,
         player: Player,
         quantizer: Quantizer,
-        init_vectors: int,
         revival_steps: int,
         last_revival: int,
         seed: int,
     ):
         self.accelerator, self.player, self.quantizer, self.seed = accelerator, player, quantizer, seed
-        self.init_vectors, self.revival_steps, self.last_revival = init_vectors, revival_steps, last_revival
+        self.revival_steps, self.last_revival = revival_steps, last_revival
         self.counts = torch.zeros(quantizer.num_codes, device=accelerator.device)
         self.usage = torch.zeros_like(self.counts)
         self.certainty = 0.0  # usage / certainty is the mean use, as in Adam's bias correction
@@ -51,37 +47,16 @@ class CodebookHealth:
         self.num_revived = 0
         accelerator.register_for_checkpointing(self)
 
-    def initialize(self, batches: Iterable[dict[str, torch.Tensor]]) -> None:
-        """Encode batches until there are `init_vectors` latents, and move the codes to their k-means centres.
-
-        Raises:
-            ValueError: the data give fewer latents than codes.
-        """
-        if self.init_vectors == 0:
-            return
-        gathered, found = [], 0
-        network = self.player.unwrapped
-        for batch in batches:
-            with torch.no_grad(), self.accelerator.autocast():
-                vectors = _vectors(network.encode(batch["pixel_values"]).latents)
-            gathered.append(self.accelerator.gather(vectors))
-            found += len(gathered[-1])
-            if found >= self.init_vectors:
-                break
-        if found < self.quantizer.num_codes:
-            raise ValueError(
-                f"The training data give {found} latents for {self.quantizer.num_codes} codes: use more frames, fewer "
-                f"codes, or codebook_init_vectors 0."
-            )
-        vectors = torch.cat(gathered)[: max(self.init_vectors, self.quantizer.num_codes)]
+    def initialize(self, latents: torch.Tensor) -> None:
+        """Move the codes to the k-means centres of `latents` (N, D, 1, 1), the same on all processes."""
+        vectors = _vectors(self.quantizer, latents)
         centres = broadcast(kmeans(vectors, self.quantizer.num_codes, seed=self.seed))
-        rows = torch.arange(len(centres), device=centres.device)
-        self.player.overwrite_rows(self.quantizer.codebook, rows, centres)
+        self._overwrite(torch.arange(len(centres), device=centres.device), centres)
 
     def observe(self, latents: torch.Tensor, indices: torch.Tensor) -> None:
         """Count the codes of a micro-batch: latents (B, D, h, w), indices (B, h, w)."""
         self.counts += torch.bincount(indices.flatten(), minlength=self.quantizer.num_codes)
-        self.pool = latents.detach()
+        self.pool = _vectors(self.quantizer, latents)
 
     def end_step(self, step: int) -> None:
         """Update the running use after optimizer step `step` (from 1), and revive codes when a revival is due."""
@@ -97,19 +72,24 @@ class CodebookHealth:
         self.pool = None
 
     def _revive(self, expected: torch.Tensor, step: int) -> None:
-        codebook = self.quantizer.codebook
-        assert codebook is not None and self.pool is not None
+        assert self.pool is not None
         dead = (self.usage < expected * DEAD_SHARE * self.certainty).nonzero().flatten()
-        vectors = self.accelerator.gather(_vectors(self.pool))
+        vectors = self.accelerator.gather(self.pool)
         dead = dead[: len(vectors)]
         if len(dead) == 0:
             return
-        distances = (vectors - codebook[nearest_codes(vectors, codebook)].detach()).square().sum(dim=1).double()
+        codes = self.quantizer.codes().detach()
+        distances = (vectors - codes[nearest_codes(vectors, codes)]).square().sum(dim=1).double()
         generator = torch.Generator(vectors.device).manual_seed((self.seed * 1_000_003 + step) % (1 << 63))
         drawn = torch.multinomial(distances + distances.mean() * 1e-6 + 1e-12, len(dead), generator=generator)
-        self.player.overwrite_rows(codebook, dead, broadcast(vectors[drawn].contiguous()))
+        self._overwrite(dead, broadcast(vectors[drawn].contiguous()))
         self.usage[dead] = expected * self.certainty
         self.num_revived += len(dead)
+
+    def _overwrite(self, rows: torch.Tensor, vectors: torch.Tensor) -> None:
+        assert self.quantizer.codebook is not None
+        self.player.overwrite_rows(self.quantizer.codebook, rows, vectors)
+        self.quantizer.codes_replaced(rows)
 
     def state_dict(self) -> dict:
         return {"usage": self.usage, "certainty": self.certainty, "num_revived": self.num_revived}
@@ -120,9 +100,10 @@ class CodebookHealth:
         self.num_revived = state["num_revived"]
 
 
-def _vectors(latents: torch.Tensor) -> torch.Tensor:
-    """(B, D, h, w) to (B h w, D) in float32."""
-    return latents.detach().float().permute(0, 2, 3, 1).flatten(0, 2)
+@torch.no_grad()
+def _vectors(quantizer: Quantizer, latents: torch.Tensor) -> torch.Tensor:
+    """(B, D, h, w) to (B h w, d) in the space of the codes."""
+    return quantizer.to_code_space(latents.detach()).flatten(0, 2)
 
 
 def codebook_alarms(figures: dict[str, float], num_codes: int) -> list[str]:

@@ -14,6 +14,10 @@ def latents_of(objective, frames) -> torch.Tensor:
     return latents.float().permute(0, 2, 3, 1).flatten(0, 2)
 
 
+def health(objective):
+    return objective.autoencoder.quantizer_training.healths[0]
+
+
 def one_step(objective, frames, step: int = 1) -> None:
     objective.begin_step([frames], step)
     with objective.accelerator.accumulate(objective.player.network):
@@ -69,13 +73,13 @@ def position(trained) -> int:
 def set_usage(trained, expected: float) -> tuple[list[int], list[int]]:
     """Set the running use of codes 3 and 7 just below the threshold, and that of 11 just above it."""
     share = expected / 32 / 0.99  # the decay of this step takes 1 %
-    trained.autoencoder.health.usage = torch.full((K,), expected)
-    trained.autoencoder.health.certainty = 1.0
+    health(trained).usage = torch.full((K,), expected)
+    health(trained).certainty = 1.0
     far = trained.player.unwrapped.quantizer.codebook.detach().clone()
     far[[3, 7, 11]] = 1e3  # unused in this step
     trained.player.unwrapped.quantizer.codebook.data.copy_(far)
-    trained.autoencoder.health.usage[[3, 7]] = share * 0.99
-    trained.autoencoder.health.usage[11] = share * 1.01
+    health(trained).usage[[3, 7]] = share * 0.99
+    health(trained).usage[11] = share * 1.01
     return [3, 7], [11]
 
 
@@ -93,8 +97,8 @@ def test_only_codes_below_a_32nd_of_uniform_use_are_revived(objective):
     assert changed == dead and set(alive).isdisjoint(changed)
     for code in dead:
         assert (vectors - codebook[code].detach().float()).abs().sum(dim=1).min() < 1e-5  # on a latent of this step
-    assert trained.autoencoder.health.num_revived == 2
-    assert trained.autoencoder.health.usage[dead].tolist() == pytest.approx([expected] * 2)
+    assert health(trained).num_revived == 2
+    assert health(trained).usage[dead].tolist() == pytest.approx([expected] * 2)
 
 
 def test_revival_resets_moments_and_average(objective):
@@ -121,7 +125,7 @@ def test_codes_are_revived_only_when_due(objective):
         trained.begin_training([frames])
         set_usage(trained, 8 * 64 / K)
         one_step(trained, frames, step)
-        assert trained.autoencoder.health.num_revived == 0
+        assert health(trained).num_revived == 0
 
 
 def test_revival_can_be_switched_off(objective):
@@ -129,7 +133,7 @@ def test_revival_can_be_switched_off(objective):
     frames = batch(8)
     trained.begin_training([frames])
     one_step(trained, frames, 2)
-    assert not trained.autoencoder.health.usage.any() and trained.autoencoder.health.num_revived == 0
+    assert not health(trained).usage.any() and health(trained).num_revived == 0
 
 
 def test_state_is_restored(objective):
@@ -137,11 +141,11 @@ def test_state_is_restored(objective):
     frames = batch(8)
     trained.begin_training([frames])
     one_step(trained, frames)
-    state = trained.autoencoder.health.state_dict()
+    state = health(trained).state_dict()
     other = objective(codebook_init_vectors=512, revival_steps=2)
-    other.autoencoder.health.load_state_dict(state)
-    assert torch.equal(other.autoencoder.health.usage, trained.autoencoder.health.usage)
-    assert other.autoencoder.health.num_revived == trained.autoencoder.health.num_revived
+    health(other).load_state_dict(state)
+    assert torch.equal(health(other).usage, health(trained).usage)
+    assert health(other).num_revived == health(trained).num_revived
 
 
 def test_before_quantization_only_the_reconstruction_has_a_gradient(objective):
