@@ -6,14 +6,23 @@ from typing import Any
 
 from ..registry import choose
 from .base import Quantizer, QuantizerOutput
-from .gradients import StraightThrough
+from .gradients import GRADIENTS, Rotation, StraightThrough
 from .vector_quantizer import VectorQuantizer
 
 QUANTIZERS: dict[str, type[Quantizer]] = {
     "vq": VectorQuantizer,
 }
 
-__all__ = ["QUANTIZERS", "Quantizer", "QuantizerOutput", "StraightThrough", "VectorQuantizer", "make_quantizer"]
+__all__ = [
+    "GRADIENTS",
+    "QUANTIZERS",
+    "Quantizer",
+    "QuantizerOutput",
+    "Rotation",
+    "StraightThrough",
+    "VectorQuantizer",
+    "make_quantizer",
+]
 
 
 def make_quantizer(name: str, num_codes: int, code_dim: int, kwargs: dict[str, Any] | None = None) -> Quantizer:

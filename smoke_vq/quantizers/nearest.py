@@ -5,8 +5,9 @@ from abc import abstractmethod
 import torch
 import torch.nn.functional as F
 
+from ..registry import choose
 from .base import Quantizer, QuantizerOutput
-from .gradients import StraightThrough
+from .gradients import GRADIENTS
 
 SEARCH_CHUNK = 1024  # rows per matrix product, so that the distances of a chunk stay in the cache
 
@@ -36,7 +37,20 @@ class NearestQuantizer(Quantizer):
     """Base class of the quantizers that replace a vector by the nearest of `codes()`; a subclass adds `losses`.
 
     Everything runs in float32, regardless of autocast and of the dtype of the latents.
+
+    Args:
+        num_codes: K.
+        code_dim: D.
+        gradient: how the gradient passes from the codes to the latents, a name in `gradients.GRADIENTS`.
+
+    Raises:
+        ValueError: an unknown gradient.
     """
+
+    def __init__(self, num_codes: int, code_dim: int, *, gradient: str = "straight_through"):
+        super().__init__(num_codes, code_dim)
+        choose(GRADIENTS, gradient, "gradient")
+        self.gradient = gradient
 
     def forward(self, latents: torch.Tensor) -> QuantizerOutput:
         with torch.autocast(latents.device.type, enabled=False):
@@ -44,7 +58,7 @@ class NearestQuantizer(Quantizer):
             indices = nearest_codes(vectors.detach().flatten(0, 2), table).view(vectors.shape[:3])
             codes = F.embedding(indices, table)
             losses = self.losses(vectors, codes)
-            quantized = StraightThrough.apply(vectors, codes.detach()).permute(0, 3, 1, 2).to(latents.dtype)
+            quantized = GRADIENTS[self.gradient].apply(vectors, codes.detach()).permute(0, 3, 1, 2).to(latents.dtype)
         return QuantizerOutput(quantized=quantized, indices=indices, losses=losses)
 
     @abstractmethod

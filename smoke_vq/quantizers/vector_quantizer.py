@@ -10,7 +10,7 @@ from .nearest import NearestQuantizer
 
 
 class VectorQuantizer(NearestQuantizer):
-    """Nearest code by Euclidean distance, straight-through gradient, two losses (eq. 3 of the paper, terms 2 and 3).
+    """Nearest code by Euclidean distance and two losses (eq. 3 of the paper, terms 2 and 3).
 
     - `codebook`: mean of (sg(z) - e)^2, moves the codes to the latents;
     - `commitment`: mean of (z - sg(e))^2, moves the latents to their codes; the paper's beta is its weight.
@@ -20,12 +20,14 @@ class VectorQuantizer(NearestQuantizer):
     Args:
         num_codes: K.
         code_dim: D.
+        gradient: how the gradient passes from the codes to the latents, a name in `gradients.GRADIENTS`; the paper's is
+            `straight_through`.
     """
 
     default_loss_weights: ClassVar = {"commitment": 0.1, "codebook": 1.0}
 
-    def __init__(self, num_codes: int, code_dim: int):
-        super().__init__(num_codes, code_dim)
+    def __init__(self, num_codes: int, code_dim: int, *, gradient: str = "straight_through"):
+        super().__init__(num_codes, code_dim, gradient=gradient)
         self.codebook = nn.Parameter(torch.empty(num_codes, code_dim).uniform_(-1 / num_codes, 1 / num_codes))
 
     def losses(self, vectors: torch.Tensor, codes: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -14,17 +14,23 @@ NUM_CODES, CODE_DIM = 64, 8
 KWARGS: dict[str, dict] = {}  # by name, for quantizers with required keyword arguments
 
 
-@pytest.fixture(params=sorted(QUANTIZERS))
+OPTIONS: dict[str, tuple[str, dict]] = {  # further rows: quantizers with options that are not the default
+    "vq, rotation": ("vq", {"gradient": "rotation"}),
+}
+NOT_SELF_QUANTIZED: set[str] = set()  # by row: their search does not find a code again that it is given
+
+
+def make(row: str) -> Quantizer:
+    name, kwargs = OPTIONS.get(row, (row, KWARGS.get(row)))
+    quantizer = make_quantizer(name, NUM_CODES, CODE_DIM, kwargs)
+    quantizer.row = row
+    return quantizer
+
+
+@pytest.fixture(params=sorted([*QUANTIZERS, *OPTIONS]))
 def quantizer(request):
     torch.manual_seed(0)
-    return make_quantizer(request.param, NUM_CODES, CODE_DIM, KWARGS.get(request.param))
-
-
-NOT_SELF_QUANTIZED: set[str] = set()  # by name: their search does not find a code again that it is given
-
-
-def name_of(quantizer: Quantizer) -> str:
-    return next(name for name, part in QUANTIZERS.items() if type(quantizer) is part)
+    return make(request.param)
 
 
 @pytest.fixture
@@ -78,7 +84,7 @@ def test_embed_equals_forward(quantizer, latents):
 
 
 def test_codes_are_quantized_to_themselves(quantizer):
-    if name_of(quantizer) in NOT_SELF_QUANTIZED:
+    if quantizer.row in NOT_SELF_QUANTIZED:
         pytest.skip("not a property of this quantizer")
     indices = torch.arange(NUM_CODES).view(1, 8, 8)
     assert torch.equal(quantizer(quantizer.embed(indices)).indices, indices)
@@ -113,7 +119,7 @@ def test_leaves_receive_their_latents_and_codes(quantizer, latents):
 
 def test_state_dict_is_complete(quantizer, latents):
     torch.manual_seed(5)
-    other = make_quantizer(name_of(quantizer), NUM_CODES, CODE_DIM, KWARGS.get(name_of(quantizer)))
+    other = make(quantizer.row)
     other.load_state_dict(copy.deepcopy(quantizer.state_dict()))
     assert torch.equal(other(latents).quantized, quantizer(latents).quantized)
 
@@ -182,7 +188,7 @@ class _Levels(VectorQuantizer):
 @pytest.mark.parametrize(
     ("name", "kwargs", "said"),
     [
-        ("vq", {"levels": [8]}, "an unexpected keyword argument 'levels'; it takes none"),
+        ("vq", {"levels": [8]}, r"an unexpected keyword argument 'levels'; it takes \['gradient'\]"),
         ("vq", {"num_codes": 8}, "multiple values for argument 'num_codes'"),
         ("vq", {1: 2}, "keywords must be strings"),
         ("vq", 3, "quantizer_kwargs expects a mapping of keyword arguments, found 3"),
