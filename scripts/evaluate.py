@@ -20,12 +20,14 @@ from smoke_vq.data.processor import SmokeImageProcessor
 from smoke_vq.data.sources import load_frames
 from smoke_vq.evaluation.baselines import BASELINES
 from smoke_vq.evaluation.comparison import Column, Comparison
-from smoke_vq.evaluation.evaluator import ReconstructionEvaluator
+from smoke_vq.evaluation.evaluator import EVALUATION_METRICS, ReconstructionEvaluator
 from smoke_vq.metrics import METRICS, make_metrics, markdown_table
 from smoke_vq.metrics.fid import InceptionFeatures
 from smoke_vq.models.auto import AutoAutoencoder
 from smoke_vq.registry import choose
 from smoke_vq.script import run, use_all_cores
+
+ALWAYS = ("codebook", "codes", "size")
 
 
 def main() -> None:
@@ -45,7 +47,7 @@ def main() -> None:
         }
         frames = load_frames(arguments.dataset, arguments.split, processor.height, max_frames=arguments.max_frames)
     evaluator = ReconstructionEvaluator(accelerator, frames, processor, arguments.batch_size, arguments.num_images)
-    metrics = make_metrics([*arguments.metrics, "codebook", "size"], **options)
+    metrics = make_metrics([*arguments.metrics, *ALWAYS], **options)
     columns = evaluator.compare(models, Comparison(accelerator, evaluator.all, metrics))
 
     if accelerator.is_main_process:
@@ -76,8 +78,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--metrics",
         nargs="+",
-        default=["image", "plume"],
-        help=f"some of {', '.join(METRICS)}; codebook and size are always measured (default: image plume)",
+        default=[name for name in EVALUATION_METRICS if name not in ALWAYS],
+        help=f"some of {', '.join(METRICS)}; {', '.join(ALWAYS)} are always measured (default: those of a card)",
     )
     parser.add_argument("--alexnet-weights", help="safetensors file for LPIPS (or SMOKE_VQ_ALEXNET, or torchvision's)")
     parser.add_argument("--vgg16-weights", help="safetensors file for LPIPS (or SMOKE_VQ_VGG16, or torchvision's)")

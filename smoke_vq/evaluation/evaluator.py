@@ -18,8 +18,8 @@ from ..pictures import error_map, image_grid
 from .baselines import BASELINES
 from .comparison import Column, Comparison
 
-VALIDATION_METRICS = ("image", "codebook")
-EVALUATION_METRICS = ("image", "plume", "codebook", "size")
+VALIDATION_METRICS = ("image", "codebook", "codes")
+EVALUATION_METRICS = ("image", "plume", "colour", "grid", "codebook", "codes", "size")
 _IN_PICTURE = [name for name in BASELINES if name != "black"]
 
 

@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..registry import choose
+from .code_entropy import CodeEntropy
 from .codebook import CodebookUsage, expected_usage
+from .colour import ColourError
 from .compressed_size import CompressedSize
 from .fid import InceptionDistance
 from .figure import Figure
@@ -13,12 +15,15 @@ from .image_quality import ImageQuality
 from .latent_fidelity import LatentFidelity
 from .metric import Batch, Metric
 from .perceptual_distance import PerceptualDistance
+from .pixel_grid import PixelGrid
 from .plume import PlumeQuality, flicker
 
 __all__ = [
     "METRICS",
     "Batch",
+    "CodeEntropy",
     "CodebookUsage",
+    "ColourError",
     "CompressedSize",
     "Figure",
     "ImageQuality",
@@ -26,6 +31,7 @@ __all__ = [
     "LatentFidelity",
     "Metric",
     "PerceptualDistance",
+    "PixelGrid",
     "PlumeQuality",
     "expected_usage",
     "figure_of",
@@ -40,7 +46,10 @@ METRICS: dict[str, type[Metric]] = {
     "lpips": PerceptualDistance,
     "fid": InceptionDistance,
     "plume": PlumeQuality,
+    "colour": ColourError,
+    "grid": PixelGrid,
     "codebook": CodebookUsage,
+    "codes": CodeEntropy,
     "latents": LatentFidelity,
     "size": CompressedSize,
 }
