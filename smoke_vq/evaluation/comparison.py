@@ -11,7 +11,7 @@ from torch import nn
 from ..data.loader import FrameLoader
 from ..metrics import Batch, Metric
 from ..pixels import clamp
-from .baselines import Reconstruction
+from .reconstruction import Reconstruction
 
 
 @dataclass

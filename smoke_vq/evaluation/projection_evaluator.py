@@ -9,9 +9,9 @@ from torch import nn
 
 from ..metrics import LatentFidelity, make_metrics
 from ..pictures import error_map, image_grid
-from .baselines import Reconstruction
 from .comparison import Comparison
 from .evaluator import EVALUATION_METRICS, VALIDATION_METRICS, Evaluation, ReconstructionEvaluator
+from .reconstruction import Reconstruction
 
 
 class ProjectionEvaluator(ReconstructionEvaluator):
