@@ -179,7 +179,9 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
         """
         latents = self._encode(pixel_values)
         output = self.quantizer(latents)
-        sample = self._sliced(self.decoder, output.quantized if quantize else latents)
+        # Distributed training needs a gradient for every parameter, also for those that lead from codes to latents.
+        decoded = output.quantized if quantize else latents + 0 * output.quantized
+        sample = self._sliced(self.decoder, decoded)
         if not return_dict:
             return sample, latents, output.indices, output.losses or {}
         return SmokeVQVAEOutput(sample=sample, latents=latents, indices=output.indices, losses=output.losses or {})

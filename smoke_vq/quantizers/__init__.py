@@ -6,16 +6,19 @@ from typing import Any
 
 from ..registry import choose
 from .base import Quantizer, QuantizerOutput
+from .fsq import FiniteScalarQuantizer
 from .gradients import GRADIENTS, Rotation, StraightThrough
 from .vector_quantizer import VectorQuantizer
 
 QUANTIZERS: dict[str, type[Quantizer]] = {
     "vq": VectorQuantizer,
+    "fsq": FiniteScalarQuantizer,
 }
 
 __all__ = [
     "GRADIENTS",
     "QUANTIZERS",
+    "FiniteScalarQuantizer",
     "Quantizer",
     "QuantizerOutput",
     "Rotation",
