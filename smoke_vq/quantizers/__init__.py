@@ -8,19 +8,25 @@ from ..registry import choose
 from .base import Quantizer, QuantizerOutput
 from .fsq import FiniteScalarQuantizer
 from .gradients import GRADIENTS, Rotation, StraightThrough
+from .grouped_quantizer import GroupedQuantizer
+from .residual_quantizer import ResidualQuantizer
 from .vector_quantizer import VectorQuantizer
 
 QUANTIZERS: dict[str, type[Quantizer]] = {
     "vq": VectorQuantizer,
     "fsq": FiniteScalarQuantizer,
+    "residual": ResidualQuantizer,
+    "grouped": GroupedQuantizer,
 }
 
 __all__ = [
     "GRADIENTS",
     "QUANTIZERS",
     "FiniteScalarQuantizer",
+    "GroupedQuantizer",
     "Quantizer",
     "QuantizerOutput",
+    "ResidualQuantizer",
     "Rotation",
     "StraightThrough",
     "VectorQuantizer",

@@ -16,8 +16,13 @@ KWARGS: dict[str, dict] = {"fsq": {"levels": [4, 4, 4]}}  # by name, for quantiz
 
 OPTIONS: dict[str, tuple[str, dict]] = {  # further rows: quantizers with options that are not the default
     "vq, rotation": ("vq", {"gradient": "rotation"}),
+    "residual, rotation": ("residual", {"kwargs": {"gradient": "rotation"}}),
 }
-NOT_SELF_QUANTIZED: set[str] = {"fsq"}  # by row: their search does not find a code again that it is given
+NOT_SELF_QUANTIZED = {  # by row: their search does not find a code again that it is given
+    "fsq",
+    "residual",
+    "residual, rotation",
+}
 
 
 def make(row: str) -> Quantizer:
@@ -31,6 +36,11 @@ def make(row: str) -> Quantizer:
 def quantizer(request):
     torch.manual_seed(0)
     return make(request.param)
+
+
+def grid(quantizer: Quantizer, indices: torch.Tensor) -> torch.Tensor:
+    """Indices (B, h, w) at each depth, in the shape that the quantizer expects."""
+    return indices if quantizer.depth == 1 else indices[..., None].expand(*indices.shape, quantizer.depth)
 
 
 @pytest.fixture
@@ -86,7 +96,7 @@ def test_embed_equals_forward(quantizer, latents):
 def test_codes_are_quantized_to_themselves(quantizer):
     if quantizer.row in NOT_SELF_QUANTIZED:
         pytest.skip("not a property of this quantizer")
-    indices = torch.arange(NUM_CODES).view(1, 8, 8)
+    indices = grid(quantizer, torch.arange(NUM_CODES).view(1, 8, 8))
     assert torch.equal(quantizer(quantizer.embed(indices)).indices, indices)
 
 
@@ -145,7 +155,7 @@ def test_output_survives_mixed_precision(quantizer, latents):
 )
 def test_embed_refuses_invalid_indices(quantizer, indices, sentence):
     with pytest.raises(ValueError, match=sentence):
-        quantizer.embed(indices)
+        quantizer.embed(grid(quantizer, indices) if indices.ndim == 3 else indices)
 
 
 @pytest.mark.parametrize("shape", [(1, CODE_DIM + 1, 4, 4), (CODE_DIM, 4, 4)])
@@ -176,7 +186,7 @@ def test_embed_takes_every_integer_dtype(quantizer, latents, dtype):
     "indices", [torch.zeros(1, 2, 2), torch.zeros(1, 2, 2, dtype=torch.bool), torch.zeros(2, 2).long()]
 )
 def test_embed_refuses_what_is_not_a_grid_of_integers(quantizer, indices):
-    with pytest.raises(ValueError, match=r"Expected integer indices of shape \(B, h, w\), found torch"):
+    with pytest.raises(ValueError, match=r"Expected integer indices of shape \(B, h, w(, \d)?\), found torch"):
         quantizer.embed(indices)
 
 
