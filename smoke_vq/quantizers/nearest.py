@@ -4,10 +4,12 @@ from abc import abstractmethod
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from ..registry import choose
 from .base import Quantizer, QuantizerOutput
 from .gradients import GRADIENTS
+from .projection import CodeProjection
 
 SEARCH_CHUNK = 1024  # rows per matrix product, so that the distances of a chunk stay in the cache
 
@@ -36,21 +38,46 @@ def nearest_codes(vectors: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor
 class NearestQuantizer(Quantizer):
     """Base class of the quantizers that replace a vector by the nearest of `codes()`; a subclass adds `losses`.
 
+    The search may be in fewer dimensions (factorized codes) and on the unit sphere (cosine similarity), as in ViT-VQGAN
+    (Yu et al., 2022, arXiv:2110.04627, section 3.2). The codes, the losses, k-means and revivals are then in that
+    space, and only `forward` and `embed` return vectors of dimension D.
+
     Everything runs in float32, regardless of autocast and of the dtype of the latents.
 
     Args:
         num_codes: K.
         code_dim: D.
         gradient: how the gradient passes from the codes to the latents, a name in `gradients.GRADIENTS`.
+        cosine: whether latents and codes are divided by their length, so that the code of the smallest angle is chosen.
+        search_dim: d, the dimension of the codes: a learned linear map leads from D to d dimensions before the search,
+            and another one back after it. None for D, without maps.
 
     Raises:
-        ValueError: an unknown gradient.
+        ValueError: an unknown gradient; values of `cosine` or `search_dim` that are not valid.
     """
 
-    def __init__(self, num_codes: int, code_dim: int, *, gradient: str = "straight_through"):
+    def __init__(
+        self,
+        num_codes: int,
+        code_dim: int,
+        *,
+        gradient: str = "straight_through",
+        cosine: bool = False,
+        search_dim: int | None = None,
+    ):
         super().__init__(num_codes, code_dim)
         choose(GRADIENTS, gradient, "gradient")
+        if not isinstance(cosine, bool):
+            raise ValueError(f"cosine expects true or false, found {cosine!r}.")
+        if search_dim is not None and (type(search_dim) is not int or not 1 <= search_dim <= code_dim):
+            raise ValueError(
+                f"search_dim expects an integer from 1 to {code_dim}, the dimension of the latents, or null: found "
+                f"{search_dim!r}."
+            )
         self.gradient = gradient
+        self.cosine = cosine
+        self.search_dim = code_dim if search_dim is None else search_dim
+        self.projection = CodeProjection(code_dim, self.search_dim)
 
     def forward(self, latents: torch.Tensor) -> QuantizerOutput:
         with torch.autocast(latents.device.type, enabled=False):
@@ -58,7 +85,8 @@ class NearestQuantizer(Quantizer):
             indices = nearest_codes(vectors.detach().flatten(0, 2), table).view(vectors.shape[:3])
             codes = F.embedding(indices, table)
             losses = self.losses(vectors, codes)
-            quantized = GRADIENTS[self.gradient].apply(vectors, codes.detach()).permute(0, 3, 1, 2).to(latents.dtype)
+            passed = GRADIENTS[self.gradient].apply(vectors, codes.detach())
+            quantized = self.projection.to_latents(passed).permute(0, 3, 1, 2).to(latents.dtype)
         return QuantizerOutput(quantized=quantized, indices=indices, losses=losses)
 
     @abstractmethod
@@ -66,4 +94,22 @@ class NearestQuantizer(Quantizer):
         """The losses of vectors (B, h, w, d) and their codes (B, h, w, d), both with gradient."""
 
     def _embed(self, indices: torch.Tensor) -> torch.Tensor:
-        return F.embedding(indices, self.codes()).permute(0, 3, 1, 2)
+        return self.projection.to_latents(F.embedding(indices, self.codes())).permute(0, 3, 1, 2)
+
+    def to_code_space(self, latents: torch.Tensor) -> torch.Tensor:
+        vectors = super().to_code_space(latents)
+        return self._direction(self.projection.to_codes(vectors))
+
+    def codes(self) -> torch.Tensor:
+        return self._direction(super().codes())
+
+    def initial_codebook(self) -> nn.Parameter:
+        """Codes (num_codes, d) that are uniform in [-1/K, 1/K], or on the unit sphere with `cosine`."""
+        codes = torch.empty(self.num_codes, self.search_dim)
+        if self.cosine:
+            return nn.Parameter(F.normalize(codes.normal_(), dim=1))
+        return nn.Parameter(codes.uniform_(-1 / self.num_codes, 1 / self.num_codes))
+
+    def _direction(self, vectors: torch.Tensor) -> torch.Tensor:
+        """With `cosine`, the vectors divided by their length; 0 stays 0."""
+        return F.normalize(vectors, dim=-1) if self.cosine else vectors

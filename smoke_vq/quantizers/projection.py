@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .gradients import StraightThrough
+
 
 class CodeProjection(nn.Module):
     """Learned linear maps from D to d dimensions and back, for codes whose number of dimensions is given.
@@ -39,11 +41,15 @@ class CodeProjection(nn.Module):
         """(..., d) to (..., D), float32, with the same bits for the same codes in a batch of any size.
 
         Therefore a product and a sum for each dimension: the rounding of a matrix product depends on the number of
-        vectors. And contiguous, because convolutions round differently for other memory layouts.
+        vectors. The gradient is that of the matrix product. And contiguous, because convolutions round differently for
+        other memory layouts.
         """
         if self.up is None:
             return codes.contiguous()
-        vectors = self.up.bias.float()
-        for column, values in zip(self.up.weight.float().unbind(dim=1), codes.unbind(dim=-1), strict=True):
-            vectors = vectors + values[..., None] * column
-        return vectors.contiguous()
+        with torch.autocast(codes.device.type, enabled=False):
+            weight, bias = self.up.weight.float(), self.up.bias.float()
+            with torch.no_grad():
+                vectors = bias
+                for column, values in zip(weight.unbind(dim=1), codes.unbind(dim=-1), strict=True):
+                    vectors = vectors + values[..., None] * column
+            return StraightThrough.apply(F.linear(codes, weight, bias), vectors.contiguous())

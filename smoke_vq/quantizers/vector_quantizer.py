@@ -4,7 +4,6 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from .nearest import NearestQuantizer
 
@@ -18,17 +17,23 @@ class VectorQuantizer(NearestQuantizer):
     Both are means over elements (the paper sums over D) and neither is weighted here.
 
     Args:
-        num_codes: K.
-        code_dim: D.
-        gradient: how the gradient passes from the codes to the latents, a name in `gradients.GRADIENTS`; the paper's is
-            `straight_through`.
+        num_codes, code_dim, gradient, cosine, search_dim: as in `NearestQuantizer`. The paper's gradient is
+            `straight_through`, and it has neither of the other two.
     """
 
     default_loss_weights: ClassVar = {"commitment": 0.1, "codebook": 1.0}
 
-    def __init__(self, num_codes: int, code_dim: int, *, gradient: str = "straight_through"):
-        super().__init__(num_codes, code_dim, gradient=gradient)
-        self.codebook = nn.Parameter(torch.empty(num_codes, code_dim).uniform_(-1 / num_codes, 1 / num_codes))
+    def __init__(
+        self,
+        num_codes: int,
+        code_dim: int,
+        *,
+        gradient: str = "straight_through",
+        cosine: bool = False,
+        search_dim: int | None = None,
+    ):
+        super().__init__(num_codes, code_dim, gradient=gradient, cosine=cosine, search_dim=search_dim)
+        self.codebook = self.initial_codebook()
 
     def losses(self, vectors: torch.Tensor, codes: torch.Tensor) -> dict[str, torch.Tensor]:
         return {"commitment": F.mse_loss(vectors, codes.detach()), "codebook": F.mse_loss(codes, vectors.detach())}

@@ -16,12 +16,17 @@ KWARGS: dict[str, dict] = {"fsq": {"levels": [4, 4, 4]}}  # by name, for quantiz
 
 OPTIONS: dict[str, tuple[str, dict]] = {  # further rows: quantizers with options that are not the default
     "vq, rotation": ("vq", {"gradient": "rotation"}),
+    "vq, cosine": ("vq", {"cosine": True}),
+    "vq, in 3 dimensions": ("vq", {"search_dim": 3}),
+    "vq, all options": ("vq", {"gradient": "rotation", "cosine": True, "search_dim": 3}),
     "residual, rotation": ("residual", {"kwargs": {"gradient": "rotation"}}),
 }
 NOT_SELF_QUANTIZED = {  # by row: their search does not find a code again that it is given
     "fsq",
     "residual",
     "residual, rotation",
+    "vq, in 3 dimensions",
+    "vq, all options",
 }
 
 
@@ -86,6 +91,19 @@ def test_gradient_reaches_the_latents(quantizer, latents):
     latents.requires_grad_()
     quantizer(latents).quantized.square().sum().backward()
     assert latents.grad.isfinite().all() and latents.grad.abs().sum() > 0
+
+
+def test_every_parameter_has_a_gradient(quantizer, latents):
+    """Otherwise distributed training waits for it."""
+    output = quantizer(latents.requires_grad_())
+    sum((output.losses or {}).values(), output.quantized.float().square().sum()).backward()
+    assert [name for name, p in quantizer.named_parameters() if p.requires_grad and p.grad is None] == []
+
+
+def test_embed_of_part_of_the_codes(quantizer, latents):
+    """Its bits do not depend on what else is decoded with them."""
+    whole, indices = quantizer.embed(quantizer(latents).indices), quantizer(latents).indices
+    assert torch.equal(quantizer.embed(indices[1:, 2:, :1]), whole[1:, :, 2:, :1])
 
 
 def test_embed_equals_forward(quantizer, latents):
@@ -198,7 +216,11 @@ class _Levels(VectorQuantizer):
 @pytest.mark.parametrize(
     ("name", "kwargs", "said"),
     [
-        ("vq", {"levels": [8]}, r"an unexpected keyword argument 'levels'; it takes \['gradient'\]"),
+        (
+            "vq",
+            {"levels": [8]},
+            r"an unexpected keyword argument 'levels'; it takes \['gradient', 'cosine', 'search_dim'\]",
+        ),
         ("vq", {"num_codes": 8}, "multiple values for argument 'num_codes'"),
         ("vq", {1: 2}, "keywords must be strings"),
         ("vq", 3, "quantizer_kwargs expects a mapping of keyword arguments, found 3"),

@@ -130,7 +130,7 @@ class AutoencoderTraining:
         return masked_mse(sample, batch["pixel_values"], batch["mask"], self.background_weight, self.total_weight)
 
     def observe(self, output) -> None:
-        """Pass the latents and codes of a micro-batch to the training of the quantizer."""
+        """Pass the latents and codes of a micro-batch to the training of the quantizer, before the weights change."""
         if self.quantize:
             self.quantizer_training.observe(output.latents, output.indices)
 

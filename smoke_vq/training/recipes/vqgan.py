@@ -152,10 +152,10 @@ class VQGANObjective(AutoencoderObjective):
             gradient = gradient + pull * adversarial
             total = total + pull * losses["adversarial"]
             figures |= {"adaptive_weight": weight, "adaptive_weight_raw": raw, "adversarial_pull": pull}
+        autoencoder.observe(output)
         # The gradient of the first term at the sample is `gradient`; the quantizer's losses do not pass the sample.
         norm = self.player.update((output.sample * gradient).sum() + autoencoder.weighted_sum(output.losses))
         figures |= norm_figure("model", norm)
-        autoencoder.observe(output)
         if self.discriminator_learns:
             figures |= self._teach_discriminator(target, output.sample.detach())
         return {n: value.detach() for n, value in (losses | output.losses | {"total": total} | figures).items()}

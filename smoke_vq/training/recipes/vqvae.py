@@ -38,8 +38,8 @@ class VQVAEObjective(AutoencoderObjective):
         output = self.player.network(batch["pixel_values"], quantize=autoencoder.quantize)
         losses = {"reconstruction": autoencoder.reconstruction_loss(output.sample, batch), **output.losses}
         total = autoencoder.weighted_sum(losses)
-        norm = norm_figure("model", self.player.update(total))
         autoencoder.observe(output)
+        norm = norm_figure("model", self.player.update(total))
         return {name: loss.detach() for name, loss in losses.items()} | {"total": total.detach()} | norm
 
     def describe(self, step: int) -> dict[str, Any]:
