@@ -1,0 +1,21 @@
+"""The parts of scripts/benchmark.py: functions (device, rounds) that measure and print."""
+
+from .adversarial import adversarial
+from .data import data
+from .forecast import forecast
+from .loading import loading
+from .quantizer import quantizer
+from .simulation import simulation
+from .tokens import tokens
+from .training import training
+
+PARTS = {
+    "quantizer": quantizer,
+    "training": training,
+    "adversarial": adversarial,
+    "data": data,
+    "simulation": simulation,
+    "loading": loading,
+    "tokens": tokens,
+    "forecast": forecast,
+}
