@@ -12,7 +12,6 @@ python scripts/evaluate_forecast.py --dataset data/futures64 --predictions ours.
 
 import argparse
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -23,18 +22,15 @@ from smoke_vq.evaluation.forecasts.measure import measure
 from smoke_vq.evaluation.forecasts.pictures import check_matplotlib, write_pictures
 from smoke_vq.evaluation.forecasts.pipeline_forecasts import PipelineForecasts
 from smoke_vq.evaluation.forecasts.predictions import load_predictions
-from smoke_vq.evaluation.forecasts.references import FLOW, REPEAT, NearestNeighbours, reference_rows
+from smoke_vq.evaluation.forecasts.references import FLOW, REPEAT, NearestNeighbours, reference_rows, through_codes
 from smoke_vq.evaluation.forecasts.report import alarms, as_json, markdown, summary_table
 from smoke_vq.evaluation.forecasts.results import Results
 from smoke_vq.evaluation.forecasts.row import Row
 from smoke_vq.evaluation.forecasts.scores import FORECAST_SCORES, make_scores
 from smoke_vq.evaluation.forecasts.test_set import MIN_PAST, load_test_set, write_observed
-from smoke_vq.pixels import clamp
 from smoke_vq.preparation.folder import write_atomically
 from smoke_vq.registry import choose
 from smoke_vq.script import run
-
-_BATCH = 256  # frames encoded at a time
 
 
 def main() -> None:
@@ -150,16 +146,6 @@ def check_size(arguments: argparse.Namespace, autoencoder, cases: list[ForecastC
             f"The frames of {arguments.dataset} are {width}x{height}, those of the autoencoder {size}x{size}: choose "
             f"another one with --autoencoder, or 'none'."
         )
-
-
-def through_codes(model) -> Callable[[torch.Tensor], torch.Tensor]:
-    """A function that encodes and decodes frames (N, 3, H, W) in [-1, 1]."""
-
-    def encode_and_decode(frames: torch.Tensor) -> torch.Tensor:
-        batches = [batch.to(model.device) for batch in frames.split(_BATCH)]
-        return clamp(torch.cat([model.decode_indices(model.encode(batch).indices).sample for batch in batches])).cpu()
-
-    return encode_and_decode
 
 
 def neighbours_row(arguments: argparse.Namespace, cases: list[ForecastCase], autoencoder) -> Row:

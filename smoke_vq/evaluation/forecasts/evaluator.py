@@ -14,11 +14,10 @@ from ...data.frames import Frames
 from ...data.processor import SmokeImageProcessor
 from ...flow_matching import rollout
 from ...pictures import image_grid
-from ...pixels import clamp
 from ..evaluator import Evaluation
 from .cases import ForecastCase
 from .measure import measure
-from .references import reference_rows
+from .references import reference_rows, through_codes
 from .row import Row
 from .scores import make_scores
 from .test_set import sequence_cases
@@ -86,7 +85,7 @@ class ForecastEvaluator:
 
     def evaluate(self, model: nn.Module) -> Evaluation:
         """Figures of all forecasts, and of the references."""
-        rows = [Row("model", self._predict(model)), *reference_rows(self.cases, self._through_codes)]
+        rows = [Row("model", self._predict(model)), *reference_rows(self.cases, through_codes(self.space.autoencoder))]
         figures = self._figures(rows, self.cases)
         return Evaluation(figures.pop("model"), figures, self._picture(model))
 
@@ -147,10 +146,6 @@ class ForecastEvaluator:
             }
             for result in results
         }
-
-    @torch.no_grad()
-    def _through_codes(self, frames: torch.Tensor) -> torch.Tensor:
-        return clamp(self.space.autoencoder(frames.to(self.space.autoencoder.device)).sample)
 
     def _shown(self, count: int) -> list[int]:
         return np.linspace(0, self.some[0].num_frames - 1, count).round().astype(int).tolist()

@@ -12,6 +12,7 @@ from smoke_vq.evaluation.forecasts.references import (
     THROUGH_CODES,
     NearestNeighbours,
     reference_rows,
+    through_codes,
 )
 from smoke_vq.evaluation.forecasts.references.optical_flow import optical_flow
 
@@ -37,6 +38,17 @@ def test_limits_know_the_future_and_references_only_the_past(cases):
     assert torch.equal(rows["truth, through codes"](case)[0], case.future_values[0] - 0.25)
     assert torch.equal(rows[REPEAT](case)[0], case.past_values[-1].expand(4, -1, -1, -1))
     assert torch.allclose(rows["mean of the past"](case)[0, 3], case.past_values.mean(dim=0))
+
+
+def test_frames_through_codes_are_those_decoded_from_the_indices(tiny_model):
+    frames = (
+        torch.rand(260, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    )  # more than are taken at once
+    output = through_codes(tiny_model)(frames)
+    assert output.shape == frames.shape and output.dtype == torch.float32 and not output.requires_grad
+    parts = [frames[:256], frames[256:]]
+    expected = [tiny_model.decode_indices(tiny_model.encode(part).indices).sample.clamp(-1, 1) for part in parts]
+    assert torch.equal(output, torch.cat(expected))
 
 
 def test_rows_that_cannot_be_computed_are_left_out(cases):

@@ -7,7 +7,7 @@ import torch
 
 from ..cases import ForecastCase
 from ..row import Row
-from .limits import perfect_ensemble, perfect_through_codes, truth_through_codes
+from .limits import ThroughCodes, perfect_ensemble, perfect_through_codes, through_codes, truth_through_codes
 from .nearest_neighbours import NearestNeighbours
 from .optical_flow import optical_flow
 from .persistence import mean_of_past, repeat
@@ -21,6 +21,7 @@ __all__ = [
     "NearestNeighbours",
     "Reference",
     "reference_rows",
+    "through_codes",
 ]
 
 PERFECT, THROUGH_CODES, FLOOR = "perfect ensemble", "perfect ensemble, through codes", "truth, through codes"
@@ -54,26 +55,24 @@ REFERENCES: dict[str, Reference] = {
 }
 
 
-def reference_rows(
-    cases: Sequence[ForecastCase], through_codes: Callable[[torch.Tensor], torch.Tensor] | None
-) -> list[Row]:
+def reference_rows(cases: Sequence[ForecastCase], encode_and_decode: ThroughCodes | None) -> list[Row]:
     """A row for each reference that can be computed.
 
     Args:
         cases: rows of the perfect ensemble need at least 2 futures besides what happened.
-        through_codes: encodes and decodes frames (N, 3, H, W) in [-1, 1]; None leaves its rows out.
+        encode_and_decode: frames (N, 3, H, W) in [-1, 1], as `through_codes` does; None leaves its rows out.
     """
     has_futures, rows = cases[0].futures.shape[0] > 2, []
     for name, reference in REFERENCES.items():
-        if (reference.needs_futures and not has_futures) or (reference.needs_codes and through_codes is None):
+        if (reference.needs_futures and not has_futures) or (reference.needs_codes and encode_and_decode is None):
             continue
         predict = reference.predict
         if reference.needs_codes:
-            predict = _with_codes(predict, through_codes)
+            predict = _with_codes(predict, encode_and_decode)
         kind = "limit" if reference.is_limit else "reference"
         rows.append(Row(name, predict, kind, reference.needs_futures))
     return rows
 
 
-def _with_codes(predict: Callable, through_codes: Callable) -> Callable[[ForecastCase], torch.Tensor]:
-    return lambda case: predict(case, through_codes)
+def _with_codes(predict: Callable, encode_and_decode: ThroughCodes) -> Callable[[ForecastCase], torch.Tensor]:
+    return lambda case: predict(case, encode_and_decode)
