@@ -38,12 +38,12 @@ from smoke_vq.training import (
     FlowMatchingArguments,
     FlowMatchingObjective,
     Trainer,
-    TrainingArguments,
     check_arguments,
     make_accelerator,
     make_publisher,
     parse_arguments,
 )
+from smoke_vq.training.arguments import DataArguments
 
 
 def main() -> None:
@@ -64,27 +64,14 @@ def main() -> None:
     with accelerator.main_process_first():
         autoencoder = AutoAutoencoder.from_pretrained(name).to(accelerator.device).eval().requires_grad_(False)
         processor = SmokeImageProcessor.from_pretrained(name)
-        validation = load_validation(arguments, processor)  # a wrong name is refused before the data are encoded
-        latents = load_latents(arguments, autoencoder, processor, accelerator)
-    space = LatentSpace(autoencoder, load_projection(arguments, autoencoder, latents, accelerator))
-    latents = latents.to(accelerator.device).map(space.normalize)
-    grid = (config.in_channels, config.sample_size, config.sample_size)
-    if tuple(latents.images.shape[1:]) != grid:
-        raise ValueError(f"The model expects latents {grid}, found {tuple(latents.images.shape[1:])}: change model.")
-    digests = {"autoencoder_sha256": model_digest(autoencoder)}
-    if space.projection is not None:
-        digests["projection_sha256"] = model_digest(space.projection)
-    model.register_to_config(**digests)
-    loader = FrameLoader(
-        windows(latents, config.num_previous - 1, config.num_frames, config.use_earlier_frame),
-        processor,
-        data.batch_size,
-        shuffle=True,
-        seed=arguments.run.seed,
-        device=accelerator.device,
-        rank=accelerator.process_index,
-        world_size=accelerator.num_processes,
-    )
+        projection = load_projection(recipe.projection, autoencoder, config.in_channels)
+        validation = load_validation(data, processor)
+        parts = load_parts(data, autoencoder, processor)
+    space = LatentSpace(autoencoder, projection)
+    check_latents(config, autoencoder, processor, projection)
+    window = (config.num_previous - 1, config.num_frames, config.use_earlier_frame)
+    for part in parts:  # clips that are too short are refused before anything is encoded
+        windows(part, *window)
     evaluator = ForecastEvaluator(
         validation,
         processor,
@@ -97,66 +84,101 @@ def main() -> None:
         data.max_validation_samples,
         arguments.tracking.num_images,
     )
+    latents = encode_parts(parts, autoencoder, processor, data.flip, accelerator)
+    if projection is not None:
+        if recipe.projection is None:
+            images = latents.images.split(1024)[accelerator.process_index :: accelerator.num_processes]
+            projection.set_principal_components(principal_components((part.float() for part in images), accelerator))
+        projection.to(accelerator.device).eval().requires_grad_(False)
+    latents = latents.to(accelerator.device).map(space.normalize)
+    digests = {"autoencoder_sha256": model_digest(autoencoder)}
+    if projection is not None:
+        digests["projection_sha256"] = model_digest(projection)
+    model.register_to_config(**digests)
+    loader = FrameLoader(
+        windows(latents, *window),
+        processor,
+        data.batch_size,
+        shuffle=True,
+        seed=arguments.run.seed,
+        device=accelerator.device,
+        rank=accelerator.process_index,
+        world_size=accelerator.num_processes,
+    )
     num_steps = Trainer.count_steps(arguments.optimization, loader)
     black = space.encode(torch.full((1, 3, processor.height, processor.height), -1.0))[0]
-    objective = FlowMatchingObjective(accelerator, model, arguments, num_steps, black, space.projection)
+    objective = FlowMatchingObjective(accelerator, model, arguments, num_steps, black, projection)
     with make_publisher(accelerator, arguments, SmokeFlowTransformer.card_text, objective.describe) as publisher:
         result = Trainer(accelerator, objective, loader, evaluator, arguments, num_steps, publisher.push_best).train()
         if result is not None:
             publisher.finish(result)
             folder = arguments.run.folder / FORECASTER
             forecaster = SmokeFlowTransformer.from_pretrained(result.folder)
-            SmokeForecastPipeline(autoencoder, forecaster, processor, space.projection).save_pretrained(folder)
+            SmokeForecastPipeline(autoencoder, forecaster, processor, projection).save_pretrained(folder)
             for name in (METRICS, TRAINING, ARGUMENTS):
                 shutil.copyfile(result.folder / name, folder / name)
             write_card(folder, SmokeForecastPipeline.card_text)
             print(f"The complete forecaster: {folder}")
 
 
-def load_validation(arguments: TrainingArguments, processor: SmokeImageProcessor) -> Frames:
+def load_projection(name: str | None, autoencoder, channels: int) -> LatentProjection | None:
+    """The projection of this name, or a new one to `channels`; None for a model of all channels."""
+    all_channels = autoencoder.config.latent_channels
+    if name is not None:
+        projection = LatentProjection.from_pretrained(name)
+        projection.check_autoencoder(autoencoder)
+        return projection
+    if channels != all_channels:
+        return LatentProjection(all_channels, channels, autoencoder_sha256=model_digest(autoencoder))
+    if autoencoder.config.latents_mean is None:
+        raise ValueError(
+            "All channels of the latents are normalized by the autoencoder's latents_mean and latents_std, which its "
+            "config.json does not have: scripts/measure_latents.py adds them."
+        )
+    return None
+
+
+def check_latents(config, autoencoder, processor: SmokeImageProcessor, projection: LatentProjection | None) -> None:
+    """Refuse a model of other latents than those that it would be trained on."""
+    side = processor.height // autoencoder.downsampling_factor
+    channels = autoencoder.config.latent_channels if projection is None else projection.config.projected_channels
+    expected, found = (config.in_channels, config.sample_size, config.sample_size), (channels, side, side)
+    if found != expected:
+        raise ValueError(f"The model expects latents {expected}, found {found}: change model.")
+
+
+def load_validation(data: DataArguments, processor: SmokeImageProcessor) -> Frames:
     """The frames of the validation split of all datasets."""
-    data = arguments.data
     for source in data.validation_sources:
         if is_code_folder(source):
             raise ValueError(f"{source} holds latents, and validation needs frames: name some as validation_dataset.")
     return load_frames(data.validation_sources, data.validation_split, processor.height, resize=data.resize)
 
 
-def load_latents(
-    arguments: TrainingArguments, autoencoder, processor: SmokeImageProcessor, accelerator: Accelerator
-) -> LatentFrames:
-    """The latents of the training split of all datasets, as the autoencoder returns them."""
-    data, parts = arguments.data, []
+def load_parts(data: DataArguments, autoencoder, processor: SmokeImageProcessor) -> list[Frames]:
+    """The training split of each dataset: `LatentFrames` of a folder of latents, frames of any other."""
+    parts, side = [], processor.height // autoencoder.downsampling_factor
     for source in data.sources:
-        if is_code_folder(source):
-            parts.append(read_latents(source, data.train_split, autoencoder))
-        else:
-            frames = load_frames(source, data.train_split, processor.height, packed=False, resize=data.resize)
-            show = accelerator.is_main_process
-            parts.append(encode_frames(frames, autoencoder, processor, mirror=data.flip, show=show))
-    return join_latents(parts)
+        if not is_code_folder(source):
+            parts.append(load_frames(source, data.train_split, processor.height, packed=False, resize=data.resize))
+            continue
+        parts.append(read_latents(source, data.train_split, autoencoder))
+        if parts[-1].size != (side, side):
+            raise ValueError(f"{source} holds latents of size {parts[-1].size}: expected {(side, side)}.")
+    return parts
 
 
-def load_projection(
-    arguments: TrainingArguments, autoencoder, latents: LatentFrames, accelerator: Accelerator
-) -> LatentProjection | None:
-    """The projection that the arguments name, or principal components; None for a model of all channels."""
-    channels, all_channels = arguments.recipe.model.get("in_channels", 4), autoencoder.config.latent_channels
-    if arguments.recipe.projection is not None:
-        projection = LatentProjection.from_pretrained(arguments.recipe.projection)
-        projection.check_autoencoder(autoencoder)
-    elif channels == all_channels:
-        if autoencoder.config.latents_mean is None:
-            raise ValueError(
-                "All channels of the latents are normalized by the autoencoder's latents_mean and latents_std, which "
-                "its config.json does not have: scripts/measure_latents.py adds them."
-            )
-        return None
-    else:
-        projection = LatentProjection(all_channels, channels, autoencoder_sha256=model_digest(autoencoder))
-        parts = latents.images.split(1024)[accelerator.process_index :: accelerator.num_processes]
-        projection.set_principal_components(principal_components((part.float() for part in parts), accelerator))
-    return projection.to(accelerator.device).eval().requires_grad_(False)
+def encode_parts(
+    parts: list[Frames], autoencoder, processor: SmokeImageProcessor, mirror: bool, accelerator: Accelerator
+) -> LatentFrames:
+    """The latents of all parts, as the autoencoder returns them."""
+    show = accelerator.is_main_process
+    return join_latents(
+        [
+            part if isinstance(part, LatentFrames) else encode_frames(part, autoencoder, processor, mirror, show)
+            for part in parts
+        ]
+    )
 
 
 if __name__ == "__main__":

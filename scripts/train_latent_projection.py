@@ -42,20 +42,21 @@ def main() -> None:
     recipe.model = facts | recipe.model
     model = LatentProjection(**recipe.model).to(accelerator.device)
     loader = make_train_loader(accelerator, arguments.data, processor, arguments.run.seed)
-    batches = loader.in_order(STATISTICS_FRAMES).epoch(0)
+    num_steps = Trainer.count_steps(arguments.optimization, loader)
+    build = partial(ProjectionEvaluator, autoencoder=autoencoder, start=copy.deepcopy(model).eval())
+    evaluator = make_evaluator(accelerator, arguments.data, processor, arguments.tracking.num_images, build=build)
+    batches = loader.in_order(STATISTICS_FRAMES).epoch(0)  # nothing is encoded before everything is checked
     components = principal_components(
         (autoencoder.encode(batch["pixel_values"]).latents for batch in batches), accelerator
     )
-    model.set_principal_components(components)
-    build = partial(ProjectionEvaluator, autoencoder=autoencoder, start=copy.deepcopy(model).eval())
-    evaluator = make_evaluator(accelerator, arguments.data, processor, arguments.tracking.num_images, build=build)
+    for projection in (model, evaluator.start):
+        projection.set_principal_components(components)
     start = evaluator.validate(evaluator.start)
     explained = float(components.explained[model.config.projected_channels - 1])
     accelerator.print(
         f"Principal components: {explained:.4%} of the variance, codes unchanged {start['codes_unchanged']:.4f}, "
         f"masked MSE {start['masked_mse']:.5f}"
     )
-    num_steps = Trainer.count_steps(arguments.optimization, loader)
     variance = float(components.variances.mean())
     objective = LatentProjectionObjective(accelerator, model, autoencoder, arguments, num_steps, variance, start)
     with make_publisher(accelerator, arguments, LatentProjection.card_text, objective.describe) as publisher:

@@ -128,22 +128,40 @@ def test_latents_from_a_folder_are_those_encoded_at_the_start(train, tmp_path, d
     assert history(tmp_path / "frames") == history(tmp_path / "folder")
 
 
-def test_what_is_refused_before_training(train, tmp_path, data, autoencoder):
+def refuse_to_encode(*_, **__):
+    raise AssertionError("Frames were encoded.")
+
+
+def test_what_is_refused_before_anything_is_encoded(train, tmp_path, data, autoencoder, monkeypatch):
     torch.manual_seed(1)
     other, processor = SmokeVQVAE(**MODEL).eval(), SmokeImageProcessor(size=SIZE)
     splits = {"train": PackedFrames.load(data / "train.safetensors")}
     encode_dataset(other, processor, splits, tmp_path / "other", latents=True)
+    small = SmokeImageProcessor(size=SIZE // 2)
+    half = {"train": PackedFrames(splits["train"].images[:, ::2, ::2], sequences=splits["train"].sequences)}
+    encode_dataset(SmokeVQVAE.from_pretrained(autoencoder), small, half, tmp_path / "small", latents=True)
     encode_dataset(SmokeVQVAE.from_pretrained(autoencoder), processor, splits, tmp_path / "codes")
     LatentProjection(8, 3, autoencoder_sha256=model_digest(other)).save_pretrained(tmp_path / "projection")
     unordered = tmp_path / "unordered"
     unordered.mkdir()
     smoke(40).save(unordered / "train.safetensors")
+    with monkeypatch.context() as patch:  # the replacement takes effect
+        patch.setattr(SmokeVQVAE, "encode", refuse_to_encode)
+        with pytest.raises(AssertionError, match="Frames were encoded"):
+            train()
+    monkeypatch.setattr(SmokeVQVAE, "encode", refuse_to_encode)
     for flags, dataset, message in [
         ("", tmp_path / "other", "was encoded by another model"),
         ("", tmp_path / "codes", "holds codes without latents"),
+        ("", tmp_path / "small", "holds latents of size (4, 4): expected (8, 8)"),
         ("", unordered, "does not say which frames follow each other"),
         ("--model.num_frames 20", data, "has no window: the longest run has 12 frames, expected 22"),
         ("--forecast-frames 20", data, "longest clip"),
+        (
+            "--forecast-frames 8 --model.num_previous 5",
+            data,
+            "has no clip of 12 observed frames and 8 to predict",
+        ),
         (f"--validation-dataset {tmp_path / 'codes'}", data, "holds latents, and validation needs frames"),
         (f"--validation-dataset {tmp_path / 'nowhere'}", data, "There is no dataset at"),
         ("--max-train-samples 8", data, "max_train_samples has no effect"),

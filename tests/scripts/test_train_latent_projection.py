@@ -115,6 +115,23 @@ def test_mistakes_end_in_one_sentence(train_projection, tmp_path, flags, said):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("--validation-dataset /nowhere", "There is no dataset at"),
+        ("--gradient-accumulation-steps 100", "shorter than one step of 100 micro-batches"),
+        ("", None),  # the replacement takes effect
+    ],
+)
+def test_data_are_checked_before_anything_is_encoded(train_projection, tmp_path, monkeypatch, flags, said):
+    def refuse(*_, **__):
+        raise ValueError("Frames were encoded.")
+
+    monkeypatch.setattr(SmokeVQVAE, "encode", refuse)
+    ended = train_projection(tmp_path, flags)
+    assert ended.code == 2 and (said or "Frames were encoded") in ended.err
+
+
 def test_a_missing_autoencoder_is_named(data):
     ended = run("train_latent_projection.py", f"--dataset {data}")
     assert ended.code == 2 and "No autoencoder: give autoencoder in the configuration" in ended.err

@@ -20,7 +20,7 @@ from .measure import measure
 from .references import reference_rows, through_codes
 from .row import Row
 from .scores import make_scores
-from .test_set import sequence_cases
+from .test_set import MIN_PAST, sequence_cases
 
 _SCORES = ("psnr", "iou", "mass", "crps", "spread_skill")
 _SHOWN_FRAMES = 8  # of a forecast in pictures, evenly spaced
@@ -61,8 +61,10 @@ class ForecastEvaluator:
         self.num_samples, self.num_inference_steps, self.sampler = num_samples, num_inference_steps, sampler
         self.cases = [case for case in sequence_cases(frames, num_frames) if len(case.past) >= num_previous]
         if not self.cases:
+            start = MIN_PAST - (MIN_PAST - num_previous) // num_frames * num_frames
             raise ValueError(
-                f"{frames.name} has no clip of {num_previous} observed frames and {num_frames} frames to predict."
+                f"{frames.name} has no clip of {start} observed frames and {num_frames} to predict: the forecaster "
+                f"needs {num_previous}, and forecasts start after {MIN_PAST} frames and every {num_frames} frames."
             )
         count = len(self.cases) if max_cases is None else min(max_cases, len(self.cases))
         self.some = [self.cases[i] for i in np.linspace(0, len(self.cases) - 1, count).round().astype(int)]
