@@ -16,6 +16,7 @@ import numpy as np
 
 from ..layout import CARD, DATA, SETTINGS
 from ..pictures import image_grid
+from .settings import read_settings
 
 _CONTACT_SHEET_TILE = 128  # pixels
 
@@ -48,19 +49,18 @@ def open_output_folder(folder: str | Path, files: set[str], settings: dict[str, 
         settings: everything that the content depends on, as JSON values.
 
     Raises:
-        ValueError: the folder contains other files, or was started with other settings.
+        ValueError: the folder contains other files, was started with other settings, or its settings are damaged.
     """
     folder = check_output_folder(folder, files, SETTINGS)
-    file = folder / SETTINGS
-    if file.exists():
-        found = json.loads(file.read_text())
+    found = read_settings(folder)
+    if found is not None:
         changed = [key for key in {**found, **settings} if found.get(key) != settings.get(key)]
         if changed:
             differences = ", ".join(f"{key} {found.get(key)}, not {settings.get(key)}" for key in changed)
             raise ValueError(f"'{folder}' was started with other settings ({differences}): choose another folder.")
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, (json.dumps(settings, indent=1) + "\n").encode())
+        write_atomically(folder / SETTINGS, (json.dumps(settings, indent=1) + "\n").encode())
     return folder
 
 

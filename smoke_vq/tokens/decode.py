@@ -11,7 +11,7 @@ from ..layout import CARD, DATA
 from ..preparation.folder import open_output_folder, parquet, png, write_card
 from ..preparation.jobs import run_jobs
 from .encode import FILES, model_digest
-from .files import open_file, read_settings
+from .files import open_file, read_code_settings
 
 _TEMPLATE = Path(__file__).with_name("decoded_card.md")
 
@@ -41,7 +41,7 @@ def decode_dataset(
         OSError: the files cannot be written.
     """
     source, digest = Path(input_dir), model_digest(model)
-    settings = read_settings(source, digest)
+    settings = read_code_settings(source, digest)
     files = {path.name: path for path in sorted((source / DATA).glob("*.parquet"))}
     sizes = {name: open_file(path, digest).metadata.num_rows for name, path in files.items()}
     folder = open_output_folder(output_dir, FILES, {"codes": settings})

@@ -1,31 +1,30 @@
 """Reading a dataset folder of codes, checked to be complete and of one encoder."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from ..layout import CARD, SETTINGS
+from ..preparation.settings import read_settings
 from .encode import ENCODER_KEY
 
 
 def is_code_folder(path: str | Path) -> bool:
     """Whether `encode_dataset` started this folder."""
-    settings = Path(path, SETTINGS)
-    return settings.is_file() and "encoder" in json.loads(settings.read_text())
+    return "encoder" in (read_settings(path) or {})
 
 
-def read_settings(folder: Path, digest: str) -> dict[str, Any]:
+def read_code_settings(folder: Path, digest: str) -> dict[str, Any]:
     """The settings of a complete folder that `encode_dataset` wrote.
 
     Raises:
         FileNotFoundError: it is not a folder of codes.
-        ValueError: it was encoded by another model than the one with this digest, or is incomplete.
+        ValueError: it was encoded by another model than the one with this digest, or is incomplete or damaged.
     """
-    if not (folder / SETTINGS).is_file():
-        raise FileNotFoundError(f"{folder} is not a folder of codes: it has no {SETTINGS}.")
-    settings = json.loads((folder / SETTINGS).read_text())
-    if settings.get("encoder", {}).get("sha256") != digest:
-        raise ValueError(f"{folder} was encoded by another model than this one ({settings.get('encoder')}).")
+    if not is_code_folder(folder):
+        raise FileNotFoundError(f"{folder} is not a folder of codes: it has no {SETTINGS} that names an encoder.")
+    settings = read_settings(folder, {"encoder": dict, "splits": dict, "latents": bool})
+    if settings["encoder"].get("sha256") != digest:
+        raise ValueError(f"{folder} was encoded by another model than this one ({settings['encoder']}).")
     if not (folder / CARD).is_file():
         raise ValueError(f"{folder} is incomplete: run scripts/encode_dataset.py again to continue it.")
     return settings

@@ -13,7 +13,7 @@ from ..data.mixed_frames import MixedFrames
 from ..data.processor import SmokeImageProcessor
 from ..layout import DATA
 from .encode import model_digest
-from .files import open_file, read_settings
+from .files import open_file, read_code_settings
 
 Transform = Callable[[torch.Tensor], torch.Tensor]
 
@@ -57,7 +57,7 @@ def read_latents(folder: str | Path, split: str, autoencoder: nn.Module) -> Late
             damaged.
     """
     folder, digest = Path(folder), model_digest(autoencoder)
-    settings = read_settings(folder, digest)
+    settings = read_code_settings(folder, digest)
     if not settings["latents"]:
         raise ValueError(f"{folder} holds codes without latents: run scripts/encode_dataset.py with --latents.")
     if split not in settings["splits"]:

@@ -1,16 +1,16 @@
 """Test sets for forecasts: a folder of futures of simulated plumes, or any dataset of sequences."""
 
 import io
-import json
 from pathlib import Path
 
 import numpy as np
 
 from ...data.frames import Frames
 from ...data.sources import load_frames
-from ...layout import CARD, DATA, SETTINGS
+from ...layout import CARD, DATA
 from ...preparation.folder import write_atomically
 from ...preparation.futures.rows import read_futures
+from ...preparation.settings import read_settings
 from .cases import ForecastCase, check_cases
 
 MIN_PAST = 4  # observed frames of a forecast in a dataset of sequences
@@ -18,8 +18,7 @@ MIN_PAST = 4  # observed frames of a forecast in a dataset of sequences
 
 def is_futures_folder(name: str) -> bool:
     """Whether `name` is a folder that `simulate_plumes.py --futures` wrote or started."""
-    file = Path(name) / SETTINGS
-    return file.is_file() and "starts" in json.loads(file.read_text())
+    return "starts" in (read_settings(name) or {})
 
 
 def load_test_set(
@@ -38,8 +37,8 @@ def load_test_set(
         max_groups: use the first plumes or clips only.
 
     Raises:
-        ValueError: the folder is incomplete or has frames of different sizes, or the dataset's clips are unknown or too
-            short.
+        ValueError: the folder is incomplete, damaged or has frames of different sizes, or the dataset's clips are
+            unknown or too short.
         OSError: there is no such dataset.
     """
     if is_futures_folder(name):
@@ -51,7 +50,7 @@ def load_test_set(
 
 def read_futures_folder(folder: Path, max_plumes: int | None = None) -> list[ForecastCase]:
     """A forecast for each plume and start, sorted by both."""
-    settings, paths = json.loads((folder / SETTINGS).read_text()), sorted((folder / DATA).glob("*.parquet"))
+    settings, paths = read_settings(folder, {"num_plumes": int}), sorted((folder / DATA).glob("*.parquet"))
     if not (folder / CARD).is_file() or len(paths) != settings["num_plumes"]:
         raise ValueError(
             f"{folder} is incomplete ({len(paths)} of {settings['num_plumes']} plumes): continue it with the command "
