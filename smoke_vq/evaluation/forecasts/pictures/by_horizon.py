@@ -1,5 +1,6 @@
 """Figures against the frame ahead, with intervals, between the limits."""
 
+from itertools import cycle, product
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ _FIGURES = ("psnr_mean", "crps_skill", "spread_skill", "iou", "mass_error", "lpi
 _COLUMNS = 3
 # Okabe and Ito, 2008: eight colours that colour-blind readers can tell apart, without black and yellow.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+_LINES = ("-", "-.", (0, (1, 1)), (0, (7, 1, 1, 1, 1, 1)))  # solid, and dashes and dots unlike those of the limits
 _LIMITS = {True: dict(color="black", linestyle="--"), False: dict(color="0.5", linestyle="--")}
 
 
@@ -46,6 +48,7 @@ def draw_by_horizon(results: Results, path: Path) -> None:
         panel.set_visible(False)
     for panel in panels[max(0, len(names) - _COLUMNS) : len(names)]:
         panel.set_xlabel("frame ahead")
+        panel.tick_params(labelbottom=True)  # also above a panel that is hidden
     handles = {label: line for panel in panels for line, label in zip(*panel.get_legend_handles_labels(), strict=True)}
     ordered = [row for row in styles if row in handles]
     picture.legend(
@@ -59,16 +62,14 @@ def draw_by_horizon(results: Results, path: Path) -> None:
 
 
 def row_styles(results: Results) -> dict[str, dict]:
-    """Colour and line of each row: dashed for limits."""
-    styles, place = {}, 0
+    """Colour and line of each row: black or grey for limits, one of 24 combinations for others."""
+    styles, others = {}, cycle(product(_LINES, _COLOURS))
     for name, one in results.rows.items():
         if one.row.kind == "limit" and one.num_members == 1:
             styles[name] = dict(color="0.5", linestyle=":")
         elif one.row.kind == "limit":
             styles[name] = _LIMITS[name == PERFECT]
         else:
-            styles[name] = dict(
-                color=_COLOURS[place % len(_COLOURS)], linestyle=("-", "-.")[place // len(_COLOURS) % 2]
-            )
-            place += 1
+            line, colour = next(others)
+            styles[name] = dict(color=colour, linestyle=line)
     return styles
