@@ -33,6 +33,7 @@ from smoke_vq.tokens import (
     model_digest,
     principal_components,
     read_latents,
+    statistics_digest,
 )
 from smoke_vq.training import (
     FlowMatchingArguments,
@@ -92,7 +93,9 @@ def main() -> None:
         projection.to(accelerator.device).eval().requires_grad_(False)
     latents = latents.to(accelerator.device).map(space.normalize)
     digests = {"autoencoder_sha256": model_digest(autoencoder)}
-    if projection is not None:
+    if projection is None:
+        digests["statistics_sha256"] = statistics_digest(autoencoder)
+    else:
         digests["projection_sha256"] = model_digest(projection)
     model.register_to_config(**digests)
     loader = FrameLoader(

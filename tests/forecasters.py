@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from smoke_vq import LatentProjection, SmokeFlowTransformer, SmokeForecastPipeline, SmokeImageProcessor
-from smoke_vq.tokens import model_digest
+from smoke_vq.tokens import model_digest, statistics_digest
 
 CHANNELS = 3
 
@@ -16,15 +16,16 @@ def make_pipeline(tiny_model):
 
     def make(with_projection: bool = True, **changes) -> SmokeForecastPipeline:
         torch.manual_seed(1)
-        digest, projection = model_digest(tiny_model), None
+        digest, projection, statistics = model_digest(tiny_model), None, None
         if with_projection:
             projection = LatentProjection(8, CHANNELS, autoencoder_sha256=digest).eval()
         else:
             tiny_model.register_to_config(latents_mean=[0.1] * 8, latents_std=[0.5] * 8)
+            statistics = statistics_digest(tiny_model)
         arguments = dict(
             in_channels=CHANNELS if with_projection else 8, num_previous=4, num_frames=2, num_layers=1,
             num_attention_heads=2, attention_head_dim=8, autoencoder_sha256=digest,
-            projection_sha256=model_digest(projection) if with_projection else None,
+            projection_sha256=model_digest(projection) if with_projection else None, statistics_sha256=statistics,
         )  # fmt: skip
         transformer = SmokeFlowTransformer(**arguments | changes).eval()
         for layer in (transformer.proj_in, transformer.proj_out):  # the noise has no influence before a training

@@ -60,6 +60,8 @@ class SmokeFlowTransformer(PretrainedModel):
         noise_scale: standard deviation of the noise that forecasts start from. Training uses 1; more widens forecasts
             that are too sure of themselves, by an amount to be found on validation clips.
         autoencoder_sha256, projection_sha256: identity of the models whose latents it was trained on (`model_digest`).
+        statistics_sha256: without a projection, identity of the numbers by which the autoencoder normalizes its latents
+            (`statistics_digest`); None in models of earlier versions, for which it is not compared.
 
     Raises:
         ValueError: an unknown coupling or prediction type, or invalid sizes.
@@ -86,6 +88,7 @@ class SmokeFlowTransformer(PretrainedModel):
         noise_scale: float = 1.0,
         autoencoder_sha256: str | None = None,
         projection_sha256: str | None = None,
+        statistics_sha256: str | None = None,
     ):
         super().__init__()
         sizes = dict(in_channels=in_channels, sample_size=sample_size, num_previous=num_previous, num_frames=num_frames)

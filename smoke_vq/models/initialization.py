@@ -64,7 +64,8 @@ def continue_forecaster(name_or_path: str, config: dict) -> SmokeFlowTransformer
         ValueError: the trained model has another size, or predicts something else.
     """
     source, model = SmokeFlowTransformer.from_pretrained(name_or_path), SmokeFlowTransformer(**config)
-    own = ("coupling", "coupling_kwargs", "noise_scale", "autoencoder_sha256", "projection_sha256")
+    own = ("coupling", "coupling_kwargs", "noise_scale")
+    own += ("autoencoder_sha256", "projection_sha256", "statistics_sha256")
     _check_same(name_or_path, source, {k: v for k, v in _init_arguments(model).items() if k not in own}, "model")
     state, width = source.state_dict(), model.proj_in.in_features
     trained = state["proj_in.weight"]

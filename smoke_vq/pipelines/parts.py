@@ -7,7 +7,7 @@ from ..models.auto import AUTOENCODERS
 from ..models.flow_transformer import SmokeFlowTransformer
 from ..models.latent_projection import LatentProjection
 from ..models.pretrained import PretrainedModel
-from ..tokens import model_digest
+from ..tokens import model_digest, statistics_digest
 
 PARTS = {
     AUTOENCODER: AUTOENCODERS,
@@ -27,8 +27,8 @@ def check_parts(
 
     Raises:
         ValueError: a part of another class; a transformer or projection that belongs to other weights, or that does
-            not name the weights that it belongs to; an autoencoder without the statistics of its latents, without a
-            projection; another frame size.
+            not name the weights that it belongs to; without a projection, an autoencoder that normalizes its latents
+            by other numbers than in training, or by none; another frame size.
     """
     given = {AUTOENCODER: autoencoder, TRANSFORMER: transformer, PROCESSOR: processor}
     for name, part in {**given, **({} if projection is None else {PROJECTION: projection})}.items():
@@ -46,6 +46,11 @@ def check_parts(
         _check_trained_with(transformer, PROJECTION, projection)
     elif transformer.config.projection_sha256 is not None:
         raise ValueError("The transformer was trained with a projection of the latents: found none.")
+    elif transformer.config.statistics_sha256 not in (None, statistics_digest(autoencoder)):
+        raise ValueError(
+            "The transformer was trained with other latents_mean, latents_std or scaling_factor than those in the "
+            "autoencoder's config.json: expected the autoencoder as it was then, or train the transformer again."
+        )
     size = transformer.config.sample_size * autoencoder.downsampling_factor
     if processor.height != size:
         raise ValueError(f"The transformer predicts frames of {size}x{size}: the processor has {processor.height}.")

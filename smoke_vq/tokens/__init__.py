@@ -6,7 +6,7 @@ from .files import is_code_folder
 from .latent_frames import LatentFrames, encode_frames, join_latents, read_latents
 from .latent_space import LatentSpace
 from .principal_components import PrincipalComponents, principal_components
-from .statistics import latent_statistics
+from .statistics import latent_statistics, statistics_digest
 
 __all__ = [
     "LatentFrames",
@@ -21,4 +21,5 @@ __all__ = [
     "model_digest",
     "principal_components",
     "read_latents",
+    "statistics_digest",
 ]

@@ -1,5 +1,8 @@
 """Mean and standard deviation of the latents, which generative models need to normalize them."""
 
+import hashlib
+
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import nn
@@ -27,3 +30,14 @@ def latent_statistics(
     counts, first, second = accelerator.reduce(sums, "sum")
     mean = first / counts
     return mean.tolist(), (second / counts - mean.square()).clamp(min=0).sqrt().tolist()
+
+
+def statistics_digest(model: nn.Module) -> str:
+    """SHA-256 of the numbers by which a model normalizes its latents, which `model_digest` does not cover.
+
+    Args:
+        model: an autoencoder with `latents_mean` and `latents_std`.
+    """
+    config = model.config
+    numbers = [*config.latents_mean, *config.latents_std, config.scaling_factor]
+    return hashlib.sha256(np.array(numbers, dtype="<f8").tobytes()).hexdigest()

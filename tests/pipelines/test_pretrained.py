@@ -143,6 +143,30 @@ def test_a_part_from_another_pipeline_is_refused(folder):
         load(folder)
 
 
+def edit_config(folder: Path, **changes) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | changes))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"latents_mean": [0.2] * 8}, {"latents_std": [0.6] * 8}, {"scaling_factor": 0.5}], ids=" ".join
+)
+def test_statistics_that_were_measured_anew_are_refused_where_they_are_used(make_pipeline, tmp_path, clip, changes):
+    pipeline = make_pipeline(with_projection=False)
+    pipeline.save_pretrained(tmp_path)
+    before = forecast(load(tmp_path), clip, output_type="pt")
+    edit_config(tmp_path / "autoencoder", **changes)
+    with pytest.raises(ValueError, match="was trained with other latents_mean, latents_std or scaling_factor"):
+        load(tmp_path)
+    edit_config(tmp_path / "transformer", statistics_sha256=None)  # a model of an earlier version
+    assert not torch.equal(forecast(load(tmp_path), clip, output_type="pt"), before)
+
+
+def test_a_projection_does_not_use_the_statistics(folder, clip, pipeline):
+    edit_config(folder / "autoencoder", latents_mean=[0.2] * 8, latents_std=[0.6] * 8)
+    assert torch.equal(forecast(load(folder), clip, output_type="pt"), forecast(pipeline, clip, output_type="pt"))
+
+
 def test_keywords_are_checked(folder):
     with pytest.raises(ValueError, match="unknown keyword 'torch_dtyp'"):
         load(folder, torch_dtyp=torch.float16)

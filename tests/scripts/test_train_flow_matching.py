@@ -100,6 +100,8 @@ def test_the_variants_train(train, tmp_path, flags):
     assert ended.code == 0, ended.err
     model = SmokeFlowTransformer.from_pretrained(tmp_path / "run/best")
     assert model.proj_out.weight.abs().sum() > 0
+    pipeline = SmokeForecastPipeline.from_pretrained(tmp_path / "run/forecaster")
+    assert (pipeline.projection is None) is (pipeline.transformer.config.statistics_sha256 is not None)
     losses = [value for _, name, value in history(tmp_path / "run") if name == "train/total"]
     assert len(losses) == 6 and all(0 < loss < 1000 for loss in losses)
 
