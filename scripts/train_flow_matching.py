@@ -84,6 +84,8 @@ def main() -> None:
         recipe.sampler,
         data.max_validation_samples,
         arguments.tracking.num_images,
+        rank=accelerator.process_index,
+        world_size=accelerator.num_processes,
     )
     latents = encode_parts(parts, autoencoder, processor, data.flip, accelerator)
     if projection is not None:

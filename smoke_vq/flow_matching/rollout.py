@@ -5,6 +5,8 @@ from torch import nn
 
 from .samplers import sample
 
+_AT_ONCE = 64  # forecasts that the network makes at a time, so that memory stays bounded
+
 
 @torch.no_grad()
 def rollout(
@@ -64,7 +66,7 @@ def rollout(
                 drawn = torch.randint(num_earlier, (len(x),), generator=generator, device=device).to(past.device)
                 earlier = frames[torch.arange(len(x), device=past.device), drawn]
                 distance = frames.shape[1] - 1 - drawn
-            return coupling.velocity(x, transformer(x, t, previous, earlier, distance).sample, last, t)
+            return coupling.velocity(x, _in_parts(transformer, x, t, previous, earlier, distance), last, t)
 
         if coupling.is_random:
             chunk = sample(velocity, coupling.start(last, noise), num_evaluations, sampler)
@@ -72,3 +74,12 @@ def rollout(
             chunk = sample(velocity, noise, 1)
         frames = torch.cat([frames, chunk], dim=1)
     return frames[:, past.shape[1] : past.shape[1] + num_frames]
+
+
+def _in_parts(transformer: nn.Module, *inputs: torch.Tensor | None) -> torch.Tensor:
+    """What the transformer predicts from inputs (B, ...), a part of the batch after another."""
+    parts = []
+    for first in range(0, len(inputs[0]), _AT_ONCE):
+        part = [None if one is None else one[first : first + _AT_ONCE] for one in inputs]
+        parts.append(transformer(*part).sample)
+    return torch.cat(parts)

@@ -1,5 +1,7 @@
 """The flow transformer, and rollouts of it."""
 
+import sys
+
 import pytest
 import torch
 
@@ -79,6 +81,18 @@ def test_the_generator_decides_the_samples():
     model, past = tiny(use_earlier_frame=True), torch.randn(1, 6, 2, 4, 4)
     first, again, other = (rollout(model, past, 3, 4, generator=torch.Generator().manual_seed(s)) for s in (0, 0, 1))
     assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_many_samples_are_forecast_in_parts_with_the_numbers_of_one_batch(variant, monkeypatch):
+    model, past, sizes = tiny(**VARIANTS[variant]), torch.randn(150, 4, 2, 4, 4), []
+    model.register_forward_hook(lambda _, inputs, __: sizes.append(len(inputs[0])))
+    parts = rollout(model, past, 4, 3, generator=torch.Generator().manual_seed(0))
+    assert set(sizes) == {64, 22}
+    monkeypatch.setattr(sys.modules["smoke_vq.flow_matching.rollout"], "_AT_ONCE", 150)
+    whole = rollout(model, past, 4, 3, generator=torch.Generator().manual_seed(0))
+    assert set(sizes) == {64, 22, 150}
+    torch.testing.assert_close(parts, whole)
 
 
 def test_more_noise_at_the_start_widens_the_forecasts():

@@ -1,12 +1,13 @@
 """Evaluation of a forecaster of latents during and after its training, by forecasts of validation clips."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils import gather_object
 from PIL import Image
 from torch import nn
 
@@ -29,7 +30,8 @@ _SHOWN_FRAMES = 8  # of a forecast in pictures, evenly spaced
 class ForecastEvaluator:
     """Forecasts the clips of a validation split and compares them with what happened.
 
-    The noise of a forecast depends on the clip only. Each process makes all forecasts.
+    The noise of a forecast depends on the clip only. The processes of a training share the forecasts, and each has the
+    figures of all of them.
 
     Args:
         frames: validation frames with sequences.
@@ -39,6 +41,7 @@ class ForecastEvaluator:
         num_samples, num_inference_steps, sampler: see `rollout`.
         max_cases: forecasts for `validate`, evenly spaced; None for all.
         num_images: frames of `samples`.
+        rank, world_size: which share of the forecasts this process makes.
 
     Raises:
         ValueError: unknown sequences, or clips that are all too short.
@@ -56,6 +59,8 @@ class ForecastEvaluator:
         sampler: str = "euler",
         max_cases: int | None = None,
         num_images: int = 8,
+        rank: int = 0,
+        world_size: int = 1,
     ):
         self.frames, self.processor, self.space = frames, processor, space
         self.num_samples, self.num_inference_steps, self.sampler = num_samples, num_inference_steps, sampler
@@ -69,6 +74,7 @@ class ForecastEvaluator:
         count = len(self.cases) if max_cases is None else min(max_cases, len(self.cases))
         self.some = [self.cases[i] for i in np.linspace(0, len(self.cases) - 1, count).round().astype(int)]
         self.num_images = min(num_images, num_frames)
+        self.rank, self.world_size = rank, world_size
         self._latents_of: dict[tuple[str, str], torch.Tensor] = {}
 
     @cached_property
@@ -125,29 +131,33 @@ class ForecastEvaluator:
         return self._latents_of[case.name, part]
 
     def _figures_of_latents(self, model: nn.Module) -> dict[str, float]:
-        sums = torch.zeros(4, dtype=torch.float64)
-        for case in self.some:
-            true = self._encoded(case, "outcome")
-            latents = self._latents(model, case)[0]
+        def measure_latents(case: ForecastCase) -> torch.Tensor:
+            latents, true = self._latents(model, case)[0], self._encoded(case, "outcome")
             pairs = [part for one in (latents, true) for part in (one.var(), one.diff(dim=0).abs().mean())]
-            sums += torch.stack(pairs).double().cpu()
-        variance, motion, true_variance, true_motion = sums.tolist()
+            return torch.stack(pairs).double().cpu()
+
+        variance, motion, true_variance, true_motion = sum(self._shared(self.some, measure_latents)).tolist()
         ratio = (variance / max(true_variance, 1e-12)) ** 0.5
         return {"latents_ratio": ratio, "motion": motion / max(true_motion, 1e-12)}
 
     def _figures(self, rows: Sequence[Row], cases: Sequence[ForecastCase]) -> dict[str, dict[str, float]]:
         scores = make_scores(_SCORES)
-        results = measure(rows, cases, scores, show_progress=False)
-        return {
-            result.row.name: {
-                name: float(value.mean())
-                for score, parts in result.values.items()
-                for name, value in scores[score]
-                .combine({part: values.mean(dim=0) for part, values in parts.items()})
-                .items()
-            }
-            for result in results
-        }
+        measured = self._shared(
+            cases, lambda case: [result.values for result in measure(rows, [case], scores, show_progress=False)]
+        )
+        figures: dict[str, dict[str, float]] = {row.name: {} for row in rows}
+        for place, row in enumerate(rows):
+            for name, parts in measured[0][place].items():
+                means = {part: torch.cat([one[place][name][part] for one in measured]).mean(dim=0) for part in parts}
+                figures[row.name] |= {key: float(value.mean()) for key, value in scores[name].combine(means).items()}
+        return figures
+
+    def _shared(self, cases: Sequence[ForecastCase], function: Callable[[ForecastCase], Any]) -> list:
+        """What `function` returns for each case; each process calls it for its share."""
+        shares = [[function(case) for case in cases[self.rank :: self.world_size]]]
+        if self.world_size > 1:
+            shares = gather_object(shares)
+        return [shares[number % self.world_size][number // self.world_size] for number in range(len(cases))]
 
     def _shown(self, count: int) -> list[int]:
         return np.linspace(0, self.some[0].num_frames - 1, count).round().astype(int).tolist()
