@@ -11,7 +11,7 @@ class Reconstruction(NamedTuple):
     sample: (B, C, H, W) in [-1, 1].
     num_bytes: (B,) size of each frame.
     num_payload_bytes: (B,) the same without file headers.
-    indices: codes of a model, integers in [0, num_codes).
+    indices: codes of a model, (B, h, w) or (B, h, w, depth), integers in [0, num_codes).
     latents, target_latents, target_indices: of a model that changes the latents of an autoencoder: what it makes of
         them, and the latents and codes of the frames (see `smoke_vq.metrics.Batch`).
     """

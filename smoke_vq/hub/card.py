@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import torch
 import yaml
 from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData, eval_result_entries_to_yaml
 from safetensors import safe_open
@@ -38,6 +39,7 @@ from ..layout import (
     WEIGHTS_FILES,
 )
 from ..metrics import Figure, figure_of, markdown_table
+from ..quantizers import make_quantizer
 from .forecast_figures import forecast_figures
 from .staging import published_files
 
@@ -95,6 +97,7 @@ def write_card(folder: Path, text: CardText | None = None, repo_id: str | None =
         name=repo_id or _local_name(folder),
         class_name=class_name,
         config={key: value for key, value in config.items() if not key.startswith("_")},
+        depth=_depth(config),
         figures=figures,
         baselines={name: column for name, column in columns.items() if name != "this model"},
         table=forecasts.table if forecasts else markdown_table(columns) if columns else None,
@@ -225,6 +228,15 @@ def _recipe_of_old_facts(arguments: dict[str, Any], facts: dict) -> str | None:
     if arguments.get("adversarial_weight", 0) > 0 and facts.get("step", 0) > arguments.get("disc_start", 0):
         losses.append("an adversarial loss")
     return ", ".join([*losses, "and the quantizer's losses"])
+
+
+def _depth(config: dict[str, Any]) -> int:
+    """Codes at each position of an autoencoder; 1 for other models and for configurations without a quantizer."""
+    if "quantizer_type" not in config:
+        return 1
+    names = ("quantizer_type", "num_vq_embeddings", "latent_channels", "quantizer_kwargs")
+    with torch.random.fork_rng(devices=[]):  # a card in the middle of a training does not change it
+        return make_quantizer(*(config.get(name) for name in names)).depth
 
 
 def _precision(path: Path) -> str:

@@ -5,6 +5,7 @@ import math
 import torch
 import torch.nn.functional as F
 
+from .codebook import code_counts, code_entropies
 from .figure import Figure
 from .metric import Batch, Metric
 from .plume import VISIBLE
@@ -19,9 +20,9 @@ class CodeEntropy(Metric):
     - `entropy_bits`: mean size of a frame by an ideal entropy coder that knows the frequencies of the codes of these
       frames and no context, `-sum log2 p` over the codes of a frame. The table of frequencies does not count.
 
-    Each code of a position, if there are several, has frequencies of its own: their perplexities are multiplied and
-    their bits added, as if they were independent. The figures of smoke are left out if the mask is unknown, and the
-    perplexity also for a dataset without smoke.
+    Each code of a position, if there are several, has frequencies of its own: the perplexity is that of their mean
+    entropy, as in `CodebookUsage`, and their bits are added, as if they were independent. The figures of smoke are left
+    out if the mask is unknown, and the perplexity also for a dataset without smoke.
     """
 
     figures = (
@@ -34,11 +35,11 @@ class CodeEntropy(Metric):
         if batch.indices is None or batch.num_codes is None:
             return
         codes = batch.indices.flatten(3) if batch.indices.ndim > 3 else batch.indices.unsqueeze(3)  # (B, h, w, depth)
-        self.add("counts", _counts(codes.flatten(0, 2), batch.num_codes))
+        self.add("counts", code_counts(codes.flatten(0, 2), batch.num_codes))
         self.add("num_frames", torch.tensor(len(codes), device=codes.device))
         if batch.mask is not None:
             smoke = F.adaptive_max_pool2d(batch.mask.float(), codes.shape[1:3])[:, 0] > VISIBLE
-            self.add("smoke_counts", _counts(codes[smoke], batch.num_codes))
+            self.add("smoke_counts", code_counts(codes[smoke], batch.num_codes))
 
     def compute(self) -> dict[str, float]:
         if not self.sums:
@@ -48,18 +49,7 @@ class CodeEntropy(Metric):
             smoke_counts = self.sums["smoke_counts"]
             num_tokens = int(smoke_counts[0].sum())
             if num_tokens > 0:
-                figures["smoke_perplexity"] = math.exp(_entropies(smoke_counts).sum())
+                figures["smoke_perplexity"] = math.exp(code_entropies(smoke_counts).mean())
             figures["num_smoke_tokens"] = num_tokens
-        bits = (_entropies(counts) * counts.sum(dim=1)).sum() / math.log(2)
+        bits = (code_entropies(counts) * counts.sum(dim=1)).sum() / math.log(2)
         return figures | {"entropy_bits": float(bits / self.sums["num_frames"])}
-
-
-def _counts(codes: torch.Tensor, num_codes: int) -> torch.Tensor:
-    """(N, depth) codes to (depth, num_codes), how often each occurs."""
-    return torch.stack([torch.bincount(level, minlength=num_codes) for level in codes.unbind(dim=1)])
-
-
-def _entropies(counts: torch.Tensor) -> torch.Tensor:
-    """(depth, num_codes) to (depth,), nats a token."""
-    frequency = counts / counts.sum(dim=1, keepdim=True)
-    return -torch.special.xlogy(frequency, frequency).sum(dim=1)

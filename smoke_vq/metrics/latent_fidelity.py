@@ -27,6 +27,7 @@ class LatentFidelity(Metric):
         self.add("positions", torch.tensor(target[:, 0].numel(), device=target.device))
         if batch.indices is not None and batch.target_indices is not None:
             self.add("unchanged", (batch.indices == batch.target_indices).sum())
+            self.add("codes", torch.tensor(batch.indices.numel(), device=target.device))
 
     def compute(self) -> dict[str, float]:
         if not self.sums:
@@ -36,5 +37,5 @@ class LatentFidelity(Metric):
         if variance > 0:
             figures["latent_error"] = float(sums["error"] / variance)
         if "unchanged" in sums:
-            figures["codes_unchanged"] = float(sums["unchanged"] / sums["positions"])
+            figures["codes_unchanged"] = float(sums["unchanged"] / sums["codes"])
         return figures

@@ -18,11 +18,11 @@ class Batch:
         target: (B, C, H, W) in [-1, 1].
         mask: (B, 1, H, W) in [0, 1], 1 where the target shows smoke.
         sequence: (B,) integers, equal for frames that follow each other in the dataset and in time.
-        indices: (B, h, w) codes of the frames, integers in [0, num_codes).
-        num_codes: size of the codebook.
+        indices: (B, h, w) or (B, h, w, depth) codes of the frames, integers in [0, num_codes).
+        num_codes: size of a codebook.
         latents: (B, D, h, w), what the sample was decoded from, before quantization.
         target_latents: (B, D, h, w), what they should be.
-        target_indices: (B, h, w), what the codes should be.
+        target_indices: as `indices`, what the codes should be.
         num_bytes: (B,) compressed size of each frame.
         num_payload_bytes: (B,) the same without file headers.
     """

@@ -26,7 +26,7 @@ TAGS = ("smoke", "plumes", "vector-quantization", "autoencoder")
 class SmokeVQVAEEncoderOutput(BaseOutput):
     """
     latents: (B, D, h, w), the encoder's output, before quantization.
-    indices: (B, h, w), int64 in [0, num_vq_embeddings): the codes.
+    indices: (B, h, w), int64 in [0, num_vq_embeddings): the codes; (B, h, w, depth) if a position has several.
     """
 
     latents: torch.Tensor
@@ -38,7 +38,7 @@ class SmokeVQVAEOutput(BaseOutput):
     """
     sample: (B, C, H, W) in [-1, 1], the reconstruction.
     latents: (B, D, h, w), before quantization.
-    indices: (B, h, w), int64 in [0, num_vq_embeddings).
+    indices: (B, h, w), int64 in [0, num_vq_embeddings), or (B, h, w, depth).
     losses: those of the quantizer, by name, unweighted: `commitment` and `codebook` for the vector quantizer.
     """
 
@@ -64,7 +64,7 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
         layers_per_block: residual blocks per level in the encoder; the decoder has one more.
         mid_block_attention: self-attention at the lowest resolution of encoder and decoder.
         quantizer_type: a name in `smoke_vq.quantizers.QUANTIZERS`.
-        num_vq_embeddings: K, the number of codes.
+        num_vq_embeddings: K, the number of codes in a codebook.
         quantizer_kwargs: further keyword arguments of the quantizer's class.
         latents_mean: D numbers, the mean of each latent channel over the training set; None if not measured.
         latents_std: D numbers, the standard deviation of each latent channel; None if not measured.
@@ -165,7 +165,7 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
 
     @apply_forward_hook
     def decode_indices(self, indices: torch.Tensor, return_dict: bool = True) -> DecoderOutput | tuple:
-        """Decode the codes `indices` (B, h, w), of any integer dtype; bit-identical to the sample of `forward`."""
+        """Decode codes (B, h, w) or (B, h, w, depth) of any integer dtype; bit-identical to the sample of `forward`."""
         return self.decode(
             self.quantizer.embed(indices).to(self.dtype), return_dict=return_dict, force_not_quantize=True
         )

@@ -46,9 +46,10 @@ def encode_dataset(
 ) -> None:
     """Write the codes of each split to `output_dir`, a folder that `datasets.load_dataset` reads.
 
-    Columns: `indices` (h, w) uint16; with `latents` also `latents` (D, h, w) float16, before quantization; `row`, the
-    row in the split; and, if the frames say which of them follow each other, `sequence`, equal for frames that do, and
-    `frame`, the place in the sequence. Files that exist are kept, so that the same call continues an interrupted run.
+    Columns: `indices` (h, w) uint16, or (h, w, depth) if a position has several codes; with `latents` also `latents`
+    (D, h, w) float16, before quantization; `row`, the row in the split; and, if the frames say which of them follow
+    each other, `sequence`, equal for frames that do, and `frame`, the place in the sequence. Files that exist are kept,
+    so that the same call continues an interrupted run.
 
     Args:
         model: an autoencoder in eval mode, on its device.
@@ -125,20 +126,20 @@ def _places(sequences: torch.Tensor) -> torch.Tensor:
     return rows - torch.where(starts, rows, 0).cummax(dim=0).values
 
 
-def _features(grid: tuple[int, int], latent_shape: tuple[int, int, int] | None, sequences: bool):
+def _features(grid: tuple[int, ...], latent_shape: tuple[int, int, int] | None, sequences: bool):
     from datasets import Array2D, Array3D, Features, Value
 
-    features = {"indices": Array2D(grid, "uint16")}
+    features = {"indices": (Array2D if len(grid) == 2 else Array3D)(grid, "uint16")}
     if latent_shape is not None:
         features["latents"] = Array3D(latent_shape, "float16")
     features["row"] = Value("int64")
     return Features(features | ({"sequence": Value("int64"), "frame": Value("int32")} if sequences else {}))
 
 
-def _shapes(model: nn.Module) -> tuple[tuple[int, int], tuple[int, int, int]]:
-    """(h, w) and (D, h, w) for frames of the model's size."""
-    side = model.config.sample_size // model.downsampling_factor
-    return (side, side), (model.config.latent_channels, side, side)
+def _shapes(model: nn.Module) -> tuple[tuple[int, ...], tuple[int, int, int]]:
+    """(h, w) or (h, w, depth) of the codes, and (D, h, w), for frames of the model's size."""
+    side, depth = model.config.sample_size // model.downsampling_factor, model.quantizer.depth
+    return (side, side) if depth == 1 else (side, side, depth), (model.config.latent_channels, side, side)
 
 
 def _parquet(columns: dict[str, list], features, digest: str) -> bytes:

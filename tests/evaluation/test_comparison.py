@@ -49,6 +49,19 @@ def test_codes_without_a_codebook_are_counted(evaluator):
     assert evaluator.validate(Shades(has_codes=True))["num_codes_used"] == figures["num_codes_used"]
 
 
+def test_each_code_of_a_position_takes_bits(evaluator):
+    class Both(Shades):
+        """The codes of two levels."""
+
+        def forward(self, pixel_values: torch.Tensor) -> SimpleNamespace:
+            output = super().forward(pixel_values)
+            return SimpleNamespace(sample=output.sample, indices=torch.stack([output.indices] * 2, dim=3))
+
+    figures, once = (evaluator.evaluate(model(has_codes=True)).metrics for model in (Both, Shades))
+    assert figures["num_tokens"] == 12 and figures["bytes_per_frame"] == 4 / 8
+    assert figures["num_codes_used"] == 2 * once["num_codes_used"] and figures["perplexity"] == once["perplexity"]
+
+
 def test_a_model_without_a_quantizer_has_no_figures_of_codes(evaluator):
     with_codes, without = (evaluator.evaluate(Shades(has_codes)).metrics for has_codes in (True, False))
     missing = {figure.name for metric in (CodebookUsage, CodeEntropy) for figure in metric.figures} | {

@@ -85,6 +85,26 @@ def test_the_text_explains_the_model(folder):
         assert words in text, words
 
 
+def test_several_codes_at_a_position_are_counted(tmp_path, tiny_kwargs):
+    """Grouped residual quantizers: 2 groups of 3 levels."""
+    kwargs = {"num_groups": 2, "quantizer": "residual", "kwargs": {"depth": 3}}
+    folder = tmp_path / "several"
+    SmokeVQGAN(**tiny_kwargs, quantizer_type="grouped", quantizer_kwargs=kwargs).save_pretrained(folder)
+    facts(folder)
+    figures(folder)
+    state = torch.get_rng_state()
+    _, text = card(folder)
+    assert torch.equal(torch.get_rng_state(), state)
+    for words in (
+        "smoke plumes as 8x8x6 grids of codes",
+        "8x8x6 integers, each the index of one of 32 learned codes, with 6 codebooks and a code from each at every",
+        "30 of 192 codes are in use",
+        "indices = model.encode(inputs.pixel_values).indices # (1, 8, 8, 6), in [0, 32)",
+        "1,920 bits per frame",
+    ):
+        assert words in text, words
+
+
 class LatentRegression(PretrainedModel):
     """A model that is not an autoencoder."""
 

@@ -37,9 +37,23 @@ def test_perplexity_is_the_exponential_of_the_entropy():
     assert result["num_codes_used"] == 3
 
 
+def test_each_code_of_a_position_has_a_codebook_of_its_own():
+    first, second = torch.arange(64).view(1, 8, 8), torch.arange(64).view(1, 8, 8) % 4
+    result = measure(64, torch.stack([first, second], dim=3))
+    assert result == {
+        "num_codes_used": 64 + 4,
+        "codebook_usage": 68 / 128,
+        "perplexity": pytest.approx(math.exp((math.log(64) + math.log(4)) / 2)),
+        "num_tokens": 128,
+    }
+    assert measure(64, first[..., None]) == measure(64, first)
+
+
 def test_batches_add_up():
     indices = torch.randint(100, (6, 8, 8), generator=torch.Generator().manual_seed(0))
     assert measure(100, *indices.split(4)) == measure(100, indices)
+    levels = indices.view(6, 4, 4, 4)
+    assert measure(100, *levels.split(4)) == measure(100, levels)
 
 
 def test_a_model_without_codes_has_no_figures():

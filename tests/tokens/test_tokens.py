@@ -69,6 +69,26 @@ def test_decoding_gives_the_frames_of_decode_indices_to_the_last_bit(encode, tin
     assert rows["frame"] == read(folder)["frame"].tolist()
 
 
+def test_several_codes_at_a_position_come_back_to_the_last_bit(encode, tiny_kwargs, frames, tmp_path):
+    kwargs = {"quantizer_type": "residual", "quantizer_kwargs": {"depth": 3}}
+    model = SmokeVQVAE(**tiny_kwargs, **kwargs).eval()
+    for level, part in enumerate(model.quantizer.parts):
+        torch.nn.init.normal_(part.codebook, std=0.5**level)
+    folder = encode(model)
+    features = datasets.load_dataset(str(folder), split="train").features["indices"]
+    assert (features.shape, features.dtype) == ((8, 8, 3), "uint16")
+    card = (folder / "README.md").read_text()
+    assert "8x8x3 whole numbers below 32" in card and "(16, 8, 8, 3)" in card and "`indices` | (8, 8, 3) uint16" in card
+    with torch.no_grad():
+        indices = model.encode(PROCESSOR.to_pixel_values(frames.images)).indices
+        sample = model.decode_indices(torch.from_numpy(read(folder)["indices"].astype(np.int64))).sample
+        assert torch.equal(model(PROCESSOR.to_pixel_values(frames.images)).sample, sample)
+    assert np.array_equal(read(folder)["indices"], indices.numpy()) and len(indices[..., 2].unique()) > 1
+    decode_dataset(model, PROCESSOR, folder, tmp_path / "frames", batch_size=24)
+    rows = datasets.load_dataset(str(tmp_path / "frames"), split="train")
+    assert np.array_equal(np.stack([np.asarray(image) for image in rows["image"]]), PROCESSOR.postprocess(sample, "np"))
+
+
 def test_two_processes_write_the_files_of_one(encode, tmp_path):
     folder = encode()
     files = {path.name: path.read_bytes() for path in (folder / "data").iterdir()}
