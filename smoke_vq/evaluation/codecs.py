@@ -29,9 +29,9 @@ def webp(target: torch.Tensor, quality: int = 0) -> Reconstruction:
     return _coded(target, lambda data: len(data) - _WEBP_HEADER, format="WEBP", quality=quality, method=6)
 
 
-def jpeg(target: torch.Tensor, quality: int = 1) -> Reconstruction:
-    """Baseline JPEG with chroma at half size and optimised Huffman tables, which count as headers."""
-    return _coded(target, _scan_length, format="JPEG", quality=quality, subsampling="4:2:0", optimize=True)
+def jpeg(target: torch.Tensor, quality: int = 1, optimize: bool = True) -> Reconstruction:
+    """Baseline JPEG with chroma at half size. Huffman tables, of this frame with `optimize`, count as headers."""
+    return _coded(target, _scan_length, format="JPEG", quality=quality, subsampling="4:2:0", optimize=optimize)
 
 
 def avif(target: torch.Tensor, quality: int = 0) -> Reconstruction:
@@ -56,7 +56,7 @@ def rate_distortion_curves() -> dict[str, dict[str, Callable[[torch.Tensor], Rec
         "WebP": ("WEBP", webp, (0, 5, 10, 20, 40, 60)),
         "AVIF": ("AVIF", avif, (0, 5, 10, 20, 30, 40, 50)),
         "JPEG XL": ("JXL", jpeg_xl, (0, 5, 10, 20, 30, 50)),
-        "JPEG": ("JPEG", jpeg, (1, 10, 20, 40)),
+        "JPEG": ("JPEG", partial(jpeg, optimize=False), (1, 10, 20, 40)),
     }
     curves = {"thumbnail": {f"{size}x{size}": partial(thumbnail, size=size) for size in _THUMBNAILS}}
     for name, (format_name, function, qualities) in codecs.items():

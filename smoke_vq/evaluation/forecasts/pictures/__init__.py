@@ -18,7 +18,7 @@ def check_matplotlib() -> None:
     try:
         import matplotlib  # noqa: F401
     except ModuleNotFoundError as error:
-        raise ValueError("Pictures of forecasts need matplotlib: pip install 'smoke-vq[forecast]'.") from error
+        raise ValueError("These pictures need matplotlib: pip install 'smoke-vq[forecast]'.") from error
 
 
 def write_pictures(folder: Path, results: Results, cases: Sequence[ForecastCase]) -> None:
