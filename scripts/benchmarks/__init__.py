@@ -5,12 +5,14 @@ from .data import data
 from .forecast import forecast
 from .loading import loading
 from .quantizer import quantizer
+from .quantizers import quantizers
 from .simulation import simulation
 from .tokens import tokens
 from .training import training
 
 PARTS = {
     "quantizer": quantizer,
+    "quantizers": quantizers,
     "training": training,
     "adversarial": adversarial,
     "data": data,

@@ -20,7 +20,8 @@ from smoke_vq.training import TrainingArguments
 COLOURS = [(0, 0, 0), *((level,) * 3 for level in (64, 128, 192, 255)), (230, 215, 180), (150, 170, 200)]
 FIGURES = (
     Figure("bits", "size", "lower", ".0f", "bits", "of a frame, without file headers"),
-    Figure("all_perplexity", "perplexity", "higher", ".1f", meaning="as on smoke, over all positions"),
+    Figure("position_perplexity", "perplexity", "higher", ".1f", meaning="of all codes of a position together"),
+    Figure("smoke_position_perplexity", "perplexity on smoke", "higher", ".1f", meaning="where there is smoke"),
     *(Figure(f"wave_{p}", f"wave of {p} pixels", "lower", ".2f", "levels", "on frames of one colour") for p in PERIODS),
     Figure("num_parameters", "parameters", None, ",d", meaning="of the whole model"),
     Figure("step_ratio", "time of a step", "lower", ".2f", meaning="relative to that of the first variant"),
@@ -53,7 +54,8 @@ class Measurements:
         waves = constant_frame_waves(lambda x: model(x.to(self.accelerator.device)).sample, COLOURS, self.size)
         return figures | {
             "bits": 8 * figures["bytes_per_frame"],
-            "all_perplexity": 2 ** (figures["entropy_bits"] / (self.size // model.downsampling_factor) ** 2),
+            "position_perplexity": figures["perplexity"] ** model.quantizer.depth,
+            "smoke_position_perplexity": figures["smoke_perplexity"] ** model.quantizer.depth,
             "num_parameters": sum(parameter.numel() for parameter in model.parameters()),
             **{f"wave_{period}": level for period, level in waves.items()},
         }

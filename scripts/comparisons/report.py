@@ -10,9 +10,25 @@ from .measuring import FIGURES
 
 COLUMNS = (
     *("masked_mse", "lpips_alex", "psnr", "spectrum_high", "mass_error", "hue_error", "saturation_error", "grid_2"),
-    *("num_codes_used", "all_perplexity", "smoke_perplexity", "bits", "entropy_bits", "num_parameters", "step_ratio"),
+    *(
+        "num_codes_used",
+        "position_perplexity",
+        "smoke_position_perplexity",
+        "bits",
+        "entropy_bits",
+        "num_parameters",
+        "step_ratio",
+    ),
 )
-DIFFERENCES = ("masked_mse", "lpips_alex", "psnr", "spectrum_high", "hue_error", "smoke_perplexity", "entropy_bits")
+DIFFERENCES = (
+    "masked_mse",
+    "lpips_alex",
+    "psnr",
+    "spectrum_high",
+    "hue_error",
+    "smoke_position_perplexity",
+    "entropy_bits",
+)
 
 Figures = dict[str, float | None]
 
