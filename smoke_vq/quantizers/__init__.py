@@ -6,9 +6,11 @@ from typing import Any
 
 from ..registry import choose
 from .base import Quantizer, QuantizerOutput
+from .bsq import BinarySphericalQuantizer
 from .fsq import FiniteScalarQuantizer
 from .gradients import GRADIENTS, Rotation, StraightThrough
 from .grouped_quantizer import GroupedQuantizer
+from .lfq import LookupFreeQuantizer
 from .residual_quantizer import ResidualQuantizer
 from .vector_quantizer import VectorQuantizer
 
@@ -17,13 +19,17 @@ QUANTIZERS: dict[str, type[Quantizer]] = {
     "fsq": FiniteScalarQuantizer,
     "residual": ResidualQuantizer,
     "grouped": GroupedQuantizer,
+    "lfq": LookupFreeQuantizer,
+    "bsq": BinarySphericalQuantizer,
 }
 
 __all__ = [
     "GRADIENTS",
     "QUANTIZERS",
+    "BinarySphericalQuantizer",
     "FiniteScalarQuantizer",
     "GroupedQuantizer",
+    "LookupFreeQuantizer",
     "Quantizer",
     "QuantizerOutput",
     "ResidualQuantizer",
