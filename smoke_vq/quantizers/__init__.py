@@ -10,6 +10,7 @@ from .bsq import BinarySphericalQuantizer
 from .fsq import FiniteScalarQuantizer
 from .gradients import GRADIENTS, Rotation, StraightThrough
 from .grouped_quantizer import GroupedQuantizer
+from .ibq import IndexBackpropagationQuantizer
 from .lfq import LookupFreeQuantizer
 from .residual_quantizer import ResidualQuantizer
 from .vector_quantizer import VectorQuantizer
@@ -21,6 +22,7 @@ QUANTIZERS: dict[str, type[Quantizer]] = {
     "grouped": GroupedQuantizer,
     "lfq": LookupFreeQuantizer,
     "bsq": BinarySphericalQuantizer,
+    "ibq": IndexBackpropagationQuantizer,
 }
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "BinarySphericalQuantizer",
     "FiniteScalarQuantizer",
     "GroupedQuantizer",
+    "IndexBackpropagationQuantizer",
     "LookupFreeQuantizer",
     "Quantizer",
     "QuantizerOutput",

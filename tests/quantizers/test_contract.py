@@ -23,6 +23,7 @@ OPTIONS: dict[str, tuple[str, dict]] = {  # further rows: quantizers with option
 }
 NOT_SELF_QUANTIZED = {  # by row: their search does not find a code again that it is given
     "fsq",
+    "ibq",
     "residual",
     "residual, rotation",
     "vq, in 3 dimensions",
