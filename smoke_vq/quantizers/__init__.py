@@ -18,11 +18,11 @@ from .vector_quantizer import VectorQuantizer
 QUANTIZERS: dict[str, type[Quantizer]] = {
     "vq": VectorQuantizer,
     "fsq": FiniteScalarQuantizer,
-    "residual": ResidualQuantizer,
-    "grouped": GroupedQuantizer,
     "lfq": LookupFreeQuantizer,
     "bsq": BinarySphericalQuantizer,
     "ibq": IndexBackpropagationQuantizer,
+    "residual": ResidualQuantizer,
+    "grouped": GroupedQuantizer,
 }
 
 __all__ = [
