@@ -122,15 +122,20 @@ def test_mistakes_are_refused_before_the_first_training(folder, flags, message, 
     assert not (folder / "refused/runs").exists()
 
 
-def test_the_variants_of_the_repository_have_640_bits(monkeypatch):
+def test_the_variants_of_the_repository_have_640_bits_and_the_same_encoder(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     from comparisons.variants import read_variants
 
     folder = ROOT / "configs/quantizers"
     variants = read_variants([folder], None, ROOT / "configs/config_vqvae_compare.yaml")
     assert next(iter(variants)) == "vq"
+    torch.manual_seed(0)
+    expected = SmokeVQVAE(**variants["vq"]["model"]).encoder.state_dict()
     for name, variant in variants.items():
+        torch.manual_seed(0)
         model = SmokeVQVAE(**variant["model"])
+        same = [torch.equal(value, expected[key]) for key, value in model.encoder.state_dict().items()]
+        assert all(same), f"{name} has another encoder with the same seed"
         indices = model.encode(torch.zeros(1, 3, 64, 64)).indices
         assert indices.numel() * math.log2(model.quantizer.num_codes) == 640, name
 
