@@ -214,14 +214,14 @@ def copied_run(finished_run, tmp_path) -> Path:
 
 @pytest.fixture
 def objective():
-    """A function (arguments...) -> a VQVAEObjective over a tiny float64 model, on one process."""
+    """A function (arguments...) -> a VQVAEObjective over a tiny float64 model with `config`, on one process."""
     from accelerate import Accelerator
     from accelerate.utils import GradientAccumulationPlugin
 
     from smoke_vq import SmokeVQVAE
     from smoke_vq.training import TrainingArguments, VQVAEArguments, VQVAEObjective
 
-    def build(num_steps: int = 100, **changes) -> VQVAEObjective:
+    def build(num_steps: int = 100, config: dict | None = None, **changes) -> VQVAEObjective:
         reset_accelerate()
         defaults = {"dataset": "blobs", "warmup_steps": 0, "lr_scheduler": "constant"}
         arguments = TrainingArguments.build(VQVAEArguments, **defaults | changes)
@@ -229,7 +229,7 @@ def objective():
         plugin = GradientAccumulationPlugin(num_steps=steps, sync_with_dataloader=False)
         accelerator = Accelerator(cpu=True, gradient_accumulation_plugin=plugin)
         torch.manual_seed(0)
-        return VQVAEObjective(accelerator, SmokeVQVAE(**MODEL).double(), arguments, num_steps)
+        return VQVAEObjective(accelerator, SmokeVQVAE(**MODEL | (config or {})).double(), arguments, num_steps)
 
     yield build
     reset_accelerate()

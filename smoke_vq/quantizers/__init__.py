@@ -7,6 +7,7 @@ from typing import Any
 from ..registry import choose
 from .base import Quantizer, QuantizerOutput
 from .bsq import BinarySphericalQuantizer
+from .ema_vector_quantizer import EMAVectorQuantizer
 from .fsq import FiniteScalarQuantizer
 from .gradients import GRADIENTS, Rotation, StraightThrough
 from .grouped_quantizer import GroupedQuantizer
@@ -17,6 +18,7 @@ from .vector_quantizer import VectorQuantizer
 
 QUANTIZERS: dict[str, type[Quantizer]] = {
     "vq": VectorQuantizer,
+    "ema": EMAVectorQuantizer,
     "fsq": FiniteScalarQuantizer,
     "lfq": LookupFreeQuantizer,
     "bsq": BinarySphericalQuantizer,
@@ -29,6 +31,7 @@ __all__ = [
     "GRADIENTS",
     "QUANTIZERS",
     "BinarySphericalQuantizer",
+    "EMAVectorQuantizer",
     "FiniteScalarQuantizer",
     "GroupedQuantizer",
     "IndexBackpropagationQuantizer",

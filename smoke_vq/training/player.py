@@ -117,10 +117,16 @@ class Player:
 
     @contextmanager
     def averaged(self) -> Iterator[nn.Module]:
-        """The network in eval mode with the averaged weights, for validation and export."""
+        """The network in eval mode with the averaged weights, for validation and export.
+
+        Parameters without gradient have their current values: a codebook of running means is an average already.
+        """
         network = self.unwrapped
         parameters = list(network.parameters())
         if self.ema is not None:
+            for average, parameter in zip(self.ema.shadow_params, parameters, strict=True):
+                if not parameter.requires_grad:  # it may have changed since the last optimizer step
+                    average.copy_(parameter)
             self.ema.store(parameters)
             self.ema.copy_to(parameters)
         network.eval()

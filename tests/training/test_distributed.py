@@ -11,22 +11,27 @@ WORKER = Path(__file__).with_name("two_processes.py")
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
 
 
+@pytest.fixture(scope="module", params=["vq", "ema"])
+def quantizer(request) -> str:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory) -> list[dict]:
+def ranks(tmp_path_factory, quantizer) -> list[dict]:
     folder = tmp_path_factory.mktemp("ranks")
-    launch([*TORCHRUN, WORKER, folder])
+    launch([*TORCHRUN, WORKER, folder, quantizer])
     return [torch.load(folder / f"rank-{rank}.pt") for rank in (0, 1)]
 
 
 @pytest.fixture(scope="module")
-def alone() -> dict:
+def alone(quantizer) -> dict:
     spec = importlib.util.spec_from_file_location("two_processes", WORKER)
     worker = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(worker)
     reset_accelerate()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("smoke_vq.training.recipes.codebook_health.USAGE_DECAY", 0.2)
-        report = worker.learn(worker.halves())
+        report = worker.learn(worker.halves(), quantizer)
     reset_accelerate()
     first, second = (half["mask"].sum() for half in worker.halves())
     assert second > 2 * first, "the halves have masks of different area"

@@ -66,6 +66,7 @@ def test_killed_before_the_first_checkpoint_starts_again(train, tmp_path, finish
         "--checkpointing-steps 5",
         "--validation-epochs 2",
         "--mixed-precision bf16",
+        '--model.quantizer_type ema --model.quantizer_kwargs {"search_dim":4,"cosine":true,"gradient":"rotation"}',
     ],
 )
 def test_interrupted_and_resumed_with(train, tmp_path, quick_revival, kill_after, flags):

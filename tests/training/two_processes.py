@@ -18,7 +18,7 @@ def halves() -> list[dict[str, torch.Tensor]]:
     return [{name: tensor[order][part] for name, tensor in whole.items()} for part in (slice(0, 4), slice(4, 8))]
 
 
-def learn(parts: list[dict[str, torch.Tensor]]) -> dict:
+def learn(parts: list[dict[str, torch.Tensor]], quantizer: str) -> dict:
     """Initialize a codebook and take twelve steps with revivals; `parts` are the halves of the batch."""
     from accelerate import Accelerator
     from training_runs import MODEL
@@ -34,7 +34,9 @@ def learn(parts: list[dict[str, torch.Tensor]]) -> dict:
     torch.manual_seed(0)
     flags = {"dataset": "blobs", "lr": 1e-3, "warmup_steps": 0, "lr_scheduler": "constant"}
     arguments = TrainingArguments.build(VQVAEArguments, codebook_init_vectors=512, revival_steps=3, **flags)
-    trained = VQVAEObjective(accelerator, SmokeVQVAE(**MODEL).double(), arguments, num_steps=100)
+    trained = VQVAEObjective(
+        accelerator, SmokeVQVAE(**MODEL, quantizer_type=quantizer).double(), arguments, num_steps=100
+    )
     network = trained.player.unwrapped
     report = {"processes": accelerator.num_processes}
     trained.begin_training([half])
@@ -45,11 +47,11 @@ def learn(parts: list[dict[str, torch.Tensor]]) -> dict:
             losses = trained.step(half)
         if step == 1:
             moments = trained.player.optimizer.optimizer.state
-            report["gradients"] = [moments[p]["exp_avg"].clone() for p in network.parameters()]
+            report["gradients"] = [moments[p]["exp_avg"].clone() for p in network.parameters() if p.requires_grad]
             report["losses"] = {name: float(accelerator.reduce(loss, "mean")) for name, loss in losses.items()}
-        if step in (1, 12):
-            report[f"weights after {step}"] = [p.detach().clone() for p in network.parameters()]
         trained.end_step(step)
+        if step in (1, 12):
+            report[f"weights after {step}"] = [value.detach().clone() for value in network.state_dict().values()]
     health = trained.autoencoder.quantizer_training.healths[0]
     report |= {"end": network.quantizer.codebook.detach().clone(), "revived": health.num_revived}
     report["usage"] = health.usage
@@ -59,5 +61,5 @@ def learn(parts: list[dict[str, torch.Tensor]]) -> dict:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    result = learn(halves())
+    result = learn(halves(), sys.argv[2])
     torch.save(result, Path(sys.argv[1]) / f"rank-{os.environ['RANK']}.pt")
