@@ -13,8 +13,8 @@ from .entropy import categorical_losses, checked_temperature
 class _IndexBackpropagation(torch.autograd.Function):
     """Returns the rows `indices` of `table`; the gradient is that of `(onehot + p - sg(p)) table`.
 
-    The formula would return the codes with a rounding error. Its gradient reaches the chosen rows as in a lookup, and
-    the probabilities as in the product `p table`.
+    It reaches the chosen rows as in a lookup, and the probabilities as in the product `p table`. The forward pass needs
+    no product: it returns the codes themselves, which the formula does only if its terms are added in the right order.
     """
 
     @staticmethod

@@ -78,7 +78,7 @@ def test_the_code_with_the_largest_dot_product_is_chosen(quantizer, latents):
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 def test_forward_returns_the_codes_themselves(quantizer, latents, scale):
-    """`(onehot + p - sg(p)) E` would have a rounding error."""
+    """`(onehot + p) - sg(p)` would have a rounding error, unlike `(onehot - sg(p)) + p`."""
     output = quantizer((scale * latents).requires_grad_())
     assert torch.equal(output.quantized, quantizer.table[output.indices].permute(0, 3, 1, 2))
     (output.quantized.sum() + sum(output.losses.values())).backward()
