@@ -154,21 +154,19 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
     def decode(
         self, latents: torch.Tensor, return_dict: bool = True, force_not_quantize: bool = False
     ) -> DecoderOutput | tuple:
-        """Replace `latents` (B, D, h, w) by their nearest codes and decode them.
+        """Replace `latents` (B, D, h, w), of any floating dtype, by their nearest codes and decode them.
 
         With `force_not_quantize` the decoder receives the latents unchanged.
         """
         if not force_not_quantize:
             latents = self._sliced(lambda part: self.quantizer(part).quantized, latents)
-        sample = self._sliced(self.decoder, latents)
+        sample = self._sliced(self.decoder, latents.to(self.dtype))
         return DecoderOutput(sample=sample) if return_dict else (sample,)
 
     @apply_forward_hook
     def decode_indices(self, indices: torch.Tensor, return_dict: bool = True) -> DecoderOutput | tuple:
         """Decode codes (B, h, w) or (B, h, w, depth) of any integer dtype; bit-identical to the sample of `forward`."""
-        return self.decode(
-            self.quantizer.embed(indices).to(self.dtype), return_dict=return_dict, force_not_quantize=True
-        )
+        return self.decode(self.quantizer.embed(indices), return_dict=return_dict, force_not_quantize=True)
 
     def forward(
         self, pixel_values: torch.Tensor, return_dict: bool = True, quantize: bool = True

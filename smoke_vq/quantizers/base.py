@@ -70,7 +70,7 @@ class Quantizer(nn.Module, ABC):
         """
 
     def embed(self, indices: torch.Tensor) -> torch.Tensor:
-        """Return the codes of `indices` as (B, D, h, w), bit-identical to the `quantized` of `forward`.
+        """Return the codes of `indices` as (B, D, h, w) in float32, bit-identical to the `quantized` of `forward`.
 
         Args:
             indices: (B, h, w), or (B, h, w, depth) if `depth` is above 1; any integer dtype, in [0, num_codes).
