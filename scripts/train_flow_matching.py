@@ -90,8 +90,8 @@ def main() -> None:
     latents = encode_parts(parts, autoencoder, processor, data.flip, accelerator)
     if projection is not None:
         if recipe.projection is None:
-            images = latents.images.split(1024)[accelerator.process_index :: accelerator.num_processes]
-            projection.set_principal_components(principal_components((part.float() for part in images), accelerator))
+            mine = latents.images[accelerator.process_index :: accelerator.num_processes].split(1024)
+            projection.set_principal_components(principal_components((part.float() for part in mine), accelerator))
         projection.to(accelerator.device).eval().requires_grad_(False)
     latents = latents.to(accelerator.device).map(space.normalize)
     digests = {"autoencoder_sha256": model_digest(autoencoder)}

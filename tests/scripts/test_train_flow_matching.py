@@ -7,11 +7,13 @@ import pytest
 import torch
 from training_runs import (
     MODEL,
+    ROOT,
     SIZE,
     Killed,
     assert_same_run,
     history,
     kill_after,  # noqa: F401
+    launch,
     run,
     smoke,
 )
@@ -104,6 +106,16 @@ def test_the_variants_train(train, tmp_path, flags):
     assert (pipeline.projection is None) is (pipeline.transformer.config.statistics_sha256 is not None)
     losses = [value for _, name, value in history(tmp_path / "run") if name == "train/total"]
     assert len(losses) == 6 and all(0 < loss < 1000 for loss in losses)
+
+
+def test_two_processes_share_a_small_dataset(data, autoencoder, tmp_path):
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    flags = f"--autoencoder {autoencoder} --dataset {data} --output-dir {tmp_path} {FLAGS} --batch-size 4"
+    ended = launch([*launcher, ROOT / "scripts/train_flow_matching.py", *flags.split()])
+    assert "The complete forecaster" in ended.out
+    SmokeForecastPipeline.from_pretrained(tmp_path / "run/forecaster")
+    figures = json.loads((tmp_path / "run/best/metrics.json").read_text())
+    assert {"this model", "repeat the last frame", "optical flow"} < set(figures)
 
 
 def test_a_flow_can_start_from_a_regression(train, tmp_path):
