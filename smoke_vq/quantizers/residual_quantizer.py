@@ -27,8 +27,9 @@ class ResidualQuantizer(CompositeQuantizer):
       is then the mean over levels of `(z - sg(sum of the first l codes))^2`, eq. 8 of RQ-VAE divided by `depth`; every
       level moves the latents, and each codebook loss moves only the codes of its own level.
 
-    Learned codes adapt to the residuals, which become smaller from level to level. Fixed codes (fsq, lfq, bsq) do not:
-    they need a `scale` below 1, about the width of the cell of a code in comparison with the range of the codes.
+    Learned codes adapt to the residuals, which become smaller from level to level. Fixed codes (fsq, lfq) and codes of
+    a fixed length (bsq, `cosine`) do not: they need a `scale` below 1, about the width of the cell of a code in
+    comparison with the range of the codes.
 
     Args:
         num_codes: K, of each level.

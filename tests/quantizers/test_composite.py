@@ -7,13 +7,20 @@ from smoke_vq.quantizers import QUANTIZERS, make_quantizer
 
 CODE_DIM = 8
 COUNTS = {"residual": "depth", "grouped": "num_groups"}
-INNER = sorted(set(QUANTIZERS) - set(COUNTS))
-# By name: number of codes and keyword arguments that fit any code dimension.
-SETTINGS: dict[str, tuple[int, dict]] = {"fsq": (64, {"levels": [4, 4, 4]})}
+# Inner quantizers that need keyword arguments or have options: name, number of codes, and those.
+ROWS: dict[str, tuple[str, int, dict]] = {
+    "fsq": ("fsq", 64, {"levels": [4, 4, 4]}),
+    "vq, all options": ("vq", 64, {"gradient": "rotation", "cosine": True, "search_dim": 2}),
+}
+INNER = sorted({*QUANTIZERS, *ROWS} - set(COUNTS))
 
 
-def make(name: str, inner: str, count: int):
-    num_codes, kwargs = SETTINGS.get(inner, (64, {}))
+def inner_of(row: str) -> tuple[str, int, dict]:
+    return ROWS.get(row, (row, 64, {}))
+
+
+def make(name: str, row: str, count: int):
+    inner, num_codes, kwargs = inner_of(row)
     torch.manual_seed(0)
     return make_quantizer(name, num_codes, CODE_DIM, {"quantizer": inner, COUNTS[name]: count, "kwargs": kwargs})
 
@@ -28,8 +35,8 @@ def latents():
 def test_alone_it_is_the_inner_quantizer_to_the_last_bit(name, inner, latents):
     quantizer = make(name, inner, 1)
     torch.manual_seed(0)
-    num_codes, kwargs = SETTINGS.get(inner, (64, {}))
-    other = make_quantizer(inner, num_codes, CODE_DIM, kwargs)
+    row, num_codes, kwargs = inner_of(inner)
+    other = make_quantizer(row, num_codes, CODE_DIM, kwargs)
     assert quantizer.depth == 1 and quantizer.default_loss_weights == other.default_loss_weights
     found = []
     for one in (quantizer, other):
