@@ -28,8 +28,8 @@ class ResidualQuantizer(CompositeQuantizer):
       level moves the latents, and each codebook loss moves only the codes of its own level.
 
     Learned codes adapt to the residuals, which become smaller from level to level. Fixed codes (fsq, lfq) and codes of
-    a fixed length (bsq, `cosine`) do not: they need a `scale` below 1, about the width of the cell of a code in
-    comparison with the range of the codes.
+    a fixed length (bsq, `cosine`) do not: they need a `scale` below 1, such as 0.5. (With L levels of fsq a cell is
+    about 1 / L of the range, but its tanh shortens the residuals, so that such a scale is too small.)
 
     Args:
         num_codes: K, of each level.

@@ -1,5 +1,6 @@
 """Residual quantization against EnCodec's in transformers and against autograd of the formulas in float64."""
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -88,17 +89,31 @@ def test_a_codebook_loss_moves_only_its_own_level(quantizer, latents):
         torch.testing.assert_close(part.codebook.grad, alone / DEPTH)
 
 
-def test_a_scale_makes_fixed_codes_a_binary_expansion():
-    """Signs with scale 1/2: z = s_0 + s_1 / 2 + s_2 / 4 + ..., so that the error is at most 2^-(depth - 1)."""
-    quantizer = ResidualQuantizer(2, 1, depth=8, scale=0.5)
-    for part in quantizer.parts:
-        part.codebook.data = torch.tensor([[-1.0], [1.0]])
+def test_signs_with_a_scale_are_a_binary_expansion():
+    """z = s_0 + s_1 / 2 + s_2 / 4 + ..., so that the error is at most 2^-(depth - 1)."""
+    quantizer = ResidualQuantizer(2, 1, quantizer="lfq", depth=8, scale=0.5)
     latents = torch.linspace(-2, 2, 1001).view(1, 1, 1, -1)
     output = quantizer(latents)
     assert (output.quantized - latents).abs().max() <= 2**-7
     signs = 2.0 * output.indices - 1
     assert torch.equal(output.quantized[0, 0], (signs * 0.5 ** torch.arange(8)).sum(-1)[0])
     assert torch.equal(quantizer.embed(output.indices), output.quantized)
+
+
+@pytest.mark.parametrize(
+    ("name", "num_codes", "kwargs"),
+    [("fsq", 64, {"levels": [4, 4, 4]}), ("fsq", 512, {"levels": [8, 8, 8]}), ("lfq", 8, {}), ("bsq", 8, {})],
+)
+def test_with_a_scale_each_level_of_fixed_codes_lowers_the_error(name, num_codes, kwargs):
+    latents = 0.4 * torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+
+    def error(depth: int, scale: float) -> float:
+        quantizer = ResidualQuantizer(num_codes, 3, quantizer=name, depth=depth, kwargs=kwargs, scale=scale)
+        return float((quantizer(latents).quantized - latents).square().mean())
+
+    errors = [error(depth, 0.5) for depth in (1, 2, 3, 4)]
+    assert all(after < 0.5 * before for before, after in pairwise(errors)), errors
+    assert errors[3] < 0.1 * error(4, 1.0)  # without it the deeper levels do next to nothing
 
 
 @pytest.mark.parametrize(
