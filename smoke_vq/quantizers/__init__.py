@@ -14,11 +14,13 @@ from .grouped_quantizer import GroupedQuantizer
 from .ibq import IndexBackpropagationQuantizer
 from .lfq import LookupFreeQuantizer
 from .residual_quantizer import ResidualQuantizer
+from .sim_vector_quantizer import SimVectorQuantizer
 from .vector_quantizer import VectorQuantizer
 
 QUANTIZERS: dict[str, type[Quantizer]] = {
     "vq": VectorQuantizer,
     "ema": EMAVectorQuantizer,
+    "simvq": SimVectorQuantizer,
     "fsq": FiniteScalarQuantizer,
     "lfq": LookupFreeQuantizer,
     "bsq": BinarySphericalQuantizer,
@@ -40,6 +42,7 @@ __all__ = [
     "QuantizerOutput",
     "ResidualQuantizer",
     "Rotation",
+    "SimVectorQuantizer",
     "StraightThrough",
     "VectorQuantizer",
     "make_quantizer",

@@ -98,10 +98,10 @@ class NearestQuantizer(Quantizer):
 
     def to_code_space(self, latents: torch.Tensor) -> torch.Tensor:
         vectors = super().to_code_space(latents)
-        return self._direction(self.projection.to_codes(vectors))
+        return self.direction(self.projection.to_codes(vectors))
 
     def codes(self) -> torch.Tensor:
-        return self._direction(super().codes())
+        return self.direction(super().codes())
 
     def initial_codebook(self) -> nn.Parameter:
         """Codes (num_codes, d) that are uniform in [-1/K, 1/K], or on the unit sphere with `cosine`."""
@@ -110,6 +110,6 @@ class NearestQuantizer(Quantizer):
             return nn.Parameter(F.normalize(codes.normal_(), dim=1))
         return nn.Parameter(codes.uniform_(-1 / self.num_codes, 1 / self.num_codes))
 
-    def _direction(self, vectors: torch.Tensor) -> torch.Tensor:
+    def direction(self, vectors: torch.Tensor) -> torch.Tensor:
         """With `cosine`, the vectors divided by their length; 0 stays 0."""
         return F.normalize(vectors, dim=-1) if self.cosine else vectors

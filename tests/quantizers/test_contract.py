@@ -20,6 +20,7 @@ OPTIONS: dict[str, tuple[str, dict]] = {  # further rows: quantizers with option
     "vq, in 3 dimensions": ("vq", {"search_dim": 3}),
     "vq, all options": ("vq", {"gradient": "rotation", "cosine": True, "search_dim": 3}),
     "ema, all options": ("ema", {"gradient": "rotation", "cosine": True, "search_dim": 3}),
+    "simvq, all options": ("simvq", {"gradient": "rotation", "cosine": True, "search_dim": 3}),
     "residual, rotation": ("residual", {"kwargs": {"gradient": "rotation"}}),
 }
 NOT_SELF_QUANTIZED = {  # by row: their search does not find a code again that it is given
@@ -30,6 +31,7 @@ NOT_SELF_QUANTIZED = {  # by row: their search does not find a code again that i
     "vq, in 3 dimensions",
     "vq, all options",
     "ema, all options",
+    "simvq, all options",
 }
 
 
