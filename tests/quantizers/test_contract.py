@@ -131,6 +131,7 @@ def test_autocast_does_not_change_the_codes(quantizer, latents):
 
 
 def test_compiles_without_a_graph_break(quantizer, latents):
+    torch._dynamo.reset()  # compilations are counted by function, over all quantizers
     compiled = torch.compile(quantizer, fullgraph=True, backend="aot_eager")
     output = compiled(latents.requires_grad_())
     expected = quantizer(latents)
