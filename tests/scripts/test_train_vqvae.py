@@ -310,7 +310,7 @@ def refused(ended, folder, *messages: str) -> None:
         ("--config nowhere.yaml", ["The configuration file nowhere.yaml does not exist"]),
         ("--resume-from-checkpoint checkpoint-00000004", ["has no checkpoint 'checkpoint-00000004'", "'latest'"]),
         ("--quantizer-loss-weights.entropy 1", ["'entropy', which is not a loss of VectorQuantizer", "'commitment'"]),
-        ("--model.quantizer_kwargs {levels:[8]}", ["unexpected keyword argument 'levels'", "it takes none"]),
+        ("--model.quantizer_kwargs {levels:[8]}", ["unexpected keyword argument 'levels'", "it takes ['gradient'"]),
     ],
 )
 def test_invalid_arguments_end_in_one_sentence_and_write_nothing(train, tmp_path, flags, message):
