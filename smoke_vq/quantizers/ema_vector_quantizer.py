@@ -60,12 +60,14 @@ class EMAVectorQuantizer(NearestQuantizer):
             if isinstance(value, bool) or not isinstance(value, int | float) or not fits():
                 raise ValueError(f"{name} expects {expected}, found {value!r}.")
         self.decay, self.epsilon = decay, epsilon
-        self.codebook = self.initial_codebook().requires_grad_(False)
-        self.register_buffer("counts", torch.ones(num_codes))
-        self.register_buffer("sums", self.codebook.detach().clone())
         # (K, 1 + d): n_i and s_i of this process. Not a buffer, because distributed training overwrites buffers with
         # those of the first process.
         self._observed: torch.Tensor | None = None
+
+    def make_codes(self) -> None:
+        self.codebook = self.initial_codebook().requires_grad_(False)
+        self.register_buffer("counts", torch.ones(self.num_codes))
+        self.register_buffer("sums", self.codebook.detach().clone())
 
     def losses(self, vectors: torch.Tensor, codes: torch.Tensor) -> dict[str, torch.Tensor]:
         return {"commitment": F.mse_loss(vectors, codes.detach())}

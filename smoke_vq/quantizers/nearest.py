@@ -36,7 +36,9 @@ def nearest_codes(vectors: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor
 
 
 class NearestQuantizer(Quantizer):
-    """Base class of the quantizers that replace a vector by the nearest of `codes()`; a subclass adds `losses`.
+    """Base class of the quantizers that replace a vector by the nearest of `codes()`.
+
+    A subclass implements `make_codes`, which its constructor calls, and `losses`.
 
     The search may be in fewer dimensions (factorized codes) and on the unit sphere (cosine similarity), as in ViT-VQGAN
     (Yu et al., 2022, arXiv:2110.04627, section 3.2). The codes, the losses, k-means and revivals are then in that
@@ -78,6 +80,11 @@ class NearestQuantizer(Quantizer):
         self.cosine = cosine
         self.search_dim = code_dim if search_dim is None else search_dim
         self.projection = CodeProjection(code_dim, self.search_dim)
+        self.make_codes()
+
+    @abstractmethod
+    def make_codes(self) -> None:
+        """Create what holds the codes, of dimension `search_dim`: `codebook`, or what `codes` computes them from."""
 
     def forward(self, latents: torch.Tensor) -> QuantizerOutput:
         with torch.autocast(latents.device.type, enabled=False):

@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .nearest import NearestQuantizer
+from .vector_quantizer import VectorQuantizer
 
 
-class SimVectorQuantizer(NearestQuantizer):
+class SimVectorQuantizer(VectorQuantizer):
     """Nearest of the codes `C W^T`, with a fixed random table C of K rows from N(0, 1/d) and a learned d x d matrix W.
 
     Every training step moves W, and with it all codes, so that none is left unused (section 4 of the paper). Therefore
@@ -29,23 +29,12 @@ class SimVectorQuantizer(NearestQuantizer):
 
     fixed_codes: torch.Tensor
 
-    def __init__(
-        self,
-        num_codes: int,
-        code_dim: int,
-        *,
-        gradient: str = "straight_through",
-        cosine: bool = False,
-        search_dim: int | None = None,
-    ):
-        super().__init__(num_codes, code_dim, gradient=gradient, cosine=cosine, search_dim=search_dim)
-        self.register_buffer("fixed_codes", torch.randn(num_codes, self.search_dim) * self.search_dim**-0.5)
-        self.code_map = nn.Linear(self.search_dim, self.search_dim, bias=False)
+    def make_codes(self) -> None:
+        size = self.search_dim
+        self.register_buffer("fixed_codes", torch.randn(self.num_codes, size) * size**-0.5)
+        self.code_map = nn.Linear(size, size, bias=False)
 
     def codes(self) -> torch.Tensor:
         with torch.autocast(self.fixed_codes.device.type, enabled=False):
             # A copy is aligned in memory. A loaded table may not be, and small products then round differently.
             return self.direction(F.linear(self.fixed_codes.float().clone(), self.code_map.weight.float()))
-
-    def losses(self, vectors: torch.Tensor, codes: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {"commitment": F.mse_loss(vectors, codes.detach()), "codebook": F.mse_loss(codes, vectors.detach())}

@@ -23,16 +23,7 @@ class VectorQuantizer(NearestQuantizer):
 
     default_loss_weights: ClassVar = {"commitment": 0.1, "codebook": 1.0}
 
-    def __init__(
-        self,
-        num_codes: int,
-        code_dim: int,
-        *,
-        gradient: str = "straight_through",
-        cosine: bool = False,
-        search_dim: int | None = None,
-    ):
-        super().__init__(num_codes, code_dim, gradient=gradient, cosine=cosine, search_dim=search_dim)
+    def make_codes(self) -> None:
         self.codebook = self.initial_codebook()
 
     def losses(self, vectors: torch.Tensor, codes: torch.Tensor) -> dict[str, torch.Tensor]:
