@@ -9,7 +9,7 @@ import smoke_vq
 
 PACKAGE = Path(smoke_vq.__file__).parent
 FLOORS = {
-    0: {"registry", "script", "downloads", "pictures", "pixels", "assets", "layout", "version", "simulation"},
+    0: {"registry", "checks", "script", "downloads", "pictures", "pixels", "assets", "layout", "version", "simulation"},
     1: {"quantizers", "flow_matching", "losses", "metrics", "preparation"},
     2: {"data"},
     3: {"hub", "evaluation", "tokens"},

@@ -12,6 +12,7 @@ from diffusers.models.normalization import AdaLayerNormSingle
 from diffusers.utils import BaseOutput
 from torch import nn
 
+from ..checks import check_count, check_positive
 from ..flow_matching import make_coupling
 from ..hub.card import CardText
 from ..registry import choose
@@ -94,13 +95,11 @@ class SmokeFlowTransformer(PretrainedModel):
         sizes = dict(in_channels=in_channels, sample_size=sample_size, num_previous=num_previous, num_frames=num_frames)
         sizes |= dict(num_layers=num_layers, num_attention_heads=num_attention_heads)
         for name, value in sizes.items():
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} expects a whole number of 1 or more, found {value!r}.")
+            check_count(name, value)
         width = num_attention_heads * attention_head_dim
         if width < 4 or width % 4:
             raise ValueError(f"num_attention_heads * attention_head_dim expects a multiple of 4, found {width}.")
-        if not 0 < noise_scale < float("inf"):
-            raise ValueError(f"noise_scale expects a finite number above 0, found {noise_scale!r}.")
+        check_positive("noise_scale", noise_scale)
         self.coupling = make_coupling(coupling, coupling_kwargs)
         self.to_frames = choose(PREDICTION_TYPES, prediction_type, "prediction type")
         if prediction_type == "velocity" and not self.coupling.is_random:

@@ -10,6 +10,7 @@ from diffusers.utils import BaseOutput
 from PIL import Image
 
 from ..assets import FORECAST_CARD
+from ..checks import check_count
 from ..data.processor import SmokeImageProcessor
 from ..flow_matching import SAMPLERS, rollout
 from ..hub.card import CardText
@@ -117,8 +118,7 @@ class SmokeForecastPipeline(PretrainedPipeline):
         """
         counts = {"num_frames": num_frames, "num_inference_steps": num_inference_steps, "num_samples": num_samples}
         for name, count in counts.items():
-            if not isinstance(count, int) or count < 1:
-                raise ValueError(f"{name} expects a whole number of 1 or more, found {count!r}.")
+            check_count(name, count)
         convert = choose(_OUTPUTS, output_type, "output type")
         choose(SAMPLERS, sampler, "sampler")
         if num_samples > 1 and not self.transformer.coupling.is_random:

@@ -3,8 +3,9 @@
 import torch
 import torch.nn.functional as F
 
+from ..checks import check_count, check_positive
 from .base import Quantizer, QuantizerOutput
-from .entropy import bit_losses, checked_temperature
+from .entropy import bit_losses
 from .gradients import StraightThrough
 from .projection import CodeProjection
 
@@ -44,10 +45,9 @@ class BinaryQuantizer(Quantizer):
         self.num_bits = num_codes.bit_length() - 1
         if num_codes != 2**self.num_bits:
             raise ValueError(f"{type(self).__name__} expects a power of 2 as the number of codes, found {num_codes}.")
-        self.temperature = checked_temperature(temperature)
-        if type(group_bits) is not int or group_bits < 1:
-            raise ValueError(f"group_bits expects a whole number of 1 or more, found {group_bits!r}.")
-        self.group_bits = group_bits
+        check_positive("temperature", temperature)
+        check_count("group_bits", group_bits)
+        self.temperature, self.group_bits = temperature, group_bits
         self.projection = CodeProjection(code_dim, self.num_bits)
 
     def forward(self, latents: torch.Tensor) -> QuantizerOutput:

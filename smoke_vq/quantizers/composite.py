@@ -61,9 +61,3 @@ class CompositeQuantizer(Quantizer):
         losses = [output.losses for output in outputs if output.losses is not None]
         means = {name: sum(one[name] for one in losses) / len(losses) for name in losses[0]} if losses else None
         return QuantizerOutput(quantized, joined if self.depth > 1 else joined[..., 0], means)
-
-
-def check_count(name: str, count: int) -> None:
-    """Raise a ValueError unless `count`, the value of the keyword argument `name`, is an integer above 0."""
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise ValueError(f"{name} expects an integer of 1 or more, found {count!r}.")

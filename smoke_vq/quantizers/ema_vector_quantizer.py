@@ -1,12 +1,12 @@
 """Vector quantization whose codes are running means of their latents (van den Oord et al., 2017, appendix A.1)."""
 
-import math
 from collections.abc import Callable
 from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 
+from ..checks import check_positive
 from .nearest import NearestQuantizer
 
 
@@ -53,12 +53,9 @@ class EMAVectorQuantizer(NearestQuantizer):
         search_dim: int | None = None,
     ):
         super().__init__(num_codes, code_dim, gradient=gradient, cosine=cosine, search_dim=search_dim)
-        for name, value, fits, expected in (
-            ("decay", decay, lambda: 0 <= decay < 1, "a number in [0, 1)"),
-            ("epsilon", epsilon, lambda: 0 < epsilon < math.inf, "a finite number above 0"),
-        ):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not fits():
-                raise ValueError(f"{name} expects {expected}, found {value!r}.")
+        if type(decay) not in (int, float) or not 0 <= decay < 1:
+            raise ValueError(f"decay expects a number in [0, 1), found {decay!r}.")
+        check_positive("epsilon", epsilon)
         self.decay, self.epsilon = decay, epsilon
         # (K, 1 + d): n_i and s_i of this process. Not a buffer, because distributed training overwrites buffers with
         # those of the first process.

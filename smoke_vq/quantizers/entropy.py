@@ -40,17 +40,6 @@ def bit_losses(log_odds: torch.Tensor, group_bits: int) -> tuple[torch.Tensor, t
     return sample_entropy, imbalance
 
 
-def checked_temperature(temperature: float) -> float:
-    """The temperature of soft codes, if it is a finite number above 0.
-
-    Raises:
-        ValueError: anything else.
-    """
-    if isinstance(temperature, bool) or not isinstance(temperature, int | float) or not 0 < temperature < math.inf:
-        raise ValueError(f"temperature expects a finite number above 0, found {temperature!r}.")
-    return temperature
-
-
 def _imbalance(probabilities: torch.Tensor) -> torch.Tensor:
     """`log K - H(p)` as the mean of `r log r - r + 1` with `r = K p`.
 

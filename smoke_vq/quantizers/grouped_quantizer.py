@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
+from ..checks import check_count
 from .base import Quantizer, QuantizerOutput
-from .composite import CompositeQuantizer, check_count
+from .composite import CompositeQuantizer
 
 
 class GroupedQuantizer(CompositeQuantizer):

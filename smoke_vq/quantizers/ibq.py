@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..checks import check_positive
 from .base import Quantizer, QuantizerOutput
-from .entropy import categorical_losses, checked_temperature
+from .entropy import categorical_losses
 
 
 class _IndexBackpropagation(torch.autograd.Function):
@@ -64,7 +65,8 @@ class IndexBackpropagationQuantizer(Quantizer):
 
     def __init__(self, num_codes: int, code_dim: int, *, temperature: float = 0.01):
         super().__init__(num_codes, code_dim)
-        self.temperature = checked_temperature(temperature)
+        check_positive("temperature", temperature)
+        self.temperature = temperature
         self.table = nn.Parameter(torch.randn(num_codes, code_dim))
 
     def forward(self, latents: torch.Tensor) -> QuantizerOutput:

@@ -3,15 +3,15 @@
 SoundStream (Zeghidour et al., 2021, arXiv:2107.03312, algorithm 1), RQ-VAE (Lee et al., 2022, arXiv:2203.01941, eq. 2).
 """
 
-import math
 from collections.abc import Iterator
 from functools import reduce
 from typing import Any
 
 import torch
 
+from ..checks import check_count, check_positive
 from .base import Quantizer, QuantizerOutput
-from .composite import CompositeQuantizer, check_count
+from .composite import CompositeQuantizer
 
 
 class ResidualQuantizer(CompositeQuantizer):
@@ -54,8 +54,7 @@ class ResidualQuantizer(CompositeQuantizer):
         scale: float = 1.0,
     ):
         check_count("depth", depth)
-        if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < math.inf:
-            raise ValueError(f"scale expects a finite number above 0, found {scale!r}.")
+        check_positive("scale", scale)
         super().__init__(num_codes, code_dim, part_dim=code_dim, name=quantizer, kwargs=kwargs, count=depth)
         self.scales = [float(scale) ** level for level in range(depth)]
 

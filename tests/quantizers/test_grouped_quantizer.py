@@ -60,7 +60,7 @@ def test_gradients_are_those_of_each_group_alone(quantizer, latents):
 @pytest.mark.parametrize(
     ("kwargs", "sentence"),
     [
-        ({"num_groups": 0}, "num_groups expects an integer of 1 or more, found 0"),
+        ({"num_groups": 0}, "num_groups expects a whole number of 1 or more, found 0"),
         ({"num_groups": 5}, "num_groups expects a divisor of the 12 latent channels, found 5"),
         ({"quantizer": "fqs"}, r"Unknown quantizer 'fqs': expected one of \["),
         ({"groups": 3}, r"'groups'; it takes \['quantizer', 'num_groups', 'kwargs'\]"),

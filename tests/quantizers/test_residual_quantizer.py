@@ -119,9 +119,9 @@ def test_with_a_scale_each_level_of_fixed_codes_lowers_the_error(name, num_codes
 @pytest.mark.parametrize(
     ("kwargs", "sentence"),
     [
-        ({"depth": 0}, "depth expects an integer of 1 or more, found 0"),
-        ({"depth": True}, "depth expects an integer of 1 or more, found True"),
-        ({"depth": 2.0}, "depth expects an integer of 1 or more, found 2.0"),
+        ({"depth": 0}, "depth expects a whole number of 1 or more, found 0"),
+        ({"depth": True}, "depth expects a whole number of 1 or more, found True"),
+        ({"depth": 2.0}, "depth expects a whole number of 1 or more, found 2.0"),
         ({"scale": 0}, "scale expects a finite number above 0, found 0"),
         ({"scale": "half"}, "scale expects a finite number above 0, found 'half'"),
         ({"quantizer": "fqs"}, r"Unknown quantizer 'fqs': expected one of \["),

@@ -1,0 +1,15 @@
+"""Checks of the numbers that a caller passes."""
+
+import math
+
+
+def check_count(name: str, value: int) -> None:
+    """Raise a ValueError unless `value`, the argument `name`, is an integer above 0."""
+    if type(value) is not int or value < 1:
+        raise ValueError(f"{name} expects a whole number of 1 or more, found {value!r}.")
+
+
+def check_positive(name: str, value: float) -> None:
+    """Raise a ValueError unless `value`, the argument `name`, is a finite number above 0."""
+    if type(value) not in (int, float) or not 0 < value < math.inf:
+        raise ValueError(f"{name} expects a finite number above 0, found {value!r}.")
