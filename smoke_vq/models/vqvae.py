@@ -177,8 +177,10 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
         """
         latents = self._encode(pixel_values)
         output = self.quantizer(latents)
-        # Distributed training needs a gradient for every parameter, also for those that lead from codes to latents.
-        decoded = output.quantized if quantize else latents + 0 * output.quantized
+        decoded = output.quantized if quantize else latents
+        if self.training and not quantize:
+            # Distributed training needs a gradient for every parameter, also for those that lead from codes to latents.
+            decoded = latents + 0 * output.quantized
         sample = self._sliced(self.decoder, decoded)
         if not return_dict:
             return sample, latents, output.indices, output.losses or {}
