@@ -235,7 +235,7 @@ def _depth(config: dict[str, Any]) -> int:
     if "quantizer_type" not in config:
         return 1
     names = ("quantizer_type", "num_vq_embeddings", "latent_channels", "quantizer_kwargs")
-    with torch.random.fork_rng(devices=[]):  # a card in the middle of a training does not change it
+    with torch.device("meta"):  # without memory and random numbers
         return make_quantizer(*(config.get(name) for name in names)).depth
 
 
