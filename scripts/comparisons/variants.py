@@ -7,9 +7,11 @@ from typing import Any
 import yaml
 
 from smoke_vq import SmokeVQVAE
+from smoke_vq.preparation.folder import write_atomically
 from smoke_vq.registry import choose
 from smoke_vq.training import VQVAEArguments
 from smoke_vq.training.arguments import options_of
+from smoke_vq.training.parsing import read_configuration
 
 FIRST = "vq"  # the variant that the others are compared with, unless they are listed in another order
 
@@ -26,9 +28,9 @@ def read_variants(folders: list[Path], names: list[str] | None, base: Path) -> d
     """
     files = {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
     chosen = sorted(files, key=lambda name: name != FIRST) if names is None else list(dict.fromkeys(names))
-    common, variants = _read(base), {}
+    common, variants = read_configuration(base), {}
     for name in chosen:
-        own = _read(choose(files, name, "variant"))
+        own = read_configuration(choose(files, name, "variant"))
         variants[name] = common | own | {"model": common.get("model", {}) | own.get("model", {})}
         for key in variants[name].keys() - options_of(VQVAEArguments):
             raise ValueError(f"{files[name]} has the unknown key {key!r}.")
@@ -52,14 +54,4 @@ def write_configurations(folder: Path, variants: dict[str, dict[str, Any]], prot
             raise ValueError(f"{folder / name} is that of another comparison: choose another --output-dir.")
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-        (folder / name).write_text(text)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} expects a mapping of keys to values, found {type(content).__name__}.")
-    return content
+        write_atomically(folder / name, text.encode())

@@ -128,10 +128,13 @@ def _option_value(argv: list[str], name: str) -> str | None:
     return argv[position + 1]
 
 
-def _file_flags(
-    path: Path, options: dict[str, dataclasses.Field], parser: HfArgumentParser, mappings: list[str]
-) -> tuple[list[str], dict[str, dict]]:
-    """The entries of a YAML file as flags, and its mappings."""
+def read_configuration(path: Path) -> dict[str, Any]:
+    """The entries of a YAML file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not valid YAML, or not a mapping.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"The configuration file {path} does not exist.")
     try:
@@ -140,6 +143,14 @@ def _file_flags(
         raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} expects a mapping of keys to values, found {type(content).__name__}.")
+    return content
+
+
+def _file_flags(
+    path: Path, options: dict[str, dataclasses.Field], parser: HfArgumentParser, mappings: list[str]
+) -> tuple[list[str], dict[str, dict]]:
+    """The entries of a YAML file as flags, and its mappings."""
+    content = read_configuration(path)
     defaults = {name: item.default for name, item in options.items()}
     flags: list[str] = []
     nested: dict[str, dict] = {}
