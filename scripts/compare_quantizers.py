@@ -22,6 +22,7 @@ from comparisons.steps import step_seconds
 from comparisons.variants import read_variants, write_configurations
 
 from smoke_vq.evaluation.forecasts.pictures import check_matplotlib
+from smoke_vq.preparation.folder import write_atomically
 from smoke_vq.script import run
 from smoke_vq.training import VQVAEArguments
 from smoke_vq.training import parse_arguments as parse_training_arguments
@@ -69,8 +70,8 @@ def main() -> None:
         raise ValueError(f"All runs failed: {failed}.")
     compared = summary({name: own for name, own in runs.items() if own})
     results = {"variants": compared, "codecs": codecs, "failed": failed, "protocol": protocol}
-    (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    (folder / "table.md").write_text(tables(compared))
+    write_atomically(folder / "results.json", (json.dumps(results, indent=2) + "\n").encode())
+    write_atomically(folder / "table.md", tables(compared).encode())
     draw_rate_distortion(compared, codecs, folder / "rate_distortion.png")
     print(f"\n{tables(compared)}\ntable.md, results.json, rate_distortion.png: {folder}")
     if failed:
@@ -96,9 +97,7 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
 def remembered(path: Path, measure) -> dict:
     """What `measure` returned the first time."""
     if not path.is_file():
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(measure(), indent=2) + "\n")
-        partial.replace(path)
+        write_atomically(path, (json.dumps(measure(), indent=2) + "\n").encode())
     return json.loads(path.read_text())
 
 

@@ -9,16 +9,21 @@ from smoke_vq.metrics import Figure, figure_of
 from .measuring import FIGURES
 
 COLUMNS = (
-    *("masked_mse", "lpips_alex", "psnr", "spectrum_high", "mass_error", "hue_error", "saturation_error", "grid_2"),
-    *(
-        "num_codes_used",
-        "position_perplexity",
-        "smoke_position_perplexity",
-        "bits",
-        "entropy_bits",
-        "num_parameters",
-        "step_ratio",
-    ),
+    "masked_mse",
+    "lpips_alex",
+    "psnr",
+    "spectrum_high",
+    "mass_error",
+    "hue_error",
+    "saturation_error",
+    "grid_2",
+    "num_codes_used",
+    "position_perplexity",
+    "smoke_position_perplexity",
+    "bits",
+    "entropy_bits",
+    "num_parameters",
+    "step_ratio",
 )
 DIFFERENCES = (
     "masked_mse",
