@@ -21,6 +21,7 @@ from comparisons.runs import SERVER, RunFailed, train
 from comparisons.steps import step_seconds
 from comparisons.variants import read_variants, write_configurations
 
+from smoke_vq.checks import check_count
 from smoke_vq.evaluation.forecasts.pictures import check_matplotlib
 from smoke_vq.preparation.folder import write_atomically
 from smoke_vq.script import run
@@ -40,7 +41,7 @@ def main() -> None:
     variants = read_variants(folders, arguments.variants, arguments.config)
     check_matplotlib()
     first = next(iter(variants))
-    measurements = Measurements(training, arguments.max_frames)
+    measurements = Measurements(training, arguments.max_frames, arguments.alexnet_weights)
     folder, configurations = arguments.output_dir, arguments.output_dir / "configurations"
     protocol = {"flags": flags, "frames": measurements.frames.fingerprint()}
     write_configurations(configurations, variants, protocol)
@@ -90,8 +91,11 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--peers", action="store_true", help="add the quantizers of other libraries")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--max-frames", type=int, default=1000, help="validation frames, evenly spaced (default: 1000)")
+    parser.add_argument("--alexnet-weights", help="safetensors file for LPIPS (or SMOKE_VQ_ALEXNET, or torchvision's)")
     parser.add_argument("--output-dir", type=Path, default=Path("comparison"))
-    return parser.parse_known_args()
+    arguments, flags = parser.parse_known_args()
+    check_count("max_frames", arguments.max_frames)
+    return arguments, flags
 
 
 def remembered(path: Path, measure) -> dict:

@@ -1,5 +1,6 @@
-"""Checks of the numbers that a caller passes."""
+"""Checks of the numbers that a caller passes, and of optional packages."""
 
+import importlib.util
 import math
 
 
@@ -13,3 +14,9 @@ def check_positive(name: str, value: float) -> None:
     """Raise a ValueError unless `value`, the argument `name`, is a finite number above 0."""
     if type(value) not in (int, float) or not 0 < value < math.inf:
         raise ValueError(f"{name} expects a finite number above 0, found {value!r}.")
+
+
+def check_installed(use: str, extra: str, **packages: str) -> None:
+    """Raise a ValueError unless the packages (module=name), which `extra` of smoke-vq brings, are installed."""
+    if missing := [name for module, name in packages.items() if importlib.util.find_spec(module) is None]:
+        raise ValueError(f"{use} needs {' and '.join(missing)}: pip install 'smoke-vq[{extra}]'.")

@@ -33,14 +33,15 @@ class Measurements:
 
     Args:
         max_frames: the largest number of frames, evenly spaced; None for all.
+        alexnet_weights: safetensors file; None finds the weights as `LPIPS` does.
 
     Raises:
         ValueError, OSError: there are no such frames, or no weights of AlexNet.
     """
 
-    def __init__(self, arguments: TrainingArguments, max_frames: int | None):
+    def __init__(self, arguments: TrainingArguments, max_frames: int | None, alexnet_weights: str | None = None):
         self.accelerator, self.size = Accelerator(), arguments.recipe.model["sample_size"]
-        distance = LPIPS("alex").to(self.accelerator.device)
+        distance = LPIPS("alex", alexnet_weights).to(self.accelerator.device)
         data = arguments.data
         sources, split = data.validation_sources, data.validation_split
         self.frames = load_frames(sources, split, self.size, resize=data.resize, max_frames=max_frames).pack()

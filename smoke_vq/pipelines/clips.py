@@ -36,10 +36,7 @@ def read_clip(path: str | os.PathLike) -> np.ndarray:
     if suffix not in VIDEO_SUFFIXES:
         known = ", ".join((*VIDEO_SUFFIXES, ".npz", ".npy"))
         raise ValueError(f"The clip '{path}' ends in {suffix!r}: expected a folder of images, or one of {known}.")
-    try:
-        return read_video(path)
-    except ModuleNotFoundError as error:
-        raise ValueError("Videos are read with PyAV: install it with `pip install smoke-vq[rise]`.") from error
+    return read_video(path)
 
 
 def clip_values(frames: Any, processor: SmokeImageProcessor, resize: bool = False) -> tuple[torch.Tensor, bool]:

@@ -1,6 +1,5 @@
 """Build the parts that every training script needs from its arguments."""
 
-import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +8,7 @@ from accelerate import Accelerator
 from accelerate.utils import GradientAccumulationPlugin, set_seed
 from torch import nn
 
+from ..checks import check_installed
 from ..data.frames import PackedFrames
 from ..data.loader import FrameLoader
 from ..data.processor import SmokeImageProcessor
@@ -30,10 +30,8 @@ def make_accelerator(arguments: TrainingArguments) -> Accelerator:
         ValueError: the package of the tracker is not installed.
     """
     optimization, report_to = arguments.optimization, arguments.tracking.report_to
-    if report_to != "none" and importlib.util.find_spec(report_to) is None:
-        raise ValueError(  # accelerate would continue without reporting
-            f"report_to {report_to} needs the package {report_to}: pip install 'smoke-vq[tracking]'."
-        )
+    if report_to != "none":  # accelerate would continue without reporting
+        check_installed(f"report_to {report_to}", "tracking", **{report_to: f"the package {report_to}"})
     accelerator = Accelerator(
         mixed_precision=optimization.mixed_precision,
         # The trainer counts the steps, and omits a last step with too few micro-batches.

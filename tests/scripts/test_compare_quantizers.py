@@ -101,6 +101,7 @@ def test_two_variants_and_two_seeds_continue_after_an_interruption(folder):
     [
         ("--variants vq nothing", "Unknown variant 'nothing'"),
         ("--variants vq --max-frames 5", "protocol.json is that of another comparison"),
+        ("--variants vq --max-frames 0", "max_frames expects a whole number of 1 or more, found 0"),
         ("--variants vq --learning-rte 1", "Unknown flag '--learning-rte'"),
         ("--variants-dir {folder}/variants --variants typo", "typo.yaml has the unknown key 'modle'"),
         ("--variants-dir {folder}/variants --variants other", "other.yaml: Unknown quantizer 'fqs'"),

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ...checks import check_installed
+
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 
 
@@ -29,8 +31,9 @@ def read_video(path: str | Path) -> np.ndarray:
 
     Raises:
         FileNotFoundError: the file does not exist.
-        ValueError: the file cannot be decoded, is truncated, or has frames of different sizes.
+        ValueError: PyAV is not installed, the file cannot be decoded, is truncated, or has frames of different sizes.
     """
+    check_installed("Reading a video", "rise", av="PyAV")
     import av
 
     path = Path(path)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...checks import check_installed
 from ...layout import CARD, CONTACT_SHEET, DATA, DROPPED
 from ..folder import (
     check_output_folder,
@@ -41,10 +42,11 @@ def prepare_rise(
         num_proc: worker processes; the dataset does not depend on it.
 
     Raises:
-        ValueError: the output folder contains other files or a finished dataset, a clip is in two splits, or no frame
-            of a split is left.
+        ValueError: a package is missing, the output folder contains other files or a finished dataset, a clip is in
+            two splits, or no frame of a split is left.
         OSError: the frames cannot be written.
     """
+    check_installed("Cutting out smoke", "rise", av="PyAV", cv2="OpenCV", pymatting="PyMatting", scipy="SciPy")
     output = Path(output_dir)
     if (output / CARD).exists():
         raise ValueError(f"The output folder '{output}' already contains a {CARD}: choose another one or remove it.")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from ....checks import check_installed
 from ..cases import ForecastCase
 from ..results import Results
 from .by_horizon import draw_by_horizon
@@ -15,10 +16,7 @@ __all__ = ["check_matplotlib", "write_pictures"]
 
 def check_matplotlib() -> None:
     """Raise a ValueError if matplotlib is not installed."""
-    try:
-        import matplotlib  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise ValueError("These pictures need matplotlib: pip install 'smoke-vq[forecast]'.") from error
+    check_installed("This picture", "forecast", matplotlib="matplotlib")
 
 
 def write_pictures(folder: Path, results: Results, cases: Sequence[ForecastCase]) -> None:

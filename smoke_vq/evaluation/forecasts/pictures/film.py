@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ....checks import check_installed
 from ....pictures import image_grid
 from ....pixels import to_images
 from ....registry import choose
@@ -58,10 +59,7 @@ def check_film_format(path: Path) -> None:
         ValueError: another ending than those in `FILM_FORMATS`, or an mp4 without PyAV.
     """
     if choose(FILM_FORMATS, path.suffix.lower(), "film format") == "H.264":
-        try:
-            import av  # noqa: F401
-        except ModuleNotFoundError as error:
-            raise ValueError("Films are written as mp4 with PyAV: pip install 'smoke-vq[rise]', or .webp.") from error
+        check_installed("A film as mp4 (unlike .webp)", "rise", av="PyAV")
 
 
 def film_bytes(film: list[Image.Image], suffix: str, frames_per_second: float) -> bytes:

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from ....checks import check_installed
 from ....pixels import to_pixel_values
 from ..cases import ForecastCase
 
@@ -16,10 +17,9 @@ def optical_flow(case: ForecastCase) -> torch.Tensor:
     Raises:
         ValueError: OpenCV is not installed, or only one frame is observed.
     """
-    try:
-        import cv2
-    except ModuleNotFoundError as error:
-        raise ValueError("Optical flow needs OpenCV: pip install 'smoke-vq[forecast]'.") from error
+    check_installed("Optical flow", "forecast", cv2="OpenCV")
+    import cv2
+
     if len(case.past) < 2:
         raise ValueError(f"{case.name} has one observed frame: optical flow expects two or more.")
     before, last = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in case.past[-2:])
