@@ -25,18 +25,27 @@ extras = {
 }
 extras["all"] = sorted({requirement for group in extras.values() for requirement in group})
 
+ASSETS = (
+    "scripts/**/*.py",
+    "configs/**/*.yaml",
+    "model_cards/*.md",
+    "model_cards/smoke_vqvae_nano/*",
+    "model_cards/smoke_forecaster_nano/**/*",
+)
 
-class BuildWithModelCards(build_py):
+
+class BuildWithAssets(build_py):
     """Adds the files that smoke_vq/assets.py looks for; an editable install finds them in the checkout."""
 
     def run(self):
         super().run()
         if not self.editable_mode:
-            source, target = Path(__file__).with_name("model_cards"), Path(self.build_lib, "smoke_vq", "model_cards")
-            shipped = (*source.glob("smoke_vqvae_nano/*"), *source.glob("smoke_forecaster_nano/**/*"))
-            for path in [*source.glob("*.md"), *(path for path in shipped if path.is_file())]:
-                self.mkpath(str(target / path.parent.relative_to(source)))
-                self.copy_file(str(path), str(target / path.relative_to(source)))
+            source, target = Path(__file__).parent, Path(self.build_lib, "smoke_vq")
+            for pattern in ASSETS:
+                for path in filter(Path.is_file, source.glob(pattern)):
+                    copy = target / path.relative_to(source)
+                    self.mkpath(str(copy.parent))
+                    self.copy_file(str(path), str(copy))
 
 
 setup(
@@ -49,7 +58,8 @@ setup(
     package_dir={"": "."},  # an editable install is then a path that type checkers can follow
     packages=find_packages(include=["smoke_vq", "smoke_vq.*"]),
     package_data={"smoke_vq": ["py.typed", "preparation/*/card.md", "tokens/*.md"]},
-    cmdclass={"build_py": BuildWithModelCards},
+    entry_points={"console_scripts": ["smoke-vq=smoke_vq.cli:main"]},
+    cmdclass={"build_py": BuildWithAssets},
     python_requires=">=3.10",
     install_requires=[
         "torch>=2.11",

@@ -1,7 +1,7 @@
 """Measure the speed of each part relative to its ideal and to other implementations.
 
-python scripts/benchmark.py                          # on a GPU: the full model; on a CPU: the tiny one
-python scripts/benchmark.py --part quantizer
+smoke-vq benchmark                          # on a GPU: the full model; on a CPU: the tiny one
+smoke-vq benchmark --part quantizer
 """
 
 import argparse

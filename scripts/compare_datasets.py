@@ -1,6 +1,6 @@
 """Compare datasets of smoke: a table of statistics, and a picture with frames of each.
 
-python scripts/compare_datasets.py --datasets simulated:small data/rise64 --output-dir comparison
+smoke-vq compare-datasets --datasets simulated:small data/rise64 --output-dir comparison
 """
 
 import argparse

@@ -4,7 +4,7 @@ Every variant of configs/quantizers/ is trained with each seed: same data, encod
 table.md, results.json and rate_distortion.png. The same command continues an interrupted comparison, and adds variants
 and seeds to a finished one. Flags that are not listed here are passed on to scripts/train_vqvae.py.
 
-python scripts/compare_quantizers.py --dataset data/rise64 --output-dir comparison --num-threads 1
+smoke-vq compare-quantizers --dataset data/rise64 --output-dir comparison --num-threads 1
 """
 
 import argparse

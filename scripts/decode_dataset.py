@@ -1,6 +1,6 @@
 """Decode a folder of codes that encode_dataset.py wrote into a dataset of frames.
 
-python scripts/decode_dataset.py --model runs/tiny/best --input-dir data/plumes_codes --output-dir data/plumes_decoded
+smoke-vq decode --model runs/tiny/best --input-dir data/plumes_codes --output-dir data/plumes_decoded
 """
 
 import argparse

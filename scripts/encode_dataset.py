@@ -1,11 +1,11 @@
 """Encode a dataset of smoke frames into codes and, by choice, latents: Parquet files and a card.
 
-python scripts/encode_dataset.py --model runs/tiny/best --dataset simulated:small --output-dir data/plumes_codes
+smoke-vq encode --model runs/tiny/best --dataset simulated:small --output-dir data/plumes_codes
 accelerate launch scripts/encode_dataset.py --model user/repo --dataset data/rise64 --latents --output-dir data/codes
-python scripts/encode_dataset.py --model user/repo --dataset videos --splits train --resize --output-dir data/codes
+smoke-vq encode --model user/repo --dataset videos --splits train --resize --output-dir data/codes
 
 A folder of videos is the split train, and a folder of folders of videos has their names as splits; each video is a
-sequence. Its frames are encoded as they are: scripts/prepare_rise.py cuts smoke out of videos.
+sequence. Its frames are encoded as they are: smoke-vq prepare cuts smoke out of videos.
 
 The processes of `accelerate launch` or `torchrun` share the work, on a folder that all of them see. An interrupted run
 continues if it is started again with the same settings.

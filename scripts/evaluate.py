@@ -2,8 +2,8 @@
 
 Writes metrics.json and reconstructions.png, and prints a table.
 
-python scripts/evaluate.py --models runs/my_vqvae/best --dataset data/rise64 --split validation --output-dir evaluation
-python scripts/evaluate.py --models runs/a/best runs/b/best --dataset data/rise64 --metrics image plume lpips fid
+smoke-vq evaluate --models runs/my_vqvae/best --dataset data/rise64 --split validation --output-dir evaluation
+smoke-vq evaluate --models runs/a/best runs/b/best --dataset data/rise64 --metrics image plume lpips fid
 """
 
 import argparse

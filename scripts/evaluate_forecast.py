@@ -1,13 +1,13 @@
 """Judge forecasts of smoke: by horizon, with intervals, beside limits and references that need no training.
 
 Writes metrics.json, table.md and pictures, and prints a table. The test set is a folder of futures of simulated plumes
-(scripts/simulate_plumes.py --futures), whose true distribution is known, or any dataset that says which frames follow
+(smoke-vq simulate --futures), whose true distribution is known, or any dataset that says which frames follow
 each other.
 
-python scripts/evaluate_forecast.py --dataset data/futures64 --output-dir evaluation
-python scripts/evaluate_forecast.py --dataset data/futures64 --model runs/forecast/best --num-inference-steps 1 4 10
-python scripts/evaluate_forecast.py --dataset data/futures64 --write-observed observed.npz
-python scripts/evaluate_forecast.py --dataset data/futures64 --predictions ours.npz
+smoke-vq evaluate-forecast --dataset data/futures64 --output-dir evaluation
+smoke-vq evaluate-forecast --dataset data/futures64 --model runs/forecast/best --num-inference-steps 1 4 10
+smoke-vq evaluate-forecast --dataset data/futures64 --write-observed observed.npz
+smoke-vq evaluate-forecast --dataset data/futures64 --predictions ours.npz
 """
 
 import argparse

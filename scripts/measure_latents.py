@@ -1,6 +1,6 @@
 """Measure the mean and standard deviation of a model's latents, and save the model with them in its config.json.
 
-python scripts/measure_latents.py --model user/repo --dataset data/rise64 --output-dir models/with_statistics
+smoke-vq measure-latents --model user/repo --dataset data/rise64 --output-dir models/with_statistics
 
 Training does this at its end; this script is for models that were trained without, or for other data.
 """

@@ -1,6 +1,6 @@
 """Write a dataset as one uint8 safetensors file per split: it loads without the datasets package and without decoding.
 
-python scripts/pack_dataset.py --dataset data/rise64 --output-dir data/rise64_packed
+smoke-vq pack --dataset data/rise64 --output-dir data/rise64_packed
 """
 
 import argparse

@@ -3,9 +3,9 @@
 The film shows the truth, if it is known, the mean of the samples, three of them, and their spread. If the truth is
 known, a figure beside the film shows the PSNR by predicted frame.
 
-python scripts/predict.py --model runs/forecast/forecaster --input clip.mp4 --output forecast.mp4
-python scripts/predict.py --model user/forecaster --input frames/ --observed 16 --output forecast.webp
-python scripts/predict.py --input simulated:2000000000 --save-frames forecast.npz
+smoke-vq predict --model runs/forecast/forecaster --input clip.mp4 --output forecast.mp4
+smoke-vq predict --model user/forecaster --input frames/ --observed 16 --output forecast.webp
+smoke-vq predict --input simulated:2000000000 --save-frames forecast.npz
 """
 
 import argparse

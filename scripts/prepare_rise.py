@@ -1,7 +1,7 @@
 """Cut smoke out of RISE clips, or of any videos of a static camera, and write a dataset of frames on black.
 
-python scripts/prepare_rise.py --split train=rise/train --split validation=rise/validation --output-dir data/rise64
-python scripts/prepare_rise.py --input videos --validation-fraction 0.1 --output-dir data/smoke64
+smoke-vq prepare --split train=rise/train --split validation=rise/validation --output-dir data/rise64
+smoke-vq prepare --input videos --validation-fraction 0.1 --output-dir data/smoke64
 
 A source is a RISE folder (videos/ and a metadata*.json), a RISE metadata file, or a folder of videos.
 The same command continues an interrupted run.

@@ -3,9 +3,9 @@
 For a model: weights in float32 and fp16, configuration, discriminator, card, pictures, figures and provenance. For a
 forecaster: all its models as they are in the folder. Both are loaded first, so that a damaged model is not published.
 
-python scripts/push_to_hub.py --folder runs/my_vqgan/best --repo-id user/smoke-vqgan
-python scripts/push_to_hub.py --folder runs/my_vqgan/best --repo-id user/smoke-vqgan --private --dry-run
-python scripts/push_to_hub.py --folder data/plumes64 --repo-id user/plumes --repo-type dataset
+smoke-vq push --folder runs/my_vqgan/best --repo-id user/smoke-vqgan
+smoke-vq push --folder runs/my_vqgan/best --repo-id user/smoke-vqgan --private --dry-run
+smoke-vq push --folder data/plumes64 --repo-id user/plumes --repo-type dataset
 """
 
 import argparse

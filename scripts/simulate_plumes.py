@@ -2,9 +2,9 @@
 
 With --futures, the folder is a test set for forecasts instead: plumes, each continued many times from the same state.
 
-python scripts/simulate_plumes.py --output-dir data/plumes64
+smoke-vq simulate --output-dir data/plumes64
 torchrun --nproc_per_node 8 scripts/simulate_plumes.py --output-dir data/plumes64 --num-frames 1000000
-python scripts/simulate_plumes.py --output-dir data/futures64 --futures 32
+smoke-vq simulate --output-dir data/futures64 --futures 32
 
 Processes started by `torchrun` or `accelerate launch` share the work; all of them must have access to the folder. The
 same command continues an interrupted run. If the folder is complete, it only pushes.

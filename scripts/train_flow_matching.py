@@ -2,7 +2,7 @@
 
 accelerate launch scripts/train_flow_matching.py --config configs/config_flow_matching_tiny.yaml --run-name forecast
 
-The data are folders that scripts/encode_dataset.py wrote with --latents, or frames, which are encoded at the start.
+The data are folders that smoke-vq encode wrote with --latents, or frames, which are encoded at the start.
 Validation needs frames. The run's folder `forecaster` is a complete SmokeForecastPipeline.
 """
 
@@ -138,7 +138,7 @@ def load_projection(name: str | None, autoencoder, channels: int) -> LatentProje
     if autoencoder.config.latents_mean is None:
         raise ValueError(
             "All channels of the latents are normalized by the autoencoder's latents_mean and latents_std, which its "
-            "config.json does not have: scripts/measure_latents.py adds them."
+            "config.json does not have: smoke-vq measure-latents adds them."
         )
     return None
 

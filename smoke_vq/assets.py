@@ -1,10 +1,16 @@
-"""Files that are installed with the code: the templates of model cards, a small trained model, and its forecaster."""
+"""Files that are installed with the code: scripts, configurations, templates of cards, and small trained models."""
 
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
-_HOMES = (_PACKAGE / "model_cards", _PACKAGE.parent / "model_cards")  # as installed, and in a checkout
-MODEL_CARDS = next((home for home in _HOMES if home.is_dir()), _HOMES[0])
+
+
+def _home(name: str) -> Path:
+    """The folder `name` as installed, or in a checkout."""
+    return next((home for home in (_PACKAGE / name, _PACKAGE.parent / name) if home.is_dir()), _PACKAGE / name)
+
+
+SCRIPTS, CONFIGS, MODEL_CARDS = _home("scripts"), _home("configs"), _home("model_cards")
 
 CARD_TEMPLATE = MODEL_CARDS / "template.md"
 AUTOENCODER_CARD = MODEL_CARDS / "autoencoder.md"
@@ -12,3 +18,12 @@ FORECAST_CARD = MODEL_CARDS / "forecast.md"
 LATENT_PROJECTION_CARD = MODEL_CARDS / "latent_projection.md"
 NANO_MODEL = MODEL_CARDS / "smoke_vqvae_nano"
 NANO_FORECASTER = MODEL_CARDS / "smoke_forecaster_nano"
+
+# Names that stand for a trained model wherever a folder or a Hub repository is expected.
+TRAINED = {"nano": NANO_MODEL, "nano_forecaster": NANO_FORECASTER}
+
+
+def configurations(recipe: str) -> dict[str, Path]:
+    """The installed configurations of a recipe by name: config_vqvae_tiny.yaml is "tiny" of the recipe "vqvae"."""
+    files = {path.stem.removeprefix("config_"): path for path in sorted(CONFIGS.glob(f"config_{recipe}*.yaml"))}
+    return {name.removeprefix(f"{recipe}_"): path for name, path in files.items()}

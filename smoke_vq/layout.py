@@ -33,7 +33,7 @@ CHECKPOINTS = "checkpoints"
 HISTORY = "history.jsonl"
 SAMPLE_ROWS = "samples"  # one strip of reconstructions for each validation; SAMPLES shows them all
 
-# Pictures of a pipeline's folder: a film, and what scripts/evaluate_forecast.py draws.
+# Pictures of a pipeline's folder: a film, and what smoke-vq evaluate-forecast draws.
 FILM = "forecast.webp"
 BY_HORIZON = "by_horizon.png"
 

@@ -9,12 +9,14 @@ import smoke_vq
 
 PACKAGE = Path(smoke_vq.__file__).parent
 FLOORS = {
-    0: {"registry", "checks", "script", "downloads", "pictures", "pixels", "assets", "layout", "version", "simulation"},
-    1: {"quantizers", "flow_matching", "losses", "metrics", "preparation"},
+    0: {"registry", "checks", "script", "pictures", "pixels", "assets", "layout", "version", "simulation"},
+    1: {"quantizers", "flow_matching", "losses", "metrics", "preparation", "downloads"},
     2: {"data"},
     3: {"hub", "evaluation", "tokens"},
     4: {"models"},
     5: {"training", "pipelines"},
+    6: {"cli"},
+    7: {"__main__"},
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 
+from ..assets import TRAINED
 from .checksums import digest, recorded_digest
 from .errors import check_token, download_sentences
 
@@ -17,11 +18,15 @@ DOWNLOAD_KEYWORDS = frozenset(("cache_dir", "force_download", "local_files_only"
 def find_folder(where: str | os.PathLike, subfolder: str | None = None, revision: str | None = None) -> Path | None:
     """The local folder that `where` names, or its subfolder; None if it names a repository on the Hub.
 
+    "nano" and "nano_forecaster" are the models that are installed with the code.
+
     Raises:
         ValueError: a revision was given for a local folder.
         OSError: neither a folder nor the name of a repository; FileNotFoundError if the subfolder is missing.
     """
     path = Path(where).expanduser()
+    if not path.is_dir():
+        path = TRAINED.get(str(where), path)
     if path.is_dir():
         if revision is not None:
             raise ValueError(f"{where} is a local folder and has no revision {revision!r}.")
@@ -30,6 +35,11 @@ def find_folder(where: str | os.PathLike, subfolder: str | None = None, revision
         return path / (subfolder or "")
     if path.is_absolute() or str(where).startswith(".") or str(where).count("/") != 1:
         raise OSError(f"The folder {str(where)!r} does not exist (a Hub repository would be named 'user/name').")
+    if path.parent.is_dir():
+        raise OSError(
+            f"The folder {str(where)!r} does not exist, but the folder {str(path.parent)!r} does (to load a Hub "
+            f"repository of this name, work in another folder)."
+        )
     return None
 
 

@@ -1,4 +1,4 @@
-"""Evaluation of an autoencoder on a validation set, during and after training and in scripts/evaluate.py."""
+"""Evaluation of an autoencoder on a validation set, during and after training and in smoke-vq evaluate."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Figures of forecasts for a card: the metrics.json of scripts/evaluate_forecast.py as a short table."""
+"""Figures of forecasts for a card: the metrics.json of smoke-vq evaluate-forecast as a short table."""
 
 from dataclasses import dataclass
 from typing import Any

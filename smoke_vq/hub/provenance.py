@@ -134,4 +134,6 @@ def command() -> str:
         flag, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
         value = last_part(value) if ELSEWHERE.search(value) else value
         words.append(flag + equals + LOCAL_PATH.sub(lambda found: last_part(found[0]), value))
-    return shlex.join(["accelerate", "launch", f"scripts/{Path(sys.argv[0]).name}", *words])
+    script = Path(sys.argv[0])
+    program = ["accelerate", "launch", f"scripts/{script.name}"] if script.suffix == ".py" else script.name.split()
+    return shlex.join([*program, *words])

@@ -98,7 +98,7 @@ def push_dataset(
     """
     folder = Path(folder)
     check_dataset(folder)
-    command = f"python scripts/push_to_hub.py --repo-type dataset --folder {shlex.quote(str(folder))}"
+    command = f"smoke-vq push --repo-type dataset --folder {shlex.quote(str(folder))}"
     command += " --create-pr" if create_pr else "" if revision is None else f" --revision {shlex.quote(revision)}"
     return push_folder(
         folder,

@@ -142,7 +142,7 @@ class PretrainedModel(ModelMixin, ConfigMixin):
         """Publish the model in one commit: weights, configuration, image processor, card.
 
         The card says that figures and provenance are unknown: publish the folder of a trained model, which has them,
-        with scripts/push_to_hub.py. Files of an older model in the repository are deleted, including its discriminator:
+        with smoke-vq push. Files of an older model in the repository are deleted, including its discriminator:
         push the model before the discriminator.
 
         Args:

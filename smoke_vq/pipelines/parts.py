@@ -39,7 +39,7 @@ def check_parts(
     elif autoencoder.config.latents_mean is None:
         raise ValueError(
             "Without a projection, latents are normalized by latents_mean and latents_std, which the autoencoder's "
-            "config.json does not have: scripts/measure_latents.py adds them."
+            "config.json does not have: smoke-vq measure-latents adds them."
         )
     _check_trained_with(transformer, AUTOENCODER, autoencoder)
     if projection is not None:

@@ -122,7 +122,7 @@ class PretrainedPipeline(DiffusionPipeline):
         """Publish the whole pipeline in one commit, with a card.
 
         The card says that figures and provenance are unknown: publish the folder of a trained pipeline, which has them,
-        with scripts/push_to_hub.py. Files of an older model in the repository are deleted.
+        with smoke-vq push. Files of an older model in the repository are deleted.
 
         Args:
             repo_id: "user/repository", created if it does not exist.

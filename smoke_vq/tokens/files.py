@@ -26,7 +26,7 @@ def read_code_settings(folder: Path, digest: str) -> dict[str, Any]:
     if settings["encoder"].get("sha256") != digest:
         raise ValueError(f"{folder} was encoded by another model than this one ({settings['encoder']}).")
     if not (folder / CARD).is_file():
-        raise ValueError(f"{folder} is incomplete: run scripts/encode_dataset.py again to continue it.")
+        raise ValueError(f"{folder} is incomplete: run smoke-vq encode again to continue it.")
     return settings
 
 

@@ -59,7 +59,7 @@ def read_latents(folder: str | Path, split: str, autoencoder: nn.Module) -> Late
     folder, digest = Path(folder), model_digest(autoencoder)
     settings = read_code_settings(folder, digest)
     if not settings["latents"]:
-        raise ValueError(f"{folder} holds codes without latents: run scripts/encode_dataset.py with --latents.")
+        raise ValueError(f"{folder} holds codes without latents: run smoke-vq encode with --latents.")
     if split not in settings["splits"]:
         raise ValueError(f"{folder} has no split {split!r}: expected one of {sorted(settings['splits'])}.")
     parts, sequences = [], []

@@ -7,7 +7,7 @@ import dataclasses
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 # Whether an option may change when a run is resumed:
 FREE = "free"  # yes: it does not affect the training
@@ -190,9 +190,13 @@ class HubArguments(ArgumentGroup):
 
 @dataclass
 class RecipeArguments(ArgumentGroup):
-    """Options of a recipe: its model and losses. A subclass's docstring is the description that --help shows."""
+    """Options of a recipe: its model and losses. A subclass's docstring is the description that --help shows.
+
+    name: as in the names of its installed configurations, config_NAME_tiny.yaml.
+    """
 
     _argument_group_name = "recipe"
+    name: ClassVar[str] = ""
 
     model: dict = option({}, "Keys of the model's config.json.")
 

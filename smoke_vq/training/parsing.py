@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 from transformers import HfArgumentParser
 
+from ..assets import configurations
 from .arguments import Recipe, TrainingArguments, groups_of, options_of
 from .renamed import rename_flags, rename_keys
 
@@ -37,12 +38,13 @@ class _Parser(HfArgumentParser):
 
 
 def parse_arguments(recipe_class: type[Recipe], argv: list[str] | None = None) -> TrainingArguments[Recipe]:
-    """Build the arguments of a training from `--config FILE` and the flags after it.
+    """Build the arguments of a training from `--config` and the flags after it.
 
-    Keys of a mapping such as `model` are flags too: `--model.latent_channels 64`.
+    `--config` is a YAML file, or the name of an installed configuration: `tiny` is that of the recipe. Keys of a
+    mapping such as `model` are flags too: `--model.latent_channels 64`.
 
     Raises:
-        ValueError: unknown keys or flags, wrong types, a file that is not a YAML mapping.
+        ValueError: unknown keys or flags, wrong types, a file that is not a YAML mapping, an unknown name.
         FileNotFoundError: the file does not exist.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
@@ -50,11 +52,16 @@ def parse_arguments(recipe_class: type[Recipe], argv: list[str] | None = None) -
     argv = rename_flags(argv)
     options = options_of(recipe_class)
     parser = _Parser(list(groups_of(recipe_class).values()), allow_abbrev=False, description=recipe_class.__doc__)
-    parser.add_argument("--config", help="YAML file with any of these keys.")
+    named = configurations(recipe_class.name)
+    parser.add_argument("--config", help=f"YAML file with any of these keys, or one of {', '.join(named)}.")
     mappings = [name for name, item in options.items() if _is_mapping(item)]
     known, argv = _take_nested(argv, mappings)
     file = _option_value(argv, "--config")
-    flags, nested = ([], {}) if file is None else _file_flags(Path(file), options, parser, mappings)
+    flags: list[str] = []
+    nested: dict[str, dict] = {}
+    if file is not None:
+        path = _find_configuration(file, named, recipe_class.name)
+        flags, nested = _file_flags(path, options, parser, mappings)
     # Two passes, or a stray word on the command line would be appended to a list from the file.
     namespace, _ = parser.parse_known_args(flags)
     namespace, rest = parser.parse_known_args(argv, namespace)
@@ -126,6 +133,21 @@ def _option_value(argv: list[str], name: str) -> str | None:
     if position + 1 >= len(argv):
         raise ValueError(f"The flag {name} expects a value.")
     return argv[position + 1]
+
+
+def _find_configuration(name: str, named: dict[str, Path], recipe: str) -> Path:
+    """A file that exists, or the installed configuration of this name."""
+    if Path(name).is_file():
+        return Path(name)
+    if Path(name).suffix or len(Path(name).parts) > 1:
+        raise FileNotFoundError(f"The configuration file {name} does not exist.")
+    short = name.removeprefix(f"{recipe}_")
+    if short not in named:
+        raise ValueError(
+            f"Unknown configuration {name!r}{_did_you_mean(short, named)}: expected a YAML file, or one of "
+            f"{', '.join(named)}."
+        )
+    return named[short]
 
 
 def read_configuration(path: Path) -> dict[str, Any]:

@@ -106,7 +106,7 @@ class Publisher:
             self._forget_waiting()
             self.api.run_as_future(dict).result()  # waits for a push in progress: there is one worker
             enable_progress_bars()
-            command = f"python scripts/push_to_hub.py --folder {shlex.quote(str(folder))} --repo-id {self.repo_id}"
+            command = f"smoke-vq push --folder {shlex.quote(str(folder))} --repo-id {self.repo_id}"
             print(f"Pushed: {self._push(folder, 'Upload model', f'to push {folder}, run `{command}`')}")
 
     def _take_snapshot(self, result) -> tempfile.TemporaryDirectory:

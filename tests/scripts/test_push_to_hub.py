@@ -245,6 +245,6 @@ def test_a_dataset_replaces_older_shards_in_the_same_commit(hub, push, dataset):
 def test_a_failed_push_of_a_dataset_names_the_command(hub, push, dataset):
     hub.fault("POST .*/commit/", status=507, times=1)
     ended = push("--repo-type dataset", dataset)
-    command = re.search(r"run `python scripts/(push_to_hub.py) (.*)`\.", ended.err)
+    command = re.search(r"run `smoke-vq push (.*)`\.", ended.err)
     assert ended.code == 2 and "the repository is unchanged" in ended.err
-    assert run(command[1], command[2]).code == 0 and len(pushed(hub, repo_type="dataset")) == 3
+    assert run("push_to_hub.py", command[1]).code == 0 and len(pushed(hub, repo_type="dataset")) == 3

@@ -164,12 +164,12 @@ def test_a_failed_last_push_names_the_command(hub, train, tmp_path):
     assert ended.code == 2 and set(hub.files(NAME)) == {".gitattributes"}
     last = ended.err.strip().splitlines()[-1]
     command = re.fullmatch(
-        r"error: .*; the repository is unchanged, .*; to push .*/best, run `python scripts/(\S+) (.*)`\.", last
+        r"error: .*; the repository is unchanged, .*; to push .*/best, run `smoke-vq push (.*)`\.", last
     )
-    assert command[1] == "push_to_hub.py" and (tmp_path / "run/best/README.md").is_file()
+    assert (tmp_path / "run/best/README.md").is_file()
     assert temporary_files(tmp_path / "run") == []
     fault.remove()
-    assert run(command[1], command[2]).code == 0
+    assert run("push_to_hub.py", command[1]).code == 0
     assert_published(hub, tmp_path / "run")
 
 

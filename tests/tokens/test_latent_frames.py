@@ -60,7 +60,7 @@ def test_what_is_refused(tiny_model, frames, folder):
     with pytest.raises(ValueError, match="is damaged"):
         read_latents(folder, "train", tiny_model)
     (folder / "README.md").unlink()
-    with pytest.raises(ValueError, match="is incomplete: run scripts"):
+    with pytest.raises(ValueError, match="is incomplete: run smoke-vq encode"):
         read_latents(folder, "train", tiny_model)
     with pytest.raises(ValueError, match="does not say which frames follow each other"):
         encode_frames(PackedFrames(frames.images), tiny_model, PROCESSOR)

@@ -151,7 +151,7 @@ def test_mixed_damaged_and_missing_files_are_refused(encode, tiny_model, tiny_kw
         decode_dataset(tiny_model, PROCESSOR, tmp_path / "mine", tmp_path / "frames")
     (tmp_path / "mine/README.md").unlink()
     (tmp_path / "mine/data" / file.name).write_bytes(content)
-    with pytest.raises(ValueError, match=r"is incomplete: run scripts/encode_dataset\.py again"):
+    with pytest.raises(ValueError, match=r"is incomplete: run smoke-vq encode again"):
         decode_dataset(tiny_model, PROCESSOR, tmp_path / "mine", tmp_path / "frames")
     with pytest.raises(FileNotFoundError, match=r"is not a folder of codes: it has no settings\.json"):
         decode_dataset(tiny_model, PROCESSOR, tmp_path, tmp_path / "frames")

@@ -1,4 +1,4 @@
-"""Folders of videos, whose frames are taken as they are: scripts/prepare_rise.py cuts smoke out of videos."""
+"""Folders of videos, whose frames are taken as they are: smoke-vq prepare cuts smoke out of videos."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ class VideosSource(Source):
         return bool(_splits(Path(name)))
 
     def open(self, name: str, split: str):
-        raise ValueError(f"{name} has videos, which have no columns: scripts/prepare_rise.py makes a dataset of them.")
+        raise ValueError(f"{name} has videos, which have no columns: smoke-vq prepare makes a dataset of them.")
 
     def load(self, name: str, split: str, size: int, resize: bool) -> PackedFrames:
         folders = _splits(Path(name))

@@ -39,7 +39,7 @@ def write_futures_card(output: Path, plan: FuturesPlan, divergence: list[dict[st
 
 def _command(settings: dict) -> str:
     """The command that reproduces the dataset."""
-    words = ["python", "scripts/simulate_plumes.py", "--output-dir", "futures", "--futures", settings["num_plumes"]]
+    words = ["smoke-vq", "simulate", "--output-dir", "futures", "--futures", settings["num_plumes"]]
     words += ["--starts", *settings["starts"], "--num-members", settings["num_members"]]
     words += ["--future-frames", settings["num_frames"]]
     for name in ("size", "dimensions", "background", "seed", "device"):

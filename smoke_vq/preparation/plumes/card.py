@@ -56,4 +56,4 @@ def _command(settings: dict) -> str:
         "validation_seed", "simulations_per_shard", "device",
     )  # fmt: skip
     flags = [word for name in names for word in (f"--{name.replace('_', '-')}", str(settings[name]))]
-    return shlex.join(["python", "scripts/simulate_plumes.py", "--output-dir", "plumes", *flags])
+    return shlex.join(["smoke-vq", "simulate", "--output-dir", "plumes", *flags])

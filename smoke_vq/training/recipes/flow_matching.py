@@ -24,6 +24,8 @@ class FlowMatchingArguments(RecipeArguments):
     accelerate launch scripts/train_flow_matching.py --config configs/config_flow_matching.yaml
     """
 
+    name = "flow_matching"
+
     autoencoder: str | None = option(
         None, "Folder or Hub name of the autoencoder; unset takes the small one of the repository."
     )

@@ -21,6 +21,8 @@ from .autoencoder import STATISTICS_FRAMES, mean_weight, norm_figure, reconstruc
 class LatentProjectionArguments(RecipeArguments):
     """Train a LatentProjection: accelerate launch scripts/train_latent_projection.py --autoencoder runs/tiny/best."""
 
+    name = "latent_projection"
+
     autoencoder: str | None = option(
         None,
         "Folder or Hub name of the trained autoencoder, which stays as it is.",

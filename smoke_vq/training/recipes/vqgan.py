@@ -19,6 +19,8 @@ from .discriminator_watch import DiscriminatorWatch
 class VQGANArguments(AutoencoderArguments):
     """Train a SmokeVQGAN: accelerate launch scripts/train_vqgan.py --config configs/config_vqgan.yaml."""
 
+    name = "vqgan"
+
     lr_disc: float = option(1e-4, "Learning rate of the discriminator after warm-up.", ADJUSTABLE)
     adam_beta1_disc: float = option(0.5, "Decay of AdamW's first moment for the discriminator, as in pix2pix.")
     perceptual_weight: float = option(1.0, "Weight of the perceptual loss.")

@@ -16,6 +16,8 @@ from .autoencoder import AutoencoderArguments, AutoencoderObjective, Autoencoder
 class VQVAEArguments(AutoencoderArguments):
     """Train a SmokeVQVAE: accelerate launch scripts/train_vqvae.py --config configs/config_vqvae.yaml."""
 
+    name = "vqvae"
+
 
 class VQVAEObjective(AutoencoderObjective):
     """One player, the autoencoder."""
