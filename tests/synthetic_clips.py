@@ -38,16 +38,31 @@ def clip(frames=36, strength=0.9, colour=(0.9, 0.9, 0.92), noise=0.008, scene=No
     return np.rint(255 * np.clip(composite, 0, 1)).astype(np.uint8), alpha
 
 
-def write_video(path, frames):
-    """Encode frames, (T, H, W, 3) uint8, with H.264."""
+def write_video(path, frames, rate=12, times=None, turn=None):
+    """Encode frames, an iterable of (H, W, 3) uint8, with H.264.
+
+    Args:
+        times: when each frame is shown, in milliseconds (default: as `rate` says).
+        turn: arguments of PyAV's `set_display_rotation`, by which a player turns and mirrors the frames.
+    """
+    from fractions import Fraction
+
     import av
 
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=12, options={"crf": "12"})
-        stream.height, stream.width = frames.shape[1:3]
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "12"})
         stream.pix_fmt = "yuv420p"
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        if times is not None:
+            stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+        for index, image in enumerate(frames):
+            if index == 0:
+                stream.height, stream.width = image.shape[:2]
+                if turn is not None:
+                    stream.set_display_rotation(**turn)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            if times is not None:
+                frame.pts, frame.time_base = times[index], Fraction(1, 1000)
+            container.mux(stream.encode(frame))
         container.mux(stream.encode())
 
 
