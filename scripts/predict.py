@@ -18,11 +18,12 @@ import torch
 from smoke_vq import NANO_FORECASTER, PlumeSettings, SmokeForecastPipeline, simulate_plumes
 from smoke_vq.evaluation.forecasts.cases import ForecastCase
 from smoke_vq.evaluation.forecasts.pictures import check_matplotlib
-from smoke_vq.evaluation.forecasts.pictures.film import check_film_format, draw_film, film_bytes
+from smoke_vq.evaluation.forecasts.pictures.film import draw_film
 from smoke_vq.evaluation.forecasts.references import REPEAT
 from smoke_vq.evaluation.forecasts.references.persistence import repeat
 from smoke_vq.evaluation.forecasts.scores.base import Forecast
 from smoke_vq.evaluation.forecasts.scores.psnr import PSNR
+from smoke_vq.films import check_film_format, film_bytes
 from smoke_vq.flow_matching import SAMPLERS
 from smoke_vq.pipelines.clips import clip_values, read_clip
 from smoke_vq.pixels import to_images

@@ -12,6 +12,7 @@ from .version import __version__
 # Commands by group: name, script, what it does.
 COMMANDS = {
     "Look at a model": [
+        ("reconstruct", "reconstruct", "a video, a photo or a folder to codes and back, as a film"),
         ("predict", "predict", "how the plume in a clip moves on, as a film"),
         ("evaluate", "evaluate", "figures of models on a dataset, beside baselines and image codecs"),
         ("evaluate-forecast", "evaluate_forecast", "figures of forecasts, also those of other models"),

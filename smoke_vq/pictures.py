@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 _GAP = 2  # pixels between frames, after scaling
 _BACKGROUND, _TEXT = (40,) * 3, (230,) * 3
+_CODE_SATURATION = 0.7
 
 
 def image_grid(
@@ -60,3 +61,20 @@ def error_map(sample: np.ndarray, target: np.ndarray, gain: float = 4.0) -> np.n
     """Absolute error averaged over channels, times `gain`, as grey frames: (N, H, W, 3) uint8 in and out."""
     error = np.abs(sample.astype(np.float32) - target.astype(np.float32)).mean(axis=3, keepdims=True)
     return np.repeat((error * gain).clip(0, 255).astype(np.uint8), 3, axis=3)
+
+
+def code_colours(embeddings: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """A colour for each code, (K, 3) uint8, so that similar codes have similar colours.
+
+    Codes near that of the background are dark: the value of a colour is the rank of the code by its distance from
+    `background` (D,), and its hue the direction from there in the plane of the first two principal components of
+    `embeddings` (K, D).
+    """
+    difference = embeddings - background
+    value = np.linalg.norm(difference, axis=1).argsort().argsort() / max(len(embeddings) - 1, 1)
+    *_, axes = np.linalg.svd(embeddings - embeddings.mean(axis=0), full_matrices=False)
+    plane = difference @ axes[:2].T
+    hue = np.arctan2(plane[:, -1], plane[:, 0]) / (2 * np.pi) % 1
+    colours = np.stack([hue, np.full_like(hue, _CODE_SATURATION), value], axis=1)
+    hsv = Image.fromarray((255 * colours).round().astype(np.uint8)[None], mode="HSV")
+    return np.asarray(hsv.convert("RGB"))[0]

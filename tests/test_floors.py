@@ -11,7 +11,7 @@ PACKAGE = Path(smoke_vq.__file__).parent
 FLOORS = {
     0: {"registry", "checks", "script", "pictures", "pixels", "assets", "layout", "version", "simulation"},
     1: {"quantizers", "flow_matching", "losses", "metrics", "preparation", "downloads"},
-    2: {"data"},
+    2: {"data", "films"},
     3: {"hub", "evaluation", "tokens"},
     4: {"models"},
     5: {"training", "pipelines"},

@@ -1,6 +1,6 @@
 import numpy as np
 
-from smoke_vq.pictures import image_grid
+from smoke_vq.pictures import code_colours, image_grid
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (3, 8, 10, 3), dtype=np.uint8)
 
@@ -31,3 +31,16 @@ def test_labels_above_columns_leave_the_frames_as_they_are():
 def test_grey_frames_and_smaller_tiles():
     grid = np.asarray(image_grid([[FRAMES[0], FRAMES[0, ..., 0]]], scale=0.5, smooth=True))
     assert grid.shape == (4, 12, 3) and (grid[:, 7:].std(-1) == 0).all()
+
+
+def test_the_colour_of_a_code_is_its_direction_and_distance_from_the_background():
+    angle = np.linspace(0, 2 * np.pi, 200, endpoint=False)
+    circle = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
+    colours = code_colours(np.concatenate([circle, 10 * circle]), np.zeros(3)).astype(int)
+    assert colours.shape == (400, 3) and colours[:200].max() < 128 <= colours[200:].max(axis=1).min()
+    hues = colours[200:] / colours[200:].max(axis=1, keepdims=True)
+    assert np.abs(np.diff(hues, axis=0)).max() < 0.1 and np.abs(hues[:100] - hues[100:]).max(axis=1).min() > 0.3
+
+
+def test_codes_of_one_dimension_have_colours():
+    assert code_colours(np.arange(4.0)[:, None], np.zeros(1)).shape == (4, 3)

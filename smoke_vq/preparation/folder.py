@@ -6,10 +6,11 @@ README.md is written last: a folder without it is incomplete.
 import io
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import jinja2
 import numpy as np
@@ -64,17 +65,24 @@ def open_output_folder(folder: str | Path, files: set[str], settings: dict[str, 
     return folder
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write the complete file or nothing: to a temporary file in the same folder, which is then renamed."""
+@contextmanager
+def open_atomically(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file in the same folder, which replaces `path` if the block ends without an error."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write the complete file or nothing."""
+    with open_atomically(path) as file:
+        file.write(content)
 
 
 def remove_temporary_files(folder: Path, names: Iterable[str]) -> None:

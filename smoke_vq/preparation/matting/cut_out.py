@@ -10,7 +10,9 @@ from .occluders import fill_occluders, find_occluders
 from .quality import measure
 from .region import smoke_region
 
+WORKING_SIZE = 180  # pixels: height and width at which smoke is cut out, unless the result is larger
 _MAX_GAIN = 4.0
+_BLACK = 4  # of 255, the noise of video compression
 
 
 @dataclass
@@ -76,11 +78,18 @@ def centre_square(frames: np.ndarray) -> np.ndarray:
     return frames[:, top : top + side, left : left + side]
 
 
+def is_on_black(frames: np.ndarray) -> bool:
+    """Whether frames (T, H, W, 3) uint8 show something on black: three edges of the central square are mostly black."""
+    black = centre_square(frames).max(-1) <= _BLACK
+    edges = (black[:, 0], black[:, -1], black[:, :, 0], black[:, :, -1])
+    return sum(edge.mean() > 0.5 for edge in edges) >= 3
+
+
 def _working_size(frames: np.ndarray, size: int) -> np.ndarray:
-    """Average square uint8 frames to 180 pixels, or `size` if that is larger, as float32 in [0, 1]."""
+    """Average square uint8 frames to `WORKING_SIZE`, or `size` if that is larger, as float32 in [0, 1]."""
     import cv2
 
-    target = max(180, size)
+    target = max(WORKING_SIZE, size)
     if target < frames.shape[1]:
         frames = np.stack([cv2.resize(frame, (target, target), interpolation=cv2.INTER_AREA) for frame in frames])
     return frames.astype(np.float32) / 255

@@ -1,19 +1,13 @@
 """A film of one forecast: the truth, the mean, samples and their spread side by side."""
 
-import io
-from pathlib import Path
-
 import numpy as np
 import torch
 from PIL import Image
 
-from ....checks import check_installed
 from ....pictures import image_grid
 from ....pixels import to_images
-from ....registry import choose
 from .strip import SPREAD_GAIN, spread, spread_picture
 
-FILM_FORMATS = {".mp4": "H.264", ".gif": "GIF", ".webp": "WebP"}
 _NUM_SAMPLES = 3
 _SCALE = 3
 
@@ -50,34 +44,3 @@ def draw_film(
         image_grid([[frame for _, frame in shown]], scale=_SCALE, column_labels=[label for label, _ in shown])
         for shown in film
     ]
-
-
-def check_film_format(path: Path) -> None:
-    """Refuse a file name whose format cannot be written.
-
-    Raises:
-        ValueError: another ending than those in `FILM_FORMATS`, or an mp4 without PyAV.
-    """
-    if choose(FILM_FORMATS, path.suffix.lower(), "film format") == "H.264":
-        check_installed("A film as mp4 (unlike .webp)", "rise", av="PyAV")
-
-
-def film_bytes(film: list[Image.Image], suffix: str, frames_per_second: float) -> bytes:
-    """The content of a film's file, a loop as GIF and WebP."""
-    buffer = io.BytesIO()
-    if choose(FILM_FORMATS, suffix, "film format") != "H.264":
-        options = dict(save_all=True, append_images=film[1:], duration=round(1000 / frames_per_second), loop=0)
-        film[0].save(buffer, format=suffix[1:].upper(), **options | ({"quality": 80} if suffix == ".webp" else {}))
-        return buffer.getvalue()
-    import av
-
-    with av.open(buffer, "w", format="mp4") as container:
-        rate = round(frames_per_second)
-        stream = container.add_stream("libx264", rate=rate, options={"crf": "16"})
-        stream.width, stream.height = (size - size % 2 for size in film[0].size)  # its chroma has half the resolution
-        stream.pix_fmt = "yuv420p"
-        for image in film:
-            frame = np.asarray(image)[: stream.height, : stream.width]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
-        container.mux(stream.encode())
-    return buffer.getvalue()

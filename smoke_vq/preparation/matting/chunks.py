@@ -1,0 +1,81 @@
+"""Cut-out of a video of any length: in chunks of consecutive frames, each with a background of its own."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from .cut_out import centre_square, cut_out
+from .quality import failed_criterion
+
+MIN_FRAMES = 8  # to estimate a background
+CHUNK_FRAMES = 120
+
+
+@dataclass
+class Chunk:
+    """Consecutive frames of a video, and their smoke.
+
+    original: (N, S, S, 3) uint8, the central square of the frames.
+    image: (N, S, S, 3) uint8, smoke on black.
+    alpha: (N, S, S) uint8; None for frames that were taken as they are.
+    failed: the criterion of `matting.quality` that the chunk fails, so that its cut-out may be wrong, or None.
+    """
+
+    original: np.ndarray
+    image: np.ndarray
+    alpha: np.ndarray | None = None
+    failed: str | None = None
+
+
+def cut_out_chunks(
+    frames: Iterable[np.ndarray], size: int = 64, num_frames: int = CHUNK_FRAMES, matting: str = "guided"
+) -> Iterator[Chunk]:
+    """Cut the smoke out of a video of a static camera, in memory that does not grow with its length.
+
+    The brightness factor is that of the first chunk with smoke. A last chunk of fewer than `MIN_FRAMES` frames joins
+    the one before it.
+
+    Args:
+        frames: (H, W, 3) uint8, of one size, `MIN_FRAMES` or more.
+        num_frames: frames of a chunk, `MIN_FRAMES` or more.
+
+    Raises:
+        ValueError: there are too few frames.
+    """
+    gain = None
+    for chunk in _split(frames, num_frames):
+        if len(chunk) < MIN_FRAMES:
+            raise ValueError(f"Found {len(chunk)} frames: the background is estimated from {MIN_FRAMES} or more.")
+        smoke = cut_out(chunk, size, matting, gain)
+        if gain is None and smoke.alpha.any():
+            gain = smoke.measures["gain"]
+        failed = failed_criterion(smoke.measures)
+        yield Chunk(_shrink(chunk, size), smoke.image, smoke.alpha, failed and failed["reason"])
+
+
+def as_they_are(frames: Iterable[np.ndarray], size: int = 64, num_frames: int = CHUNK_FRAMES) -> Iterator[Chunk]:
+    """The same chunks without a cut-out: the frames' central square, reduced to `size`."""
+    for chunk in _split(frames, num_frames):
+        small = _shrink(chunk, size)
+        yield Chunk(small, small)
+
+
+def _split(frames: Iterable[np.ndarray], num_frames: int) -> Iterator[np.ndarray]:
+    """Stacks of `num_frames` frames; the last one is longer if fewer than MIN_FRAMES would be left."""
+    frames, held = iter(frames), []
+    while True:
+        held += islice(frames, num_frames + MIN_FRAMES - len(held))
+        if len(held) < num_frames + MIN_FRAMES:
+            break
+        yield np.stack(held[:num_frames])
+        held = held[num_frames:]
+    if held:
+        yield np.stack(held)
+
+
+def _shrink(frames: np.ndarray, size: int) -> np.ndarray:
+    import cv2
+
+    return np.stack([cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA) for frame in centre_square(frames)])
