@@ -5,6 +5,8 @@ CONFIG = "config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 WEIGHTS_INDEX = "diffusion_pytorch_model.safetensors.index.json"
 PROCESSOR = "preprocessor_config.json"
+MODEL_CODE = "smoke_vq_model.py"  # import the class for other libraries, with trust_remote_code=True
+PROCESSOR_CODE = "smoke_vq_processor.py"
 DISCRIMINATOR = "discriminator"  # a folder with a model of its own
 
 # Files that training adds to it.
@@ -45,7 +47,9 @@ MODEL_FILES = (
     *WEIGHTS_FILES,
     *(f"{folder}diffusion_pytorch_model*.index*.json" for folder in _FOLDERS),
     *(f"{folder}{CONFIG}" for folder in _FOLDERS),
-    *(PIPELINE, PROCESSOR, f"{PROCESSOR_FOLDER}/{PROCESSOR}"),
+    *(f"{folder}{MODEL_CODE}" for folder in _FOLDERS),
+    *(f"{folder}{name}" for folder in ("", f"{PROCESSOR_FOLDER}/") for name in (PROCESSOR, PROCESSOR_CODE)),
+    PIPELINE,
     *(VALIDATION, METRICS, PICTURE, SAMPLES, FILM, BY_HORIZON, TRAINING, ARGUMENTS, CARD, EVAL_RESULTS),
 )
 

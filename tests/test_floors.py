@@ -9,7 +9,18 @@ import smoke_vq
 
 PACKAGE = Path(smoke_vq.__file__).parent
 FLOORS = {
-    0: {"registry", "checks", "script", "pictures", "pixels", "assets", "layout", "version", "simulation"},
+    0: {
+        "registry",
+        "checks",
+        "script",
+        "pictures",
+        "pixels",
+        "assets",
+        "layout",
+        "version",
+        "remote_code",
+        "simulation",
+    },
     1: {"quantizers", "flow_matching", "losses", "metrics", "preparation", "downloads"},
     2: {"data", "films"},
     3: {"hub", "evaluation", "tokens"},

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,7 +13,8 @@ from transformers.image_processing_utils import BaseImageProcessor, BatchFeature
 
 from .. import pixels
 from ..downloads.download import DOWNLOAD_KEYWORDS, download_files, find_folder, normal_subfolder
-from ..layout import PROCESSOR
+from ..layout import PROCESSOR, PROCESSOR_CODE
+from ..remote_code import auto_map, write_code
 from .images import as_frame
 
 
@@ -20,7 +22,7 @@ class SmokeImageProcessor(BaseImageProcessor):
     """Converts frames to `pixel_values` and back.
 
     Saved as `preprocessor_config.json` beside a model's `config.json`; loaded from there or from the Hub, also by
-    `transformers.AutoImageProcessor` once this class is imported.
+    `transformers.AutoImageProcessor` once this class is imported, or with `trust_remote_code=True`.
 
     Args:
         size: height and width of the frames that the model was trained on, as one number or as
@@ -68,6 +70,15 @@ class SmokeImageProcessor(BaseImageProcessor):
         elif not (folder / PROCESSOR).is_file():
             raise FileNotFoundError(f"The folder {folder} does not hold {PROCESSOR}.")
         return super().from_pretrained(folder, **kwargs)
+
+    def to_dict(self) -> dict:
+        return super().to_dict() | {"auto_map": auto_map("AutoImageProcessor", type(self), PROCESSOR_CODE)}
+
+    def save_pretrained(self, save_directory: str | os.PathLike, **kwargs) -> list[str]:
+        """Save the processor, and a file by which `AutoImageProcessor` finds its class."""
+        saved = super().save_pretrained(save_directory, **kwargs)
+        write_code(type(self), Path(save_directory) / PROCESSOR_CODE)
+        return saved
 
     def preprocess(self, images, alpha=None, return_tensors: str = "pt", **kwargs) -> BatchFeature:
         """Convert frames to `pixel_values` and `mask`.

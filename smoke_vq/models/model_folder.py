@@ -27,12 +27,12 @@ def find_model(name_or_path: str | os.PathLike, kwargs: dict[str, Any]) -> tuple
         ValueError: a keyword that `from_pretrained` does not know; a damaged download.
         OSError: no such folder or repository.
     """
+    kwargs = {key: value for key, value in kwargs.items() if value is not None}  # AutoModel of diffusers passes them
     unknown = sorted(set(kwargs) - LOADING_KEYWORDS)
     if unknown:
         raise ValueError(
             f"from_pretrained got unknown keyword {unknown[0]!r}: expected some of {sorted(LOADING_KEYWORDS)}."
         )
-    kwargs = dict(kwargs)
     # A diffusers pipeline passes these two.
     if kwargs.pop("use_safetensors", None) not in (None, True) or kwargs.pop("use_flashpack", False):
         raise ValueError("Models are loaded from safetensors only, found use_safetensors=False or use_flashpack=True.")

@@ -24,7 +24,8 @@ from ..downloads.download import normal_subfolder
 from ..downloads.errors import first_line
 from ..hub.card import LICENSE, CardText, write_card
 from ..hub.push import open_repo, push_folder
-from ..layout import CONFIG
+from ..layout import CONFIG, MODEL_CODE
+from ..remote_code import auto_map, write_code
 from ..version import CONFIG_FORMAT, __version__
 from .model_folder import check_shards, find_model, read_config
 
@@ -122,6 +123,7 @@ class PretrainedModel(ModelMixin, ConfigMixin):
             return
         umask = os.umask(0)
         os.umask(umask)
+        write_code(type(self), Path(save_directory) / MODEL_CODE)
         for path in Path(save_directory).glob("*.safetensors"):
             path.chmod(0o666 & ~umask)  # safetensors writes 0600, which other users cannot read
 
@@ -189,7 +191,12 @@ class PretrainedModel(ModelMixin, ConfigMixin):
         config = json.loads(super().to_json_string())
         config.pop("_name_or_path", None)
         config |= {"_smoke_vq_version": __version__, "_smoke_vq_format": CONFIG_FORMAT}
+        config["auto_map"] = auto_map("AutoModel", type(self), MODEL_CODE)
         return json.dumps(config, indent=2, sort_keys=True) + "\n"
+
+    @classmethod
+    def extract_init_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> tuple[dict, dict, dict]:
+        return super().extract_init_dict({k: v for k, v in config_dict.items() if k != "auto_map"}, **kwargs)
 
     def in_half(self, dtype: torch.dtype) -> "Self":
         """A copy in half precision, except for modules that stay in float32."""
@@ -207,7 +214,7 @@ class PretrainedModel(ModelMixin, ConfigMixin):
         found = config.get("_class_name")
         if found != cls.__name__:
             raise ValueError(f"{name_or_path} holds a {found}: expected a {cls.__name__}.")
-        known = set(inspect.signature(cls.__init__).parameters)
+        known = {"auto_map", *inspect.signature(cls.__init__).parameters}
         unknown = sorted(key for key in config if key not in known and not key.startswith("_"))
         if unknown:
             writer = config.get("_smoke_vq_version", "an unknown version")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import torch
 from diffusers.configuration_utils import register_to_config
@@ -30,7 +30,7 @@ class SmokeVQVAEEncoderOutput(BaseOutput):
     """
 
     latents: torch.Tensor
-    indices: torch.Tensor | None = None
+    indices: torch.Tensor = None  # type: ignore[assignment]  (BaseOutput takes one required field)
 
 
 @dataclass
@@ -141,6 +141,10 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
         )
         self.use_slicing = False
 
+    @overload
+    def encode(self, pixel_values: torch.Tensor, return_dict: Literal[True] = True) -> SmokeVQVAEEncoderOutput: ...
+    @overload
+    def encode(self, pixel_values: torch.Tensor, return_dict: bool) -> SmokeVQVAEEncoderOutput | tuple: ...
     @apply_forward_hook
     def encode(self, pixel_values: torch.Tensor, return_dict: bool = True) -> SmokeVQVAEEncoderOutput | tuple:
         """Return the latents before quantization and the codes of `pixel_values` (B, C, H, W) in [-1, 1]."""

@@ -10,12 +10,16 @@ from training_runs import run
 
 from smoke_vq import SmokeForecastPipeline, SmokeVQVAE
 from smoke_vq.hub.card import write_card
+from smoke_vq.layout import CONFIG, MODEL_CODE, PROCESSOR, PROCESSOR_CODE, WEIGHTS
 
 NAME = "user/forecaster"
-WEIGHTS = "diffusion_pytorch_model.safetensors"
 FILES = {
-    *("model_index.json", "README.md", ".gitattributes", "processor/preprocessor_config.json"),
-    *(f"{part}/{name}" for part in ("autoencoder", "transformer", "projection") for name in ("config.json", WEIGHTS)),
+    *("model_index.json", "README.md", ".gitattributes", f"processor/{PROCESSOR}", f"processor/{PROCESSOR_CODE}"),
+    *(
+        f"{part}/{name}"
+        for part in ("autoencoder", "transformer", "projection")
+        for name in (CONFIG, WEIGHTS, MODEL_CODE)
+    ),
 }
 
 

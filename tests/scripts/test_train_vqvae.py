@@ -25,6 +25,7 @@ def test_files_of_a_run(finished_run):
         "best", "last", "checkpoints", "history.jsonl", "samples", "samples.png", "training_arguments.yaml"
     }  # fmt: skip
     model = {"config.json", "diffusion_pytorch_model.safetensors", "preprocessor_config.json", "validation.json"}
+    model |= {"smoke_vq_model.py", "smoke_vq_processor.py"}
     assert names(finished_run / "last") == model
     half = {"diffusion_pytorch_model.fp16.safetensors"}
     card = {
@@ -41,7 +42,7 @@ def test_files_of_a_run(finished_run):
         "checkpoint-00000015",
     ]
     readable = [path for path in (finished_run / "best").iterdir() if path.stat().st_mode & 0o044 == 0o044]
-    assert len(readable) == 11
+    assert len(readable) == 13
 
 
 def test_the_history_of_a_run(finished_run):
