@@ -27,21 +27,32 @@ def main() -> None:
     check_arguments(SmokeVQGAN, recipe.model, "model")
     check_arguments(PatchDiscriminator, recipe.discriminator, "discriminator")
     accelerator = make_accelerator(arguments)
+    adversarial = recipe.adversarial_weight > 0
+    model = trained_discriminator = None
     with accelerator.main_process_first():  # one process downloads the weights
+        if recipe.init_from is not None:
+            model = continue_autoencoder(SmokeVQGAN, recipe.init_from, recipe.model)
+            if adversarial and not recipe.fresh_discriminator:
+                trained_discriminator = continue_discriminator(recipe.init_from, recipe.discriminator)
         perceptual = PERCEPTUAL_LOSSES[recipe.perceptual](recipe.perceptual_weights)
-    model = discriminator = None
-    if recipe.init_from is not None:
-        model = continue_autoencoder(recipe.init_from, recipe.model)
-        if recipe.adversarial_weight > 0 and not recipe.fresh_discriminator:
-            discriminator = continue_discriminator(recipe.init_from, recipe.discriminator)
     model = model or SmokeVQGAN(**recipe.model)
-    if recipe.adversarial_weight > 0:
-        discriminator = discriminator or PatchDiscriminator(**recipe.discriminator)
+    discriminator = (trained_discriminator or PatchDiscriminator(**recipe.discriminator)) if adversarial else None
+    if adversarial and recipe.init_from is not None:
+        whose = "new" if trained_discriminator is None else f"that of {recipe.init_from}"
+        accelerator.print(f"The discriminator is {whose}.")
     processor = SmokeImageProcessor(size=model.config.sample_size)
     loader = make_train_loader(accelerator, arguments.data, processor, arguments.run.seed)
     evaluator = make_evaluator(accelerator, arguments.data, processor, arguments.tracking.num_images, perceptual)
     num_steps = Trainer.count_steps(arguments.optimization, loader)
-    objective = VQGANObjective(accelerator, model, discriminator, perceptual, arguments, num_steps)
+    objective = VQGANObjective(
+        accelerator,
+        model,
+        discriminator,
+        perceptual,
+        arguments,
+        num_steps,
+        discriminator_is_trained=trained_discriminator is not None,
+    )
     with make_publisher(accelerator, arguments, SmokeVQGAN.card_text, objective.describe) as publisher:
         result = Trainer(accelerator, objective, loader, evaluator, arguments, num_steps, publisher.push_best).train()
         if result is not None:

@@ -5,6 +5,7 @@ accelerate launch scripts/train_vqvae.py --config configs/config_vqvae.yaml --ru
 
 from smoke_vq import SmokeVQVAE
 from smoke_vq.data.processor import SmokeImageProcessor
+from smoke_vq.models.initialization import continue_autoencoder
 from smoke_vq.script import run
 from smoke_vq.training import (
     Trainer,
@@ -21,9 +22,14 @@ from smoke_vq.training import (
 
 def main() -> None:
     arguments = parse_arguments(VQVAEArguments)
-    check_arguments(SmokeVQVAE, arguments.recipe.model, "model")
+    recipe = arguments.recipe
+    check_arguments(SmokeVQVAE, recipe.model, "model")
     accelerator = make_accelerator(arguments)
-    model = SmokeVQVAE(**arguments.recipe.model)
+    if recipe.init_from is None:
+        model = SmokeVQVAE(**recipe.model)
+    else:
+        with accelerator.main_process_first():  # one process downloads the model
+            model = continue_autoencoder(SmokeVQVAE, recipe.init_from, recipe.model)
     processor = SmokeImageProcessor(size=model.config.sample_size)
     loader = make_train_loader(accelerator, arguments.data, processor, arguments.run.seed)
     evaluator = make_evaluator(accelerator, arguments.data, processor, arguments.tracking.num_images)

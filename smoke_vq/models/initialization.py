@@ -1,6 +1,7 @@
 """Starting a training from trained weights."""
 
 import inspect
+from typing import TypeVar
 
 import torch
 
@@ -10,22 +11,27 @@ from .discriminator import PatchDiscriminator
 from .flow_transformer import SmokeFlowTransformer
 from .model_folder import find_model, read_config
 from .pretrained import PretrainedModel
-from .vqvae import SmokeVQGAN
+from .vqvae import SmokeVQVAE
+
+Autoencoder = TypeVar("Autoencoder", bound=SmokeVQVAE)
 
 
-def continue_autoencoder(name_or_path: str, config: dict) -> SmokeVQGAN:
-    """Return a SmokeVQGAN with the weights of a trained SmokeVQVAE or SmokeVQGAN.
+def continue_autoencoder(model_class: type[Autoencoder], name_or_path: str, config: dict) -> Autoencoder:
+    """Return a model of `model_class` with the sizes, weights and codes of a trained SmokeVQVAE or SmokeVQGAN.
+
+    The statistics of its latents are left out, because they change in the training.
 
     Args:
-        name_or_path: folder or Hub repository.
+        name_or_path: folder, Hub repository, or "nano".
         config: entries of config.json that the trained model must have.
 
     Raises:
-        ValueError: the trained model has another architecture.
+        ValueError: the trained model has another architecture, or is damaged.
+        OSError: there is no such model.
     """
     source = AutoAutoencoder.from_pretrained(name_or_path)
     _check_same(name_or_path, source, config, "model")
-    model = SmokeVQGAN(**_init_arguments(source))
+    model = model_class(**_init_arguments(source) | {"latents_mean": None, "latents_std": None})
     model.load_state_dict(source.state_dict())
     return model
 

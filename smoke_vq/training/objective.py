@@ -26,11 +26,16 @@ class Objective(ABC):
         players: the networks that learn, by name. The first one is validated, averaged and exported.
         summary: names of the figures of a validation that the terminal shows.
         progress: names of the losses that the progress bar shows, besides `total`.
+        starts_trained: whether the model is of use before the first step; it is then validated, and may stay the best.
     """
 
     players: dict[str, Player]
     summary: tuple[str, ...] = ()
     progress: tuple[str, ...] = ()
+
+    @property
+    def starts_trained(self) -> bool:
+        return False
 
     @property
     def player(self) -> Player:

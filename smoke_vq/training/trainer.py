@@ -116,7 +116,9 @@ class Trainer:
             self.history.truncate(history_size)
             self.samples.truncate(self.step)
         self.accelerator.wait_for_everyone()
-        if self.step == 0:
+        if self.step == 0 and self.objective.starts_trained:
+            self._validate()
+        elif self.step == 0:
             self._record_samples()
         if self.step < self.num_steps:
             with self.stop_signals, self._progress() as bar:
@@ -220,7 +222,8 @@ class Trainer:
             figures = self.evaluator.validate(model)
             self.history.add(self.step, {f"validation/{name}": value for name, value in figures.items()})
             shown = [figure_of(name).phrase(figures[name]) for name in self.objective.summary if name in figures]
-            self._say(f"epoch {self.epoch}, step {self.step}: {', '.join(shown)}")
+            place = f"epoch {self.epoch}, step {self.step}" if self.step > 0 else "before training"
+            self._say(f"{place}: {', '.join(shown)}")
             for alarm in self.objective.alarms(figures):
                 self._say(f"ALARM: {alarm}")
             # An older run may lack figures that describe the validation data, such as the coverage.
@@ -252,6 +255,8 @@ class Trainer:
             if not self.best:
                 self._say(f"No validation qualified as the best: {best_folder} holds the last model.")
                 self._export(model, layout.BEST, {"step": self.step})
+            elif self.best["step"] == 0:
+                self._say(f"No validation was better than the one before training: {best_folder} holds that model.")
             self.accelerator.wait_for_everyone()
             best = type(model).from_pretrained(best_folder)
         best.to(self.accelerator.device).eval()

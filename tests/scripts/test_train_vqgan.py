@@ -131,9 +131,11 @@ def test_training_continues_from_a_vqvae_and_from_a_vqgan(train_vqgan, finished_
         f"--run-name second --init-from {finished_run / 'best'} --epochs 1 --disc-start 1 --disc-warmup-steps 0"
     )
     assert ended.code == 0, ended.err
+    assert "The discriminator is new." in ended.out and "before training: " in ended.out
     start = SmokeVQGAN.from_pretrained(tmp_path / "second/best").state_dict()
     ended = train_vqgan(f"--run-name third --init-from {finished / 'best'} --epochs 1 --train-only-decoder true")
     assert ended.code == 0, ended.err
+    assert f"The discriminator is that of {finished / 'best'}." in ended.out
     before, after = (
         SmokeVQGAN.from_pretrained(folder).state_dict() for folder in (finished / "best", tmp_path / "third/best")
     )
@@ -142,6 +144,17 @@ def test_training_continues_from_a_vqvae_and_from_a_vqgan(train_vqgan, finished_
             not name.startswith("decoder.") or before[name].numel() == 0
         ), name
     assert set(start) == set(before)
+
+
+def test_a_vqgan_that_no_step_improves_stays_the_best_with_its_discriminator(train_vqgan, finished, tmp_path):
+    ended = train_vqgan(f"--init-from {finished / 'best'} --max-steps 1 --lr 0 --revival-steps 0")
+    assert ended.code == 0 and "No validation was better than the one before training" in ended.out, ended.err
+    for model_class, name in ((SmokeVQGAN, None), (PatchDiscriminator, "discriminator")):
+        before, after = (
+            model_class.from_pretrained(folder, subfolder=name).state_dict()
+            for folder in (finished / "best", tmp_path / "run/best")
+        )
+        assert all(torch.equal(value, after[key]) for key, value in before.items())
 
 
 def test_a_frozen_encoder_keeps_codes_compatible(train_vqgan, finished, data, tmp_path):

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -10,7 +11,7 @@ from torch import nn
 
 from ...data.loader import FrameLoader
 from ...losses import loss_weights, masked_mse
-from ...tokens import latent_statistics
+from ...tokens import latent_statistics, model_digest
 from ..arguments import RecipeArguments, TrainingArguments, option
 from ..objective import Batch, Objective
 from ..player import Player
@@ -25,13 +26,22 @@ COLLAPSED_DIVERSITY = 0.05  # variance of the outputs over frames, as a share of
 class AutoencoderArguments(RecipeArguments):
     """Options of both autoencoder recipes."""
 
+    init_from: str | None = option(
+        None,
+        "Trained SmokeVQVAE or SmokeVQGAN to start from, with its sizes and codes: a folder, a Hub name, or 'nano' for "
+        "the small model that comes with smoke_vq.",
+    )
     reconstruction_weight: float = option(1.0, "Weight of the masked MSE.")
     quantizer_loss_weights: dict = option(
         {}, "Weights of the quantizer's losses by name (vq: commitment 0.1, codebook 1) that replace its defaults."
     )
     background_weight: float = option(0.2, "Weight of background pixels in the masked MSE; smoke has 1.")
-    continuous_steps: int = option(0, "Optimizer steps before the k-means initialization and quantization.")
-    codebook_init_vectors: int = option(32768, "Latents for the k-means initialization of the codebook; 0 disables it.")
+    continuous_steps: int = option(
+        0, "Optimizer steps before the k-means initialization and quantization; none with init_from."
+    )
+    codebook_init_vectors: int = option(
+        32768, "Latents for the k-means initialization of the codebook; 0 or init_from disable it."
+    )
     revival_steps: int = option(50, "Optimizer steps between revivals of unused codes; 0 disables them.")
     revive_until: float = option(0.8, "Share of the training after which no code is revived.")
 
@@ -46,7 +56,7 @@ class AutoencoderArguments(RecipeArguments):
     @property
     def starts_trained(self) -> bool:
         """Whether encoder and codebook are trained before the first step."""
-        return False
+        return self.init_from is not None
 
     @property
     def freezes_codebook(self) -> bool:
@@ -56,6 +66,9 @@ class AutoencoderArguments(RecipeArguments):
 
 class AutoencoderTraining:
     """An autoencoder as a player, its losses, and the training of its quantizer.
+
+    The digest of the weights that the training started from is part of the checkpoint, because a resumed run may find
+    other weights under the same name.
 
     Args:
         weights: weights of the losses other than the quantizer's, by name.
@@ -77,7 +90,8 @@ class AutoencoderTraining:
         for name in ("in_channels", "out_channels"):
             if model.config[name] != 3:
                 raise ValueError(f"model.{name} expects 3, because frames are RGB, found {model.config[name]}.")
-        self.continuous_steps = 0 if recipe.starts_trained else recipe.continuous_steps
+        self.starts_trained = recipe.starts_trained
+        self.continuous_steps = 0 if self.starts_trained else recipe.continuous_steps
         if self.continuous_steps >= num_steps:
             raise ValueError(
                 f"continuous_steps {recipe.continuous_steps} leaves none of the {num_steps} steps of the training for "
@@ -102,17 +116,27 @@ class AutoencoderTraining:
             accelerator,
             self.player,
             # The codebook of a trained model already fits its latents.
-            init_vectors=0 if recipe.starts_trained else recipe.codebook_init_vectors,
+            init_vectors=0 if self.starts_trained else recipe.codebook_init_vectors,
             revival_steps=recipe.revival_steps,
             last_revival=int(recipe.revive_until * num_steps),
             frozen=recipe.freezes_codebook,
             seed=arguments.run.seed,
         )
         self.quantize = False
+        self.base_model_sha256 = ""
+        if self.starts_trained:
+            self.base_model_sha256 = model_digest(self.player.unwrapped)
+            accelerator.register_for_checkpointing(self)
+
+    def state_dict(self) -> dict[str, str]:
+        return {"base_model_sha256": self.base_model_sha256}
+
+    def load_state_dict(self, state: dict[str, str]) -> None:
+        self.base_model_sha256 = state["base_model_sha256"]
 
     def begin_training(self, batches: Iterable[Batch], step: int) -> None:
         self.batches = batches
-        self.quantize = step > self.continuous_steps  # for a validation before the next step
+        self.quantize = self.starts_trained or step > self.continuous_steps  # for a validation before the next step
         if step == self.continuous_steps == 0:
             self.quantizer_training.initialize(self.batches)
 
@@ -150,6 +174,10 @@ class AutoencoderTraining:
         mean, std = latent_statistics(model, loader.in_order(STATISTICS_FRAMES), self.accelerator)
         model.register_to_config(latents_mean=mean, latents_std=std)
 
+    def describe(self) -> dict[str, Any]:
+        """Facts for the card: the digest of the weights that the training started from, if they were trained."""
+        return {"base_model_sha256": self.base_model_sha256} if self.starts_trained else {}
+
     def alarms(self, figures: dict[str, float]) -> list[str]:
         sentences = codebook_alarms(figures, self.num_codes) if self.quantize else []
         if is_blank(figures):
@@ -165,6 +193,10 @@ class AutoencoderObjective(Objective):
 
     summary: tuple[str, ...] = ("masked_mse", "background_mse", "psnr", "num_codes_used", "perplexity", "num_tokens")
     autoencoder: AutoencoderTraining
+
+    @property
+    def starts_trained(self) -> bool:
+        return self.autoencoder.starts_trained
 
     def begin_training(self, batches: Iterable[Batch], step: int = 0) -> None:
         self.autoencoder.begin_training(batches, step)

@@ -34,7 +34,6 @@ class VQGANArguments(AutoencoderArguments):
     )
     disc_weight_max: float = option(0.75, "Largest adaptive weight.")
     lecam_weight: float = option(0.0, "Weight of LeCAM regularization in the discriminator's loss; 0 disables it.")
-    init_from: str | None = option(None, "Trained SmokeVQVAE or SmokeVQGAN to start from: a folder or Hub name.")
     fresh_discriminator: bool = option(False, "Start a new discriminator even if init_from has one.")
     train_only_decoder: bool = option(False, "Freeze encoder and codebook, so that the codes stay compatible.")
     discriminator: dict = option({}, "Keys of the discriminator's config.json.")
@@ -43,10 +42,6 @@ class VQGANArguments(AutoencoderArguments):
         super().__post_init__()
         if self.train_only_decoder and self.init_from is None:
             raise ValueError("train_only_decoder needs init_from: an untrained encoder would stay untrained.")
-
-    @property
-    def starts_trained(self) -> bool:
-        return self.init_from is not None
 
     @property
     def freezes_codebook(self) -> bool:
@@ -65,6 +60,7 @@ class VQGANObjective(AutoencoderObjective):
         model: the autoencoder, with `decoder.conv_out`.
         discriminator: (B, 3, H, W) to logits; None where adversarial_weight is 0.
         perceptual: a module of `smoke_vq.losses.PERCEPTUAL_LOSSES`.
+        discriminator_is_trained: whether the discriminator has learned before.
 
     Raises:
         ValueError: fp16; images too small for the perceptual loss or the discriminator.
@@ -81,6 +77,7 @@ class VQGANObjective(AutoencoderObjective):
         perceptual: nn.Module,
         arguments: TrainingArguments[VQGANArguments],
         num_steps: int,
+        discriminator_is_trained: bool = False,
     ):
         recipe = arguments.recipe
         self.accelerator, self.recipe = accelerator, recipe
@@ -93,6 +90,7 @@ class VQGANObjective(AutoencoderObjective):
         self.players = {"model": self.autoencoder.player}
         self.perceptual = perceptual.to(accelerator.device)
         self.discriminator: Player | None = None
+        self.discriminator_is_trained = discriminator_is_trained
         self.lecam, self.watch = LeCAM(), DiscriminatorWatch()
         self.first_discriminator_step = max(1, recipe.disc_start - recipe.disc_warmup_steps + 1)
         if discriminator is not None:
@@ -177,7 +175,9 @@ class VQGANObjective(AutoencoderObjective):
 
     def companions(self) -> dict[str, nn.Module]:
         """The discriminator, once it has learned."""
-        if self.discriminator is None or self.discriminator.scheduler.last_epoch == 0:
+        if self.discriminator is None:
+            return {}
+        if not self.discriminator_is_trained and self.discriminator.scheduler.last_epoch == 0:
             return {}
         return {"discriminator": self.discriminator.unwrapped}
 
@@ -185,7 +185,7 @@ class VQGANObjective(AutoencoderObjective):
         losses = ["the squared error on smoke and background"]
         losses += ["a perceptual loss"] if self.recipe.perceptual_weight > 0 else []
         losses += ["an adversarial loss"] if self._pull_at(step) > 0 else []
-        return {"recipe": ", ".join([*losses, "and the quantizer's losses"])}
+        return {"recipe": ", ".join([*losses, "and the quantizer's losses"])} | self.autoencoder.describe()
 
     def _similarity(self, sample: torch.Tensor, batch: Batch) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """Reconstruction and perceptual loss, and the gradient of their weighted sum at the sample."""

@@ -45,4 +45,5 @@ class VQVAEObjective(AutoencoderObjective):
         return {name: loss.detach() for name, loss in losses.items()} | {"total": total.detach()} | norm
 
     def describe(self, step: int) -> dict[str, Any]:
-        return {"recipe": "the squared error on smoke and background, and the quantizer's losses"}
+        recipe = "the squared error on smoke and background, and the quantizer's losses"
+        return {"recipe": recipe} | self.autoencoder.describe()
