@@ -96,7 +96,7 @@ def write_card(folder: Path, text: CardText | None = None, repo_id: str | None =
         card_data=card_data(class_name, text, figures, facts, license).to_yaml(),
         name=repo_id or _local_name(folder),
         class_name=class_name,
-        config={key: value for key, value in config.items() if not key.startswith("_")},
+        config={key: value for key, value in config.items() if not key.startswith("_") and key != "auto_map"},
         depth=_depth(config),
         figures=figures,
         baselines={name: column for name, column in columns.items() if name != "this model"},

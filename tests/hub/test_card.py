@@ -221,3 +221,15 @@ def test_a_dataset_with_a_readme_that_is_not_a_card(folder, dataset_folder):
     (dataset_folder / "README.md").write_text("---\n{ not: yaml\n---\nMy frames.\n")
     facts(folder, dataset=[str(dataset_folder)])
     assert "trained on `smoke`, split train - measured on" in card(folder)[1]
+
+
+def test_a_model_that_is_worse_than_a_thumbnail_is_not_praised(folder):
+    facts(folder)
+    worse = FIGURES | {"masked_mse": 0.12}
+    (folder / "metrics.json").write_text(json.dumps({"this model": worse, "bicubic 8x8": BICUBIC}))
+    _, text = card(folder)
+    assert (
+        "**Worse than a thumbnail:** on 10 validation frames the squared error on smoke is 1.50 times that of" in text
+    )
+    assert "In one sentence" not in text and "The reconstructions do not show what was in the frames" in text
+    assert "bits per frame of a well trained model keep the shape" in text
