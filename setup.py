@@ -7,6 +7,7 @@ version = {}
 exec(Path(__file__).with_name("smoke_vq").joinpath("version.py").read_text(), version)
 
 extras = {
+    "docs": ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
     "evaluation": ["torch-fidelity>=0.4"],
     "forecast": ["matplotlib>=3.8", "opencv-python-headless>=4.8"],
     "rise": ["av>=12", "opencv-python-headless>=4.8", "pymatting>=1.1.12", "scipy>=1.10"],
