@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from PIL import Image
 
 from smoke_vq import SmokeImageProcessor, SmokeVQVAE
 from smoke_vq.data.frames import PackedFrames
@@ -187,6 +188,17 @@ def test_the_loader_of_the_page_gives_pairs_of_neighbours(encode):
     indices = torch.from_numpy(read(encode())["indices"].astype(np.int64))
     assert first.shape == second.shape == (21, 8, 8)  # 24 frames in 3 runs
     assert torch.equal(first[4], indices[5]) and torch.equal(second[4], indices[6])
+
+
+def test_the_generative_model_of_the_page_samples_frames(encode, tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs/tokens.md").read_text()
+    (code,) = (block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "class NextCode" in block)
+    code = code.replace('"data/codes"', repr(str(encode()))).replace("STEPS = 1024, 128, 2000", "STEPS = 1024, 16, 2")
+    names: dict = {}
+    monkeypatch.chdir(tmp_path)
+    exec(code, names)
+    assert names["sampled"].shape == (8, 65) and names["pixels"].shape == (8, 3, 64, 64)
+    assert Image.open("sampled.png").size == (8 * 128 + 7 * 2, 128)
 
 
 def test_training_writes_the_statistics_into_the_config(finished_run, data):
