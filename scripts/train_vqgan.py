@@ -36,11 +36,13 @@ def main() -> None:
                 trained_discriminator = continue_discriminator(recipe.init_from, recipe.discriminator)
         perceptual = PERCEPTUAL_LOSSES[recipe.perceptual](recipe.perceptual_weights)
     model = model or SmokeVQGAN(**recipe.model)
-    discriminator = (trained_discriminator or PatchDiscriminator(**recipe.discriminator)) if adversarial else None
+    discriminator = trained_discriminator
+    if adversarial and discriminator is None:
+        discriminator = PatchDiscriminator(**{"in_channels": model.config.in_channels} | recipe.discriminator)
     if adversarial and recipe.init_from is not None:
         whose = "new" if trained_discriminator is None else f"that of {recipe.init_from}"
         accelerator.print(f"The discriminator is {whose}.")
-    processor = SmokeImageProcessor(size=model.config.sample_size)
+    processor = SmokeImageProcessor.for_model(model.config)
     loader = make_train_loader(accelerator, arguments.data, processor, arguments.run.seed)
     evaluator = make_evaluator(accelerator, arguments.data, processor, arguments.tracking.num_images, perceptual)
     num_steps = Trainer.count_steps(arguments.optimization, loader)

@@ -30,7 +30,7 @@ def main() -> None:
     else:
         with accelerator.main_process_first():  # one process downloads the model
             model = continue_autoencoder(SmokeVQVAE, recipe.init_from, recipe.model)
-    processor = SmokeImageProcessor(size=model.config.sample_size)
+    processor = SmokeImageProcessor.for_model(model.config)
     loader = make_train_loader(accelerator, arguments.data, processor, arguments.run.seed)
     evaluator = make_evaluator(accelerator, arguments.data, processor, arguments.tracking.num_images)
     num_steps = Trainer.count_steps(arguments.optimization, loader)

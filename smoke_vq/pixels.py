@@ -7,14 +7,21 @@ DATA_RANGE = WHITE - BLACK
 SMOKE_THRESHOLD = -0.99  # without an alpha, a pixel is smoke where any channel of the target is above this
 
 
-def to_pixel_values(images: torch.Tensor) -> torch.Tensor:
-    """(..., H, W, C) uint8 to (..., C, H, W) float32 in [-1, 1]."""
-    return images.movedim(-1, -3).float().div(127.5).sub(1).contiguous()
+def to_pixel_values(images: torch.Tensor, grey: bool = False) -> torch.Tensor:
+    """(..., H, W, C) uint8 to (..., C, H, W) float32 in [-1, 1], or (..., 1, H, W), the mean of the channels."""
+    values = images.movedim(-1, -3).float().div(127.5).sub(1)
+    return (values.mean(dim=-3, keepdim=True) if grey else values).contiguous()
 
 
 def to_images(pixel_values: torch.Tensor) -> torch.Tensor:
-    """(..., C, H, W) to (..., H, W, C) uint8: clamped and rounded. The inverse of `to_pixel_values`."""
-    return clamp(pixel_values.detach().float()).add(1).mul(127.5).round().to(torch.uint8).movedim(-3, -1)
+    """(..., C, H, W), C of 1 or 3, to (..., H, W, 3) uint8: clamped and rounded. The inverse of `to_pixel_values`."""
+    images = clamp(pixel_values.detach().float()).add(1).mul(127.5).round().to(torch.uint8)
+    return to_rgb(images).movedim(-3, -1)
+
+
+def to_rgb(pixel_values: torch.Tensor) -> torch.Tensor:
+    """(..., C, H, W), C of 1 or 3, to (..., 3, H, W): grey is repeated."""
+    return pixel_values.expand(*pixel_values.shape[:-3], 3, -1, -1)
 
 
 def to_unit(pixel_values: torch.Tensor) -> torch.Tensor:

@@ -9,13 +9,17 @@ from PIL import Image
 def as_frame(image, channels: int, size: int, do_resize: bool) -> np.ndarray:
     """Return a PIL image, array or tensor as (size, size, 3) or, for one channel, (size, size) uint8.
 
+    Three channels of a grey image, mode L or (H, W), are equal.
+
     Raises:
         ValueError: another type or number of channels or, without `do_resize`, another size.
     """
     mode, shape, last_axes = {3: ("RGB", "(H, W, 3)", (3,)), 1: ("L", "(H, W)", ())}[channels]
-    if isinstance(image, Image.Image) and image.mode != mode:
+    if isinstance(image, Image.Image) and image.mode not in (mode, "L"):
         raise ValueError(f"Expected {mode} images, found one of mode {image.mode}.")
     array = np.asarray(image)
+    if channels == 3 and array.ndim == 2:
+        array = np.repeat(array[..., None], 3, axis=2)
     if array.dtype != np.uint8 or array.ndim < 2 or array.shape[2:] != last_axes:
         raise ValueError(f"Expected {shape} uint8 images, found {array.dtype} of shape {array.shape}.")
     if array.shape[:2] == (size, size):

@@ -28,19 +28,29 @@ class SmokeImageProcessor(BaseImageProcessor):
         size: height and width of the frames that the model was trained on, as one number or as
             {"height": 64, "width": 64}, which is how it is saved. Only square frames are supported.
         do_resize: resize frames of other sizes (area averaging down, bicubic up); otherwise refuse them.
+        num_channels: 3, or 1 for a model of grey frames, such as infrared: it gets the mean of the channels, and its
+            outputs become images of three equal channels.
     """
 
     model_input_names = ["pixel_values", "mask"]  # noqa: RUF012  (transformers' name and form)
 
-    def __init__(self, size: int | Mapping[str, int] = 64, do_resize: bool = True, **kwargs):
+    def __init__(self, size: int | Mapping[str, int] = 64, do_resize: bool = True, num_channels: int = 3, **kwargs):
         super().__init__(**kwargs)
         height, width = (size.get("height"), size.get("width")) if isinstance(size, Mapping) else (size, size)
         if type(height) is not int or height < 1 or width != height:
             raise ValueError(
                 f"size expects a positive whole number, or 'height' and 'width' that are equal, found {size!r}."
             )
+        if num_channels not in (1, 3):
+            raise ValueError(f"num_channels expects 3 for RGB or 1 for grey frames, found {num_channels!r}.")
         self.size = {"height": height, "width": width}
         self.do_resize = do_resize
+        self.num_channels = num_channels
+
+    @classmethod
+    def for_model(cls, config: Mapping) -> "SmokeImageProcessor":
+        """The processor of an autoencoder's frames, from the size and channels in its configuration."""
+        return cls(size=config["sample_size"], num_channels=1 if config["in_channels"] == 1 else 3)
 
     @property
     def height(self) -> int:
@@ -84,12 +94,12 @@ class SmokeImageProcessor(BaseImageProcessor):
         """Convert frames to `pixel_values` and `mask`.
 
         Args:
-            images: one RGB frame or a list of them (PIL images or (H, W, 3) uint8 arrays), or a (B, H, W, 3) uint8
-                array or tensor.
+            images: one RGB or grey frame or a list of them (PIL images, or (H, W, 3) or (H, W) uint8 arrays), or a
+                (B, H, W, 3) uint8 array or tensor. Grey frames become RGB frames of three equal channels.
             alpha: opacity of the smoke in the same forms without the channel axis, or None.
 
         Returns:
-            `pixel_values` (B, 3, H, W) in [-1, 1] and `mask` (B, 1, H, W) in [0, 1].
+            `pixel_values` (B, C, H, W) in [-1, 1], where C is `num_channels`, and `mask` (B, 1, H, W) in [0, 1].
 
         Raises:
             ValueError: another type, number of channels or, without `do_resize`, size.
@@ -104,8 +114,8 @@ class SmokeImageProcessor(BaseImageProcessor):
         return BatchFeature({"pixel_values": pixel_values, "mask": self.to_mask(pixel_values, alpha)})
 
     def to_pixel_values(self, images: torch.Tensor) -> torch.Tensor:
-        """(..., H, W, 3) uint8 to (..., 3, H, W) float32 in [-1, 1]."""
-        return pixels.to_pixel_values(images)
+        """(..., H, W, 3) uint8 to (..., C, H, W) float32 in [-1, 1]."""
+        return pixels.to_pixel_values(images, grey=self.num_channels == 1)
 
     def to_mask(self, pixel_values: torch.Tensor, alpha: torch.Tensor | None = None) -> torch.Tensor:
         """The mask (..., 1, H, W) in [0, 1] of a target (..., 3, H, W), never of a reconstruction.
@@ -117,14 +127,14 @@ class SmokeImageProcessor(BaseImageProcessor):
         return pixels.smoke_mask(pixel_values).float()
 
     def postprocess(self, sample: torch.Tensor, output_type: str = "pil"):
-        """(B, 3, H, W) in [-1, 1] to a list of PIL images ("pil") or to a (B, H, W, 3) uint8 array ("np")."""
+        """(B, C, H, W) in [-1, 1] to a list of PIL images ("pil") or to a (B, H, W, 3) uint8 array ("np")."""
         if output_type not in ("pil", "np"):
             raise ValueError(f"output_type expects 'pil' or 'np', found {output_type!r}.")
         arrays = self.to_images(sample).cpu().numpy()
         return arrays if output_type == "np" else [Image.fromarray(array) for array in arrays]
 
     def to_images(self, sample: torch.Tensor) -> torch.Tensor:
-        """(..., 3, H, W) in [-1, 1] to (..., H, W, 3) uint8, clamped; the inverse of `to_pixel_values`."""
+        """(..., C, H, W) in [-1, 1] to (..., H, W, 3) uint8, clamped; the inverse of `to_pixel_values`."""
         return pixels.to_images(sample)
 
     def _stack(self, images, channels: int) -> torch.Tensor:

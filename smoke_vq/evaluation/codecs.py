@@ -74,7 +74,7 @@ def _coded(target: torch.Tensor, payload: Callable[[bytes], int], **options) -> 
         Image.fromarray(frame).save(file, **options)
         files.append(file)
     read = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
-    sample = to_pixel_values(torch.from_numpy(read).to(target.device)).to(target.dtype)
+    sample = to_pixel_values(torch.from_numpy(read).to(target.device), grey=target.shape[1] == 1).to(target.dtype)
     sample = sample.contiguous(memory_format=torch.channels_last)  # as decoded; the last bits of a network depend on it
     sizes = [(len(file.getvalue()), payload(file.getvalue())) for file in files]
     return Reconstruction(sample, *torch.tensor(sizes, dtype=torch.float32, device=target.device).unbind(dim=1))

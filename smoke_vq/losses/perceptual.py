@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..pixels import DATA_RANGE, from_unit
+from ..pixels import DATA_RANGE, from_unit, to_rgb
 from ..registry import choose
 from .backbone_weights import backbone_weights
 from .precision import at_least_float32
@@ -53,17 +53,17 @@ class FeatureDistance(nn.Module):
         return super().train(False)
 
     def features(self, sample: torch.Tensor) -> list[torch.Tensor]:
-        """The output of each slice, (B, C, h, w).
+        """The output of each slice, (B, C, h, w), for RGB or grey images.
 
         Raises:
             ValueError: images of another shape, or smaller than `min_size`.
         """
-        if sample.ndim != 4 or sample.shape[1] != 3 or min(sample.shape[2:]) < self.min_size:
+        if sample.ndim != 4 or sample.shape[1] not in (1, 3) or min(sample.shape[2:]) < self.min_size:
             raise ValueError(
                 f"The perceptual loss expects images of shape (B, 3, H, W) with H and W of {self.min_size} or more, "
                 f"found {tuple(sample.shape)}."
             )
-        hidden = (at_least_float32(sample) - self.mean) / self.std
+        hidden = (to_rgb(at_least_float32(sample)) - self.mean) / self.std
         features = []
         for part in self.slices:
             hidden = part(hidden)

@@ -21,7 +21,8 @@ class ColourError(Metric):
     - `hue_error`: mean of the angle between h' and h in degrees, weighted by the mask and by `sqrt(C' C)`, as in the
       hue difference of CIELAB: grey has no hue, and losing all colour counts as an error of saturation only.
 
-    A figure whose weights are all zero (no smoke, or no colour) is left out, and so are both if the mask is unknown.
+    A figure whose weights are all zero (no smoke, or no colour) is left out, and so are both if the mask is unknown or
+    the frames are grey.
     """
 
     figures = (
@@ -30,7 +31,7 @@ class ColourError(Metric):
     )
 
     def update(self, batch: Batch) -> None:
-        if batch.mask is None:
+        if batch.mask is None or batch.target.shape[1] != 3:
             return
         colours = [to_lab(to_unit(clamp(pixels.float())))[:, 1:] for pixels in (batch.sample, batch.target)]
         (a, b), (true_a, true_b) = (colour.unbind(dim=1) for colour in colours)

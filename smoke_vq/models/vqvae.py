@@ -214,7 +214,7 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
         """Save the image processor for this model's frames."""
         from ..data.processor import SmokeImageProcessor  # imports transformers, which loading does not need
 
-        SmokeImageProcessor(size=self.config.sample_size).save_pretrained(folder)
+        SmokeImageProcessor.for_model(self.config).save_pretrained(folder)
 
     def _encode(self, pixel_values: torch.Tensor) -> torch.Tensor:
         expected, factor = self.config.in_channels, self.downsampling_factor

@@ -84,7 +84,7 @@ def clip_values(frames: Any, processor: SmokeImageProcessor, resize: bool = Fals
         advice = "resize=True resizes them" if is_uint8 else "only uint8 frames are resized"
         raise ValueError(f"Expected frames of {size}x{size}, found {width}x{height}: {advice}.")
     if is_uint8:
-        processor = type(processor)(processor.size, do_resize=resize)
+        processor = type(processor)(processor.size, resize, processor.num_channels)
         values = processor(frames.flatten(0, 1).cpu()).pixel_values
         return values.unflatten(0, frames.shape[:2]), batched
     low, high = (float(edge) for edge in frames.aminmax())

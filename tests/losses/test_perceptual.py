@@ -197,7 +197,7 @@ class TestEveryLoss:
         loss = losses[name]
         size = loss.min_size
         assert loss(torch.zeros(1, 3, size, size), torch.ones(1, 3, size, size)).isfinite().all()
-        for shape in ((1, 3, size - 1, 64), (1, 1, 64, 64), (3, 64, 64)):
+        for shape in ((1, 3, size - 1, 64), (1, 2, 64, 64), (3, 64, 64)):
             with pytest.raises(ValueError, match=f"H and W of {size} or more, found"):
                 loss.features(torch.zeros(shape))
 

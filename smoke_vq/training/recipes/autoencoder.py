@@ -87,9 +87,11 @@ class AutoencoderTraining:
         weights: dict[str, float],
     ):
         recipe = arguments.recipe
-        for name in ("in_channels", "out_channels"):
-            if model.config[name] != 3:
-                raise ValueError(f"model.{name} expects 3, because frames are RGB, found {model.config[name]}.")
+        channels = [model.config[name] for name in ("in_channels", "out_channels")]
+        if channels not in ([1, 1], [3, 3]):
+            raise ValueError(
+                f"model.in_channels and model.out_channels expect 3 for RGB or 1 for grey frames, found {channels}."
+            )
         self.starts_trained = recipe.starts_trained
         self.continuous_steps = 0 if self.starts_trained else recipe.continuous_steps
         if self.continuous_steps >= num_steps:
