@@ -94,12 +94,12 @@ def test_the_dataset_does_not_depend_on_processes_or_interruptions(videos, tmp_p
     command = [str(word) for word in (sys.executable, SCRIPT, *stopped, "--num-proc", 2)]
     process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("stopped/.clips/*/*.npz")) and time.monotonic() < deadline:
+    while not list(tmp_path.glob("stopped/.clips/*/*.json")) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130 and not (tmp_path / "stopped" / "README.md").exists()
-    assert list(tmp_path.glob("stopped/.clips/train/*.npz")) and not list(tmp_path.glob("stopped/**/*.tmp"))
+    assert list(tmp_path.glob("stopped/.clips/train/*.json")) and not list(tmp_path.glob("stopped/**/*.tmp"))
     status, bar = call(*stopped)
     assert status == 0 and "/3" in bar and "0/3" not in bar, "finished clips are not cut out again"
     assert shards(tmp_path / "stopped") == shards(tmp_path / "whole")
@@ -139,7 +139,11 @@ def test_invalid_input_ends_in_one_sentence(rise, tmp_path):
         (("--split", train, "--num-proc", "0"), "num-proc is 0"),
         (("--split", train, "--videos", tmp_path / "empty"), "contains no videos"),
         (("--split", train, "--output-dir", tmp_path / "taken"), "other files ('thesis.tex')"),
-        (("--input", tmp_path / "broken"), "Cannot split 1 clip"),
+        (("--input", tmp_path / "broken"), "Cannot read 'a.mp4'"),
+        (("--input", rise / "train/videos/clip0.mp4"), "has 12 frames, too few to split"),
+        (("--split", train, "--clip-frames", "1"), "clip-frames is 1"),
+        (("--split", train, "--fps", "0"), "fps expects"),
+        (("--split", train, "--max-frames", "0"), "max-frames expects"),
         (("--split", f"train={tmp_path / 'broken'}"), "unreadable: 1"),
         (("--split", train, "--size", "128"), "too small: 3"),
     ]:
@@ -147,6 +151,60 @@ def test_invalid_input_ends_in_one_sentence(rise, tmp_path):
         assert status == 2 and words in message, (options, message)
         assert message.splitlines()[-1].startswith("error: ") and "Traceback" not in message
         assert not (output / "README.md").exists()
+
+
+@pytest.fixture(scope="module")
+def long_video(tmp_path_factory):
+    """80 frames of a wide video, 12 per second."""
+    path = tmp_path_factory.mktemp("long") / "plume.mp4"
+    frames = frames_of_puffs(7, 80)
+    write_video(path, np.concatenate([frames, frames[:, :, :32]], axis=2))
+    return path
+
+
+def test_one_video_becomes_clips_and_its_end_validation(long_video, tmp_path):
+    import datasets
+
+    output = tmp_path / "smoke"
+    options = ("--input", long_video, "--validation-fraction", 0.25, "--size", 32, "--clip-frames", 40)
+    status, message = call(*options, "--output-dir", output)
+    assert status == 0, message
+    loaded = datasets.load_dataset(str(output), cache_dir=str(tmp_path / "cache"))
+    ids = {split: sorted(set(rows["clip_id"])) for split, rows in loaded.items()}
+    assert ids == {"train": ["plume-000000", "plume-000040"], "validation": ["plume-000060"]}
+    assert max(loaded["train"]["frame_index"]) < 60 <= min(loaded["validation"]["frame_index"])
+    assert "more than 40 frames are divided" in (output / "README.md").read_text()
+
+
+def test_frame_rate_and_number_of_frames_can_be_set(long_video, tmp_path):
+    import datasets
+
+    output = tmp_path / "smoke"
+    options = ("--split", f"train={long_video}", "--size", 32, "--fps", 6, "--max-frames", 30)
+    status, message = call(*options, "--output-dir", output)
+    assert status == 0, message
+    rows = datasets.load_dataset(str(output), split="train", cache_dir=str(tmp_path / "cache"))
+    assert set(rows["clip_id"]) == {"plume"} and 20 < len(rows) <= 30 and max(rows["frame_index"]) < 30
+    assert "at 6 frames per second" in (output / "README.md").read_text()
+
+
+def test_the_contact_sheet_shows_why_every_clip_is_dropped_and_keep_all_keeps_them(tmp_path):
+    from PIL import Image
+
+    (tmp_path / "videos").mkdir()
+    dusk = frames_of_puffs(1, 24) * np.linspace(0.4, 1, 24)[:, None, None, None]
+    write_video(tmp_path / "videos/dusk.mp4", dusk.astype(np.uint8))
+    write_video(tmp_path / "videos/still.mp4", frames_of_puffs(2, 1).repeat(16, 0))
+    output = tmp_path / "smoke"
+    options = ("--split", f"train={tmp_path / 'videos'}", "--size", 32, "--output-dir", output)
+    status, message = call(*options)
+    assert status == 2 and "light change: 1" in message and "no smoke: 1" in message, message
+    assert f"'{output / 'contact_sheet.png'}' shows them, and --keep-all" in message
+    assert Image.open(output / "contact_sheet.png").height > 250, "two rows"
+    assert len(json.loads((output / "dropped.json").read_text())) == 2 and not (output / "README.md").exists()
+    status, message = call(*options, "--keep-all")
+    assert status == 0, message
+    assert "are **kept**: light change (1)" in (output / "README.md").read_text()
 
 
 def test_the_pushed_dataset_loads_from_the_hub(hub, rise, tmp_path):

@@ -45,7 +45,7 @@ def cut_out(frames: np.ndarray, size: int = 64, matting: str = "guided", gain: f
     """
     import cv2
 
-    frames = _working_size(centre_square(frames), size)
+    frames = _average(centre_square(frames), working_size(size))
     frames, ratios = match_light(frames, estimate_background(frames)[0])
     background, width = estimate_background(frames)
     difference = frames - background
@@ -85,13 +85,17 @@ def is_on_black(frames: np.ndarray) -> bool:
     return sum(edge.mean() > 0.5 for edge in edges) >= 3
 
 
-def _working_size(frames: np.ndarray, size: int) -> np.ndarray:
-    """Average square uint8 frames to `WORKING_SIZE`, or `size` if that is larger, as float32 in [0, 1]."""
+def working_size(size: int) -> int:
+    """Side in pixels of the square to which larger frames are averaged before smoke of `size` pixels is cut out."""
+    return max(WORKING_SIZE, size)
+
+
+def _average(frames: np.ndarray, side: int) -> np.ndarray:
+    """Average square uint8 frames to `side` pixels if they are larger, as float32 in [0, 1]."""
     import cv2
 
-    target = max(WORKING_SIZE, size)
-    if target < frames.shape[1]:
-        frames = np.stack([cv2.resize(frame, (target, target), interpolation=cv2.INTER_AREA) for frame in frames])
+    if side < frames.shape[1]:
+        frames = np.stack([cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA) for frame in frames])
     return frames.astype(np.float32) / 255
 
 

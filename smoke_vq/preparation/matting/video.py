@@ -159,16 +159,16 @@ def _check_frames(container: Any, stream: Any, name: str) -> Iterator[Any]:
             count += 1
     except av.error.FFmpegError as error:
         raise ValueError(f"Cannot read '{name}' after {count} frames: {error.strerror or error}.") from error
-    if count == 0 or (count < stream.frames and not _reaches_end(stream, end)):
+    if count == 0 or (count < stream.frames and not _reaches_end(container, stream, end)):
         raise ValueError(f"'{name}' is truncated: it contains {count} of {stream.frames} frames.")
 
 
-def _reaches_end(stream: Any, last: int | None) -> bool:
+def _reaches_end(container: Any, stream: Any, last: int | None) -> bool:
     """Whether the last frame, whose time stamp is `last`, ends with the stream.
 
-    A video that was trimmed without encoding it anew stores more frames than are shown, but has its full duration.
+    An mp4 or mov that was trimmed without encoding it anew stores more frames than are shown, for its full duration.
     """
-    if last is None or stream.duration is None or not stream.average_rate:
+    if "mp4" not in container.format.name or last is None or stream.duration is None or not stream.average_rate:
         return False
     missing = ((stream.start_time or 0) + stream.duration - last) * stream.time_base * stream.average_rate
     return missing < Fraction(3, 2)  # in frames; the last frame itself is 1

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from ..folder import write_card
+from ..matting.cut_out import working_size
 from ..matting.quality import CRITERIA
 
 _TEMPLATE = Path(__file__).with_name("card.md")
@@ -18,10 +19,11 @@ def write_rise_card(output: Path, report: dict[str, dict], settings: dict, featu
         features: `datasets.Features`.
         is_rise: whether the clips are from RISE.
     """
-    reasons = Counter()
+    reasons, despite = Counter(), Counter()
     for entry in report.values():
         reasons.update({f"clip: {name}": number for name, number in entry["reasons"].items()})
         reasons.update({f"frame of a kept clip: {name}": number for name, number in entry["frames_dropped"].items()})
+        despite.update(entry["kept_despite"])
     license = {
         "license": "other",
         "license_name": "cc0-1.0-and-cc-by-4.0",
@@ -30,7 +32,15 @@ def write_rise_card(output: Path, report: dict[str, dict], settings: dict, featu
     write_card(
         output,
         _TEMPLATE,
-        dict(report=report, settings=settings, is_rise=is_rise, reasons=reasons.most_common(), criteria=CRITERIA),
+        dict(
+            report=report,
+            settings=settings,
+            working_size=working_size(settings["size"]),
+            is_rise=is_rise,
+            reasons=reasons.most_common(),
+            kept_despite=", ".join(f"{name} ({count})" for name, count in despite.most_common()),
+            criteria=CRITERIA,
+        ),
         features,
         {split: entry["frames"] for split, entry in report.items()},
         **(license if is_rise else {"license": "unknown"}),

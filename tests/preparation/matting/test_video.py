@@ -22,12 +22,12 @@ def test_frames_come_back_in_order_as_rgb(tmp_path, frames, suffix):
     assert np.abs(decoded.astype(int) - frames.astype(int)).mean() < 4
 
 
-@pytest.mark.parametrize("share", [0.3, 0.95])
-def test_a_truncated_video_is_named(tmp_path, frames, share):
-    path = tmp_path / "clip.mp4"
-    write_video(path, frames)
+@pytest.mark.parametrize(("suffix", "share"), [(".mp4", 0.3), (".mp4", 0.95), (".avi", 0.3), (".avi", 0.8)])
+def test_a_truncated_video_is_named(tmp_path, frames, suffix, share):
+    path = tmp_path / f"clip{suffix}"
+    write_video(path, np.concatenate([frames] * 4))
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    with pytest.raises(ValueError, match=r"clip\.mp4"):
+    with pytest.raises(ValueError, match=rf"clip\{suffix}"):
         read_video(path)
 
 

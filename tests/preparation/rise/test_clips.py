@@ -1,8 +1,10 @@
 import json
 
+import numpy as np
 import pytest
+from synthetic_clips import write_video
 
-from smoke_vq.preparation.rise.clips import label_of, list_clips, read_metadata, split_clips
+from smoke_vq.preparation.rise.clips import label_of, list_clips, read_metadata, split_clips, split_video
 
 START = 1528716299
 RECORDS = [
@@ -96,3 +98,23 @@ def test_splits_contain_each_clip_once_and_are_repeatable(rise):
     for fraction in (0, 1, -0.1):
         with pytest.raises(ValueError, match="fraction"):
             split_clips(clips, fraction)
+
+
+def test_one_video_is_a_source_and_is_split_by_time(tmp_path):
+    write_video(tmp_path / "plume.MP4", np.zeros((50, 32, 48, 3), np.uint8))
+    (clip,) = list_clips(tmp_path / "plume.MP4", [47])
+    assert clip.clip_id == "plume" and clip.frames == (0, None)
+
+    def parts(*arguments):
+        return {split: clips[0].frames for split, clips in split_video(clip, *arguments).items()}
+
+    assert parts(0.2) == {"train": (0, 40), "validation": (40, None)}
+    assert parts(0.01) == {"train": (0, 42), "validation": (42, None)}, "at least 8 frames"
+    assert parts(0.2, 6) == {"train": (0, 17), "validation": (17, None)}, "25 frames at half the rate"
+    assert parts(0.2, None, 40) == {"train": (0, 32), "validation": (32, None)}
+    with pytest.raises(ValueError, match="has 15 frames, too few to split"):
+        parts(0.5, None, 15)
+    with pytest.raises(ValueError, match="fraction"):
+        parts(1)
+    with pytest.raises(ValueError, match="is a video"):
+        list_clips(tmp_path / "plume.MP4", videos=tmp_path)
