@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ...preparation.matting.video import VIDEO_SUFFIXES, list_videos, read_video
+from ...preparation.matting.video import VIDEO_SUFFIXES, iter_frames, list_videos
 from ..frames import PackedFrames
 from ..images import as_frame
 from .base import Source
@@ -35,7 +35,7 @@ class VideosSource(Source):
         images, sequences = [], []
         for number, path in enumerate(list_videos(folders[split])):
             try:
-                frames = [as_frame(frame, 3, size, resize) for frame in read_video(path)]
+                frames = [as_frame(frame, 3, size, resize) for frame in iter_frames(path)]
             except ValueError as error:
                 raise ValueError(f"{path} cannot be used: {error}") from error
             images.append(torch.from_numpy(np.stack(frames)))
