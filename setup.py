@@ -6,11 +6,13 @@ from setuptools.command.build_py import build_py
 version = {}
 exec(Path(__file__).with_name("smoke_vq").joinpath("version.py").read_text(), version)
 
+videos = ["av>=12", "opencv-python-headless>=4.8", "pymatting>=1.1.12", "scipy>=1.10"]
 extras = {
+    "demo": ["gradio>=6", *videos],
     "docs": ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
     "evaluation": ["torch-fidelity>=0.4"],
     "forecast": ["matplotlib>=3.8", "opencv-python-headless>=4.8"],
-    "rise": ["av>=12", "opencv-python-headless>=4.8", "pymatting>=1.1.12", "scipy>=1.10"],
+    "rise": videos,
     "tracking": ["tensorboard>=2.14", "trackio>=0.2", "wandb>=0.16", "pillow<13"],
     "test": [
         *(
@@ -20,6 +22,7 @@ extras = {
             "ruff==0.17.6",
             "scikit-image>=0.22",
             "scikit-learn>=1.5",
+            "selenium>=4.20",
             "tensorboard>=2.14",
         ),
     ],

@@ -26,20 +26,14 @@ from smoke_vq.checks import check_count, check_positive
 from smoke_vq.films import check_film_format, film_file
 from smoke_vq.metrics import Batch, make_metrics
 from smoke_vq.models.auto import AutoAutoencoder
-from smoke_vq.pictures import code_colours, error_map, image_grid
-from smoke_vq.pipelines.clips import IMAGE_SUFFIXES, read_clip
+from smoke_vq.pictures import error_map, image_grid
+from smoke_vq.pipelines.clips import IMAGE_SUFFIXES, open_clip
 from smoke_vq.preparation.folder import open_atomically
-from smoke_vq.preparation.matting.chunks import CHUNK_FRAMES, MIN_FRAMES, Chunk, as_they_are, cut_out_chunks
-from smoke_vq.preparation.matting.cut_out import WORKING_SIZE, is_on_black
-from smoke_vq.preparation.matting.video import VIDEO_SUFFIXES, iter_frames, video_info
+from smoke_vq.preparation.matting.chunks import CUT_OUT, MIN_FRAMES, Chunk, as_they_are, choose_way, cut_out_chunks
+from smoke_vq.preparation.matting.video import VIDEO_SUFFIXES
 from smoke_vq.script import run
+from smoke_vq.tokens.colours import colours_of, first_codes
 
-# How frames become smoke on black, as the user reads it.
-CUT_OUT = f"Smoke was cut out; the background was estimated anew every {CHUNK_FRAMES} frames."
-ON_BLACK = "The frames show smoke on black, and were taken as they are."
-RAW = "The frames do not show smoke on black and were not cut out: the models are not trained for them."
-
-DEFAULT_FPS = 12.0
 SHORT_FILM = 100  # frames of a GIF or WebP
 ERROR_GAIN, SCALE, BATCH = 4, 3, 32
 
@@ -99,7 +93,7 @@ def find_clips(path: Path) -> list[Path]:
 
 def reconstruct(path: Path, model, processor: SmokeImageProcessor, arguments: argparse.Namespace) -> None:
     """Write the films of one clip, and print what was found."""
-    frames, fps, total = open_clip(path, processor.height, arguments)
+    frames, fps, total = open_clip(path, processor.height, arguments.fps, arguments.max_frames)
     first = list(islice(frames, MIN_FRAMES))
     way = choose_way(path.name, first, processor.height, arguments.cut_out)
     chunks = (cut_out_chunks if way == CUT_OUT else as_they_are)(chain(first, frames), processor.height)
@@ -123,37 +117,6 @@ def reconstruct(path: Path, model, processor: SmokeImageProcessor, arguments: ar
                     if film.suffix == ".mp4" or number < SHORT_FILM:
                         writer.add(picture)
     print("\n".join([*seen.sentences(way, model), f"{', '.join(film.name for film in written)}: {stem.parent}"]))
-
-
-def open_clip(path: Path, size: int, arguments: argparse.Namespace) -> tuple[Iterator[np.ndarray], float, int | None]:
-    """The frames of a clip, its frames per second, and the number of frames if it is known."""
-    limit, total = arguments.max_frames, None
-    if path.suffix.lower() in VIDEO_SUFFIXES:
-        info = video_info(path)
-        fps = arguments.fps or info.fps or DEFAULT_FPS
-        length = info.duration and round(info.duration * arguments.fps) if arguments.fps else info.num_frames
-        total = min(filter(None, (length, limit)), default=None)
-        return iter_frames(path, max(size, WORKING_SIZE), arguments.fps, limit), fps, total
-    frames = (
-        np.asarray(Image.open(path).convert("RGB"))[None] if path.suffix.lower() in IMAGE_SUFFIXES else read_clip(path)
-    )
-    return iter(frames[:limit]), arguments.fps or DEFAULT_FPS, len(frames[:limit])
-
-
-def choose_way(name: str, first: list[np.ndarray], size: int, cut_out: str) -> str:
-    """How the frames of a clip become smoke on black, given its first frames.
-
-    Raises:
-        ValueError: the frames are too small, or too few for the cut-out that was asked for.
-    """
-    side = min(first[0].shape[:2])
-    if side < size:
-        raise ValueError(f"{name} has frames of {side} pixels: expected {size} or more.")
-    if cut_out == "yes" and len(first) < MIN_FRAMES:
-        raise ValueError(f"{name} has {len(first)} frame(s): a cut-out needs {MIN_FRAMES} or more.")
-    if cut_out != "yes" and is_on_black(np.stack(first)):
-        return ON_BLACK
-    return RAW if cut_out == "no" or len(first) < MIN_FRAMES else CUT_OUT
 
 
 class Seen:
@@ -207,24 +170,6 @@ def draw(chunk: Chunk, way: str, model, processor: SmokeImageProcessor, seen: Se
         }
         for row in zip(*columns.values(), strict=True):
             yield image_grid([row], scale=SCALE, column_labels=list(columns))
-
-
-@torch.no_grad()
-def colours_of(model, processor: SmokeImageProcessor) -> np.ndarray:
-    """A colour for each code, (K, 3) uint8, dark for codes like those of a black frame.
-
-    With several codes at a position, those of the first.
-    """
-    quantizer, black = model.quantizer, np.zeros((1, processor.height, processor.height, 3), np.uint8)
-    codes = torch.arange(quantizer.num_codes, device=model.device).view(-1, 1, 1, 1).expand(-1, 1, 1, quantizer.depth)
-    embeddings = quantizer.embed(codes if quantizer.depth > 1 else codes[..., 0]).flatten(1)
-    background = quantizer.embed(model.encode(processor(black).pixel_values.to(model.device)).indices).mean((0, 2, 3))
-    return code_colours(embeddings.cpu().numpy(), background.cpu().numpy())
-
-
-def first_codes(indices: torch.Tensor) -> np.ndarray:
-    """The codes (N, h, w) of codes (N, h, w) or (N, h, w, depth)."""
-    return (indices if indices.ndim == 3 else indices[..., 0]).cpu().numpy()
 
 
 def enlarge(grids: np.ndarray, size: int) -> np.ndarray:

@@ -26,7 +26,7 @@ FLOORS = {
     3: {"hub", "evaluation", "tokens"},
     4: {"models"},
     5: {"training", "pipelines"},
-    6: {"cli"},
+    6: {"cli", "demo"},
     7: {"__main__"},
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}

@@ -1,6 +1,7 @@
 """Observed frames, in any supported form, as `pixel_values`."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ from PIL import Image, UnidentifiedImageError
 
 from ..data.processor import SmokeImageProcessor
 from ..pixels import BLACK, WHITE
-from ..preparation.matting.video import VIDEO_SUFFIXES, read_video
+from ..preparation.matting.cut_out import WORKING_SIZE
+from ..preparation.matting.video import VIDEO_SUFFIXES, iter_frames, read_video, video_info
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+_DEFAULT_FPS = 12.0
 _TOLERANCE = 0.01  # of the range of pixel_values, for decoded frames in half precision
 
 
@@ -37,6 +40,32 @@ def read_clip(path: str | os.PathLike) -> np.ndarray:
         known = ", ".join((*VIDEO_SUFFIXES, ".npz", ".npy"))
         raise ValueError(f"The clip '{path}' ends in {suffix!r}: expected a folder of images, or one of {known}.")
     return read_video(path)
+
+
+def open_clip(
+    path: Path, size: int, fps: float | None = None, max_frames: int | None = None
+) -> tuple[Iterator[np.ndarray], float, int | None]:
+    """Open a video of any length, an image, a folder of images, or a NumPy file.
+
+    Args:
+        size: of the frames that a model takes; frames of a video are reduced while they are decoded, but not below it.
+        fps: frames per second that are taken of a video, as in `iter_frames`.
+
+    Returns:
+        The frames (H, W, 3) uint8, frames per second (12 if neither `fps` nor the file says), and the number of frames
+        if it is known.
+
+    Raises:
+        OSError, ValueError: as `read_clip` and `iter_frames`.
+    """
+    total = None
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        info = video_info(path)
+        length = info.duration and round(info.duration * fps) if fps else info.num_frames
+        total = min(filter(None, (length, max_frames)), default=None)
+        return iter_frames(path, max(size, WORKING_SIZE), fps, max_frames), fps or info.fps or _DEFAULT_FPS, total
+    frames = _open_image(path)[None] if path.suffix.lower() in IMAGE_SUFFIXES else read_clip(path)
+    return iter(frames[:max_frames]), fps or _DEFAULT_FPS, len(frames[:max_frames])
 
 
 def clip_values(frames: Any, processor: SmokeImageProcessor, resize: bool = False) -> tuple[torch.Tensor, bool]:
@@ -111,13 +140,14 @@ def _read_images(folder: Path) -> np.ndarray:
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     if not paths:
         raise FileNotFoundError(f"The folder '{folder}' contains no images ({', '.join(IMAGE_SUFFIXES)}).")
-    images = []
-    for path in paths:
-        try:
-            images.append(Image.open(path).convert("RGB"))
-        except (UnidentifiedImageError, OSError) as error:
-            raise ValueError(f"'{path}' is not an image, or is damaged: {error}.") from error
-    return _stack(images)
+    return _stack([_open_image(path) for path in paths])
+
+
+def _open_image(path: Path) -> np.ndarray:
+    try:
+        return np.asarray(Image.open(path).convert("RGB"))
+    except (UnidentifiedImageError, OSError) as error:
+        raise ValueError(f"'{path}' is not an image, or is damaged: {error}.") from error
 
 
 def _read_numpy(path: Path) -> np.ndarray:

@@ -6,11 +6,16 @@ from itertools import islice
 
 import numpy as np
 
-from .cut_out import centre_square, cut_out
+from .cut_out import centre_square, cut_out, is_on_black
 from .quality import failed_criterion
 
 MIN_FRAMES = 8  # to estimate a background
 CHUNK_FRAMES = 120
+
+# How frames become smoke on black, as the user reads it.
+CUT_OUT = f"Smoke was cut out; the background was estimated anew every {CHUNK_FRAMES} frames."
+ON_BLACK = "The frames show smoke on black, and were taken as they are."
+RAW = "The frames do not show smoke on black and were not cut out: the models are not trained for them."
 
 
 @dataclass
@@ -27,6 +32,27 @@ class Chunk:
     image: np.ndarray
     alpha: np.ndarray | None = None
     failed: str | None = None
+
+
+def choose_way(name: str, first: list[np.ndarray], size: int, cut_out: str = "auto") -> str:
+    """How the frames of a clip become smoke on black, given its first frames: `CUT_OUT`, `ON_BLACK` or `RAW`.
+
+    Args:
+        first: (H, W, 3) uint8, `MIN_FRAMES` of them unless the clip is shorter.
+        size: of the frames that the model takes.
+        cut_out: "yes", "no" or "auto", which cuts out unless the frames show smoke on black.
+
+    Raises:
+        ValueError: the frames are too small, or too few for the cut-out that was asked for.
+    """
+    side = min(first[0].shape[:2])
+    if side < size:
+        raise ValueError(f"{name} has frames of {side} pixels: expected {size} or more.")
+    if cut_out == "yes" and len(first) < MIN_FRAMES:
+        raise ValueError(f"{name} has {len(first)} frame(s): a cut-out needs {MIN_FRAMES} or more.")
+    if cut_out != "yes" and is_on_black(np.stack(first)):
+        return ON_BLACK
+    return RAW if cut_out == "no" or len(first) < MIN_FRAMES else CUT_OUT
 
 
 def cut_out_chunks(
