@@ -8,6 +8,7 @@ smoke-vq demo --model runs/tiny/best --port 7861
 """
 
 import argparse
+import socket
 
 import torch
 
@@ -41,7 +42,19 @@ def parse_arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.port is not None and not 0 < arguments.port < 2**16:
         raise ValueError(f"port expects a number from 1 to {2**16 - 1}, found {arguments.port}.")
+    check_address(arguments.host, arguments.port)
     return arguments
+
+
+def check_address(host: str, port: int | None) -> None:
+    """Raise an OSError unless this process can listen on a port of `host`, or on any one if it is None."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port or 0))
+        except OSError as error:
+            where = host if port is None else f"port {port} of {host}"
+            raise OSError(f"Cannot listen on {where}: {error.strerror}.") from error
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ _FILES = [*VIDEO_SUFFIXES, *IMAGE_SUFFIXES, ".npy", ".npz"]
 _PALETTE_SIZE = 64
 _ONE_HOUR = 3600  # after which uploaded files are deleted
 _FONTS = ["system-ui", "sans-serif"]  # those of the reader: no requests to other servers
-_CSS = "footer {display: none !important} .codes img {cursor: crosshair}"
+_CSS = "footer {display: none !important} .clickable img {cursor: crosshair}"
 
 
 def build_page(explorer: Explorer) -> gr.Blocks:
@@ -28,7 +28,9 @@ def build_page(explorer: Explorer) -> gr.Blocks:
         gr.Markdown(_TITLE)
         with gr.Row():
             with gr.Tab("Video"), gr.Row():
-                file = gr.File(label="a video of a static camera, or a photo", file_types=_FILES, height=120)
+                file = gr.File(
+                    label="a video of a static camera, or a photo", file_types=_FILES, height=120, elem_id="file"
+                )
                 with gr.Column():
                     fps = gr.Number(None, label="frames per second (empty: all)", minimum=0)
                     read = gr.Button("Show the video", variant="primary", elem_id="read")
@@ -40,19 +42,21 @@ def build_page(explorer: Explorer) -> gr.Blocks:
             note = gr.Markdown()
             frame = gr.Slider(0, 1, 0, step=1, label="frame", elem_id="frame")
             with gr.Row():
-                panels = [_picture(name, "codes" if name == "codes" else None) for name in PANELS]
-            gr.Markdown("## Change the codes\nClick a cell of the codes. Changed cells have a white frame.")
+                panels = [_picture(name, clickable=name == "codes") for name in PANELS]
+            gr.Markdown(
+                "## Change the codes\nChoose a code below and click a cell above: it gets this code, and a white frame."
+            )
             with gr.Row():
                 with gr.Column(scale=1, min_width=260):
                     code = gr.Number(0, label="code", precision=0, elem_id="code")
                     tool = gr.Radio([_PAINT, _PICK], value=_PAINT, label="A click on a cell")
                     restore = gr.Button("Undo the changes of this frame", elem_id="restore")
-                swatches = _picture("codes of this clip: click one to take it", "codes", scale=2)
+                swatches = _picture("codes of this clip", clickable=True, scale=2)
             gr.Markdown(
                 "## At the same size\nThe largest thumbnail of no more bytes than the codes, "
                 "and each image codec at its smallest."
             )
-            comparison = _picture("the same frame", "comparison")
+            comparison = _picture("comparison")
             table = gr.Markdown()
             gr.Markdown(
                 "## Forecast\nHow the plume moves on from this frame. The installed forecaster knows simulated plumes."
@@ -102,11 +106,17 @@ def launch(page: gr.Blocks, **options: Any) -> None:
     page.launch(theme=theme, css=_CSS, ssr_mode=False, footer_links=[], **options)
 
 
-def _picture(label: str, name: str | None = None, **options: Any) -> gr.Image:
+def _picture(label: str, clickable: bool = False, **options: Any) -> gr.Image:
     return gr.Image(
-        label=label, interactive=False, format="png", buttons=[], min_width=150,
-        elem_id=name or label.replace(" ", "-"), elem_classes=["codes"] if name == "codes" else None, **options,
-    )  # fmt: skip
+        label=label,
+        interactive=False,
+        format="png",
+        buttons=[],
+        min_width=150,
+        elem_id=label.replace(" ", "-"),
+        elem_classes=["clickable"] if clickable else None,
+        **options,
+    )
 
 
 def _shown(function: Callable) -> Callable:
