@@ -168,16 +168,17 @@ class Explorer:
         return int(codes.flat[_light(clip.image[frame][None], codes.shape).argmax()])
 
     def palette_codes(self, clip: EncodedClip, most: int) -> list[int]:
-        """At most `most` codes of a clip before any change, from dark to light colours.
+        """At most `most` codes of a clip before any change: the most frequent one, and codes of smoke from dim to bright.
 
-        They are the most frequent one, which is that of the background, and those with most light in their cells.
+        The codes of smoke are spread evenly over their order by the mean light in their cells.
         """
         codes = first_codes(clip.encoded)
-        counts = np.bincount(codes.ravel(), minlength=self.model.quantizer.num_codes)
-        light = np.bincount(codes.ravel(), _light(clip.image, codes.shape).ravel(), len(counts))
-        light[counts.argmax()] = np.inf
-        kept = [code for code in np.argsort(-light)[:most].tolist() if counts[code]]
-        return sorted(kept, key=lambda code: self.colours[code].max())
+        counts = np.bincount(codes.ravel())
+        light = np.bincount(codes.ravel(), _light(clip.image, codes.shape).ravel()) / np.maximum(counts, 1)
+        background = int(counts.argmax())
+        smoky = [code for code in np.argsort(light, kind="stable").tolist() if light[code] > 1 and code != background]
+        places = np.linspace(0, len(smoky) - 1, min(most - 1, len(smoky))).round().astype(int)
+        return [background, *(smoky[place] for place in places)]
 
     def panels(self, clip: EncodedClip, frame: int) -> list[Image.Image]:
         """The pictures of a frame, in the order of `PANELS`."""

@@ -13,12 +13,13 @@ from .explorer import PANELS, EncodedClip, Explorer
 from .pictures import comparison_picture, grid_cell, palette, palette_code
 
 _TITLE = "# Smoke as codes\nA plume as a small grid of codes, and the plume that is decoded from them."
-_PAINT, _PICK = "give the cell this code", "take the code of the cell"
+PAINT, PICK = "give the cell this code", "take the code of the cell"
 _FILES = [*VIDEO_SUFFIXES, *IMAGE_SUFFIXES, ".npy", ".npz"]
 _PALETTE_SIZE = 64
 _ONE_HOUR = 3600  # after which uploaded files are deleted
 _FONTS = ["system-ui", "sans-serif"]  # those of the reader: no requests to other servers
-_CSS = "footer {display: none !important} .clickable img {cursor: crosshair}"
+# The names of pictures stand above them instead of on them.
+_CSS = ".picture [data-testid=block-label] {position: static} .clickable img {cursor: crosshair}"
 
 
 def build_page(explorer: Explorer) -> gr.Blocks:
@@ -32,7 +33,7 @@ def build_page(explorer: Explorer) -> gr.Blocks:
                     label="a video of a static camera, or a photo", file_types=_FILES, height=120, elem_id="file"
                 )
                 with gr.Column():
-                    fps = gr.Number(None, label="frames per second (empty: all)", minimum=0)
+                    fps = gr.Number(0, label="frames per second (0: all)", minimum=0)
                     read = gr.Button("Show the video", variant="primary", elem_id="read")
             with gr.Tab("Simulated plume"), gr.Row():
                 seed = gr.Number(1001, label="seed", precision=0)
@@ -49,17 +50,17 @@ def build_page(explorer: Explorer) -> gr.Blocks:
             with gr.Row():
                 with gr.Column(scale=1, min_width=260):
                     code = gr.Number(0, label="code", precision=0, elem_id="code")
-                    tool = gr.Radio([_PAINT, _PICK], value=_PAINT, label="A click on a cell")
+                    tool = gr.Radio([PAINT, PICK], value=PAINT, label="A click on a cell", elem_id="tool")
                     restore = gr.Button("Undo the changes of this frame", elem_id="restore")
                 swatches = _picture("codes of this clip", clickable=True, scale=2)
             gr.Markdown(
                 "## At the same size\nThe largest thumbnail of no more bytes than the codes, "
                 "and each image codec at its smallest."
             )
-            comparison = _picture("comparison")
+            comparison = _picture("comparison", show_label=False)
             table = gr.Markdown()
             gr.Markdown(
-                "## Forecast\nHow the plume moves on from this frame. The installed forecaster knows simulated plumes."
+                "## Forecast\nHow the plume moves on from this frame. The installed forecaster was trained with simulated plumes."
             )
             with gr.Row():
                 samples = gr.Slider(1, 6, 3, step=1, label="samples")
@@ -77,7 +78,7 @@ def build_page(explorer: Explorer) -> gr.Blocks:
         @_shown
         def click_cell(clip: EncodedClip, frame: int, code: int, tool: str, event: gr.SelectData):
             row, column = grid_cell(clip.codes.shape[1:3], *event.index)
-            if tool == _PICK:
+            if tool == PICK:
                 return clip, int(clip.codes[frame, row, column].flatten()[0]), *[gr.skip()] * len(panels)
             clip = explorer.paint(clip, frame, row, column, code)
             return clip, code, *explorer.panels(clip, frame)
@@ -114,7 +115,7 @@ def _picture(label: str, clickable: bool = False, **options: Any) -> gr.Image:
         buttons=[],
         min_width=150,
         elem_id=label.replace(" ", "-"),
-        elem_classes=["clickable"] if clickable else None,
+        elem_classes=["picture", "clickable"] if clickable else ["picture"],
         **options,
     )
 

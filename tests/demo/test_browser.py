@@ -21,6 +21,13 @@ PROGRAMS = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
 
 pytest.importorskip("gradio")
 webdriver = pytest.importorskip("selenium.webdriver")
+
+from selenium.common.exceptions import StaleElementReferenceException  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+
+from smoke_vq.demo.page import PAINT, PICK  # noqa: E402
+
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not all(PROGRAMS.values()), reason="chromium or chromedriver is not installed"),
@@ -79,9 +86,6 @@ class Page:
         return self.until(shown, f"{selector} is not shown")
 
     def until(self, condition, message: str):
-        from selenium.common.exceptions import StaleElementReferenceException
-        from selenium.webdriver.support.ui import WebDriverWait
-
         waiting = WebDriverWait(self.driver, WAIT, ignored_exceptions=[StaleElementReferenceException])
         return waiting.until(condition, message)
 
@@ -101,10 +105,21 @@ class Page:
         offset = (0, 0) if x is None else (round((x - 0.5) * size["width"]), round((y - 0.5) * size["height"]))
         actions.move_to_element_with_offset(element, *offset).click().perform()
 
+    def click_cell(self, cell: tuple[int, int]) -> None:
+        """Click a cell (row, column) of the 8x8 codes."""
+        self.click("#codes img", (cell[1] + 0.5) / 8, (cell[0] + 0.5) / 8)
+
     def fill(self, selector: str, text: str) -> None:
         element = self.find(selector)
-        element.clear()
-        element.send_keys(text + "\n\t")
+        element.send_keys(Keys.CONTROL, "a")
+        element.send_keys(text, Keys.ENTER)
+
+    def says(self, text: str) -> None:
+        """Wait for a message."""
+        messages = ".toast-body"
+        self.until(
+            lambda driver: any(text in found.text for found in driver.find_elements("css selector", messages)), text
+        )
 
     def source(self, name: str) -> str:
         return self.find(f"#{name} img").get_attribute("src")
@@ -121,9 +136,9 @@ class Page:
 
 def test_a_dropped_video_is_shown_changed_and_forecast(page, address, video):
     page.click("#read")
-    assert "There is no video yet" in page.find(".toast-body").text
+    page.says("There is no video yet: drop one on the page.")
     page.drop("#file", video)
-    page.until(lambda _: "clip.mp4" in page.find("#file").text, "the file does not arrive")
+    page.until(lambda _: ".mp4" in page.find("#file").text, "the file does not arrive")
     page.click("#read")
     codes, output = page.picture("codes"), page.picture("from-the-codes")
     for name in ("original", "smoke-on-black", "codes", "from-the-codes", "error-x4"):
@@ -131,14 +146,20 @@ def test_a_dropped_video_is_shown_changed_and_forecast(page, address, video):
         assert picture.shape == (SIDE, SIDE, 3) and picture.max() > 50, name
     assert "12 frames, each of 64 codes out of 32: 40 bytes." in page.find("body").text
 
+    colours = codes[2::40, 2::40].astype(int).sum(axis=2)
+    bright, dark = (np.unravel_index(at, (8, 8)) for at in (colours.argmax(), colours.argmin()))
     before = page.source("codes"), page.source("from-the-codes")
-    other = 1 if np.array_equal(codes[2 * 40 + 2, 5 * 40 + 2], codes[2, 2]) else 0
-    page.click("#codes-of-this-clip img", 0.01, 0.99)  # the first cell of the only row or of the last one
-    page.fill("#code input", str(other))
-    page.click("#codes img", 5.5 / 8, 2.5 / 8)
+    page.fill("#code input", "99")
+    page.click_cell(dark)
+    page.says("A code is a whole number from 0 to 31, found 99.")
+    page.click(f"#tool input[value='{PICK}']")
+    page.click_cell(bright)
+    page.until(lambda _: page.find("#code input").get_property("value") != "99", "the code is not taken")
+    page.click(f"#tool input[value='{PAINT}']")
+    page.click_cell(dark)
     changed = page.changes("codes", before[0])
     cells = (changed != codes).reshape(8, 40, 8, 40, 3).any(axis=(1, 3, 4))
-    assert cells.nonzero() == ([2], [5])
+    assert np.argwhere(cells).tolist() == [[*dark]]
     assert not np.array_equal(page.changes("from-the-codes", before[1]), output), "another plume"
 
     before = page.source("from-the-codes")
