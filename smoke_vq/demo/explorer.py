@@ -168,7 +168,7 @@ class Explorer:
         return int(codes.flat[_light(clip.image[frame][None], codes.shape).argmax()])
 
     def palette_codes(self, clip: EncodedClip, most: int) -> list[int]:
-        """At most `most` codes of a clip before any change: the most frequent one, and codes of smoke from dim to bright.
+        """At most `most` codes of a clip before any change: the most frequent one, then codes of smoke, dim to bright.
 
         The codes of smoke are spread evenly over their order by the mean light in their cells.
         """

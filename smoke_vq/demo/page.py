@@ -60,7 +60,7 @@ def build_page(explorer: Explorer) -> gr.Blocks:
             comparison = _picture("comparison", show_label=False)
             table = gr.Markdown()
             gr.Markdown(
-                "## Forecast\nHow the plume moves on from this frame. The installed forecaster was trained with simulated plumes."
+                "## Forecast\nHow the plume moves on from this frame. The installed forecaster knows simulated plumes only."
             )
             with gr.Row():
                 samples = gr.Slider(1, 6, 3, step=1, label="samples")
