@@ -59,9 +59,7 @@ def build_page(explorer: Explorer) -> gr.Blocks:
             )
             comparison = _picture("comparison", show_label=False)
             table = gr.Markdown()
-            gr.Markdown(
-                "## Forecast\nHow the plume moves on from this frame. The installed forecaster knows simulated plumes only."
-            )
+            gr.Markdown("## Forecast\nHow the plume moves on. The installed forecaster knows simulated plumes only.")
             with gr.Row():
                 samples = gr.Slider(1, 6, 3, step=1, label="samples")
                 forecast = gr.Button("Forecast", elem_id="forecast")
