@@ -13,7 +13,7 @@ from .version import __version__
 COMMANDS = {
     "Look at a model": [
         ("reconstruct", "reconstruct", "a video, a photo or a folder to codes and back, as a film"),
-        ("demo", "demo", "a page: a clip, its codes to change, codecs at the same size, a forecast"),
+        ("demo", "demo", "a page: a clip, its codes to change, image codecs beside them, a forecast"),
         ("predict", "predict", "how the plume in a clip moves on, as a film"),
         ("evaluate", "evaluate", "figures of models on a dataset, beside baselines and image codecs"),
         ("evaluate-forecast", "evaluate_forecast", "figures of forecasts, also those of other models"),

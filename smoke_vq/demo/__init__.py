@@ -1,1 +1,1 @@
-"""The page of `smoke-vq demo`: a clip, its codes, which can be changed, codecs at the same size, and a forecast."""
+"""The page of `smoke-vq demo`: a clip, its codes, which can be changed, image codecs beside them, and a forecast."""

@@ -210,7 +210,7 @@ class Explorer:
         """A frame from its own codes, as the largest thumbnail of no more bytes, and by each codec at its smallest."""
         target, size = self.processor(clip.image[frame]).pixel_values, self.code_bytes(clip)
         (output,) = self.decode(clip.encoded[frame][None])
-        side = max(1, math.isqrt(int(size) // 3))
+        side = max(1, math.isqrt(int(size) // target.shape[1]))
         coded = {
             "codes": Reconstruction(self.processor(output).pixel_values, torch.tensor([size])),
             f"thumbnail {side}x{side}": thumbnail(target, side),
@@ -242,7 +242,7 @@ class Explorer:
             generator=torch.Generator().manual_seed(seed),
             output_type="pt",
         ).frames.cpu()
-        values = self.processor(clip.image[: frame + 1 + config.num_frames]).pixel_values
+        values = self.forecaster.processor(clip.image[: frame + 1 + config.num_frames]).pixel_values
         past, truth = values[: frame + 1][-config.num_previous :], values[frame + 1 :]
         return film_bytes(draw_film(past, members, truth if len(truth) else None), ".webp", _FORECAST_FPS)
 

@@ -54,7 +54,7 @@ def build_page(explorer: Explorer) -> gr.Blocks:
                     restore = gr.Button("Undo the changes of this frame", elem_id="restore")
                 swatches = _picture("codes of this clip", clickable=True, scale=2)
             gr.Markdown(
-                "## At the same size\nThe largest thumbnail of no more bytes than the codes, "
+                "## Beside other codecs\nThe largest thumbnail of no more bytes than the codes, "
                 "and each image codec at its smallest."
             )
             comparison = _picture("comparison", show_label=False)

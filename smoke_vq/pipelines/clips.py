@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ..data.processor import SmokeImageProcessor
 from ..pixels import BLACK, WHITE
-from ..preparation.matting.cut_out import WORKING_SIZE
+from ..preparation.matting.cut_out import working_size
 from ..preparation.matting.video import VIDEO_SUFFIXES, iter_frames, read_video, video_info
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -63,7 +63,7 @@ def open_clip(
         info = video_info(path)
         length = info.duration and round(info.duration * fps) if fps else info.num_frames
         total = min(filter(None, (length, max_frames)), default=None)
-        return iter_frames(path, max(size, WORKING_SIZE), fps, max_frames), fps or info.fps or _DEFAULT_FPS, total
+        return iter_frames(path, working_size(size), fps, max_frames), fps or info.fps or _DEFAULT_FPS, total
     frames = _open_image(path)[None] if path.suffix.lower() in IMAGE_SUFFIXES else read_clip(path)
     return iter(frames[:max_frames]), fps or _DEFAULT_FPS, len(frames[:max_frames])
 

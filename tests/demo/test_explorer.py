@@ -79,6 +79,15 @@ def test_with_several_codes_at_a_cell_the_first_one_is_changed(tiny_kwargs, pipe
     assert len(explorer.panels(changed, 1)) == len(PANELS)
 
 
+def test_a_model_of_grey_frames(tiny_kwargs, pipeline):
+    model = SmokeVQVAE(**tiny_kwargs, in_channels=1, out_channels=1)
+    explorer = Explorer(model, SmokeImageProcessor(16, num_channels=1), pipeline)
+    clip = explorer.encode(smoke(6)[0], smoke(6)[0], "")
+    assert len(explorer.panels(clip, 5)) == len(PANELS)
+    assert {each.name for each in explorer.compare(clip, 5)} >= {"thumbnail 6x6", "WebP, quality 0"}
+    assert explorer.forecast(clip, 4, 1), "one true frame is left"
+
+
 def test_the_panels_show_the_frame_its_codes_and_what_is_decoded(explorer, encoded):
     original, black, codes, output, error = (np.asarray(panel) for panel in explorer.panels(encoded, 5))
     assert all(panel.shape == (SIDE, SIDE, 3) for panel in (original, black, codes, output, error))
