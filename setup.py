@@ -12,6 +12,7 @@ extras = {
     "docs": ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26"],
     "evaluation": ["torch-fidelity>=0.4"],
     "forecast": ["matplotlib>=3.8", "opencv-python-headless>=4.8"],
+    "onnx": ["onnx>=1.18", "onnxruntime>=1.22", "onnxscript>=0.5"],
     "rise": videos,
     "tracking": ["tensorboard>=2.14", "trackio>=0.2", "wandb>=0.16", "pillow<13"],
     "test": [
@@ -31,6 +32,8 @@ extras["all"] = sorted({requirement for group in extras.values() for requirement
 
 ASSETS = (
     "scripts/**/*.py",
+    "web/*.html",
+    "web/*.js",
     "configs/**/*.yaml",
     "model_cards/*.md",
     "model_cards/smoke_vqvae_nano/*",

@@ -1,4 +1,4 @@
-"""Files that are installed with the code: scripts, configurations, templates of cards, and small trained models."""
+"""Files that are installed with the code: scripts, configurations, cards, a page for browsers, small trained models."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ def _home(name: str) -> Path:
     return next((home for home in (_PACKAGE / name, _PACKAGE.parent / name) if home.is_dir()), _PACKAGE / name)
 
 
-SCRIPTS, CONFIGS, MODEL_CARDS = _home("scripts"), _home("configs"), _home("model_cards")
+SCRIPTS, CONFIGS, MODEL_CARDS, PAGE = map(_home, ("scripts", "configs", "model_cards", "web"))
 
 CARD_TEMPLATE = MODEL_CARDS / "template.md"
 AUTOENCODER_CARD = MODEL_CARDS / "autoencoder.md"

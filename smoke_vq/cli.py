@@ -27,6 +27,7 @@ COMMANDS = {
     "Train and publish": [
         ("train", None, "an autoencoder, a projection of its latents, or a forecaster"),
         ("push", "push_to_hub", "publish a model or a dataset with its card"),
+        ("export", "export_onnx", "an autoencoder to ONNX, with a page that runs it in a browser"),
     ],
     "Codes and latents": [
         ("encode", "encode_dataset", "a dataset or videos to codes and, by choice, latents"),

@@ -35,6 +35,11 @@ CHECKPOINTS = "checkpoints"
 HISTORY = "history.jsonl"
 SAMPLE_ROWS = "samples"  # one strip of reconstructions for each validation; SAMPLES shows them all
 
+# An exported model, and what the page in web/ reads beside it.
+ENCODER_ONNX = "encoder.onnx"
+DECODER_ONNX = "decoder.onnx"
+PAGE_SETTINGS = "settings.json"
+
 # Pictures of a pipeline's folder: a film, and what smoke-vq evaluate-forecast draws.
 FILM = "forecast.webp"
 BY_HORIZON = "by_horizon.png"

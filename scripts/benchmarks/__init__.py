@@ -1,6 +1,7 @@
 """The parts of scripts/benchmark.py: functions (device, rounds) that measure and print."""
 
 from .adversarial import adversarial
+from .browser import browser
 from .data import data
 from .forecast import forecast
 from .loading import loading
@@ -20,4 +21,5 @@ PARTS = {
     "loading": loading,
     "tokens": tokens,
     "forecast": forecast,
+    "browser": browser,
 }

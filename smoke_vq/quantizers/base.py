@@ -76,7 +76,8 @@ class Quantizer(nn.Module, ABC):
             indices: (B, h, w), or (B, h, w, depth) if `depth` is above 1; any integer dtype, in [0, num_codes).
 
         Raises:
-            ValueError: another shape or dtype, or an index out of range.
+            ValueError: another shape or dtype, or an index out of range. `torch.export` leaves the check of the range
+                out, because an exported graph cannot depend on values.
         """
         shape = "(B, h, w)" if self.depth == 1 else f"(B, h, w, {self.depth})"
         fits = indices.ndim == 3 if self.depth == 1 else indices.ndim == 4 and indices.shape[3] == self.depth
@@ -85,7 +86,8 @@ class Quantizer(nn.Module, ABC):
                 f"Expected integer indices of shape {shape}, found {indices.dtype} {tuple(indices.shape)}."
             )
         indices = indices.long()  # torch has no min and max for uint16
-        if indices.numel() and (indices.min() < 0 or indices.max() >= self.num_codes):
+        exporting = torch.compiler.is_exporting()
+        if not exporting and indices.numel() and (indices.min() < 0 or indices.max() >= self.num_codes):
             raise ValueError(
                 f"Expected indices in [0, {self.num_codes}), found {int(indices.min())} to {int(indices.max())}."
             )

@@ -1,6 +1,8 @@
 """Finite scalar quantization (Mentzer et al., 2023, arXiv:2309.15505)."""
 
+import itertools
 import math
+import operator
 from collections.abc import Sequence
 
 import torch
@@ -32,6 +34,7 @@ class FiniteScalarQuantizer(Quantizer):
     """
 
     levels: torch.Tensor
+    radix: torch.Tensor
 
     def __init__(self, num_codes: int, code_dim: int, *, levels: Sequence[int]):
         super().__init__(num_codes, code_dim)
@@ -42,7 +45,10 @@ class FiniteScalarQuantizer(Quantizer):
                 f"codes: found {levels!r}{f' with the product {math.prod(levels)}' if whole else ''}."
             )
         self.projection = CodeProjection(code_dim, len(levels))
-        self.register_buffer("levels", torch.tensor(levels), persistent=False)  # whole numbers, kept by .to(bfloat16)
+        # Whole numbers, kept by .to(bfloat16); a digit is worth the product of the levels before it.
+        worth = list(itertools.accumulate([1, *levels[:-1]], operator.mul))
+        self.register_buffer("levels", torch.tensor(levels), persistent=False)
+        self.register_buffer("radix", torch.tensor(worth), persistent=False)
 
     def forward(self, latents: torch.Tensor) -> QuantizerOutput:
         half = (self.levels - 1) * (1 - EPS) / 2
@@ -52,17 +58,14 @@ class FiniteScalarQuantizer(Quantizer):
         digits = (bounded.detach().round().long() + self.levels // 2).clamp(min=0).minimum(self.levels - 1)
         codes = StraightThrough.apply(bounded / (self.levels // 2), self._codes_of(digits))
         quantized = self.projection.to_latents(codes).permute(0, 3, 1, 2).to(latents.dtype)
-        return QuantizerOutput(quantized=quantized, indices=(digits * self._radix()).sum(dim=-1))
+        return QuantizerOutput(quantized=quantized, indices=(digits * self.radix).sum(dim=-1))
 
     def to_code_space(self, latents: torch.Tensor) -> torch.Tensor:
         return self.projection.to_codes(super().to_code_space(latents))
 
     def _embed(self, indices: torch.Tensor) -> torch.Tensor:
-        digits = indices[..., None] // self._radix() % self.levels
+        digits = indices[..., None] // self.radix % self.levels
         return self.projection.to_latents(self._codes_of(digits)).permute(0, 3, 1, 2)
 
     def _codes_of(self, digits: torch.Tensor) -> torch.Tensor:
         return (digits - self.levels // 2) / (self.levels // 2)
-
-    def _radix(self) -> torch.Tensor:
-        return self.levels.cumprod(dim=0) // self.levels

@@ -31,7 +31,8 @@ def nearest_codes(vectors: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor
     with torch.autocast(vectors.device.type, enabled=False):
         codes = codebook.float()
         norms = codes.square().sum(dim=1)
-        chunks = vectors.float().split(SEARCH_CHUNK)
+        # An exported graph is one for all batch sizes, and so cannot have a number of chunks.
+        chunks = [vectors.float()] if torch.compiler.is_exporting() else vectors.float().split(SEARCH_CHUNK)
         return torch.cat([torch.addmm(norms, chunk, codes.t(), alpha=-2).argmin(dim=1) for chunk in chunks])
 
 
