@@ -20,6 +20,7 @@ extras = {
             "flow_matching>=1.0",
             "mypy>=1.8",
             "pytest>=8",
+            "pytest-xdist>=3.5",
             "ruff==0.17.6",
             "scikit-image>=0.22",
             "scikit-learn>=1.5",

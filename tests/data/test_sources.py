@@ -67,14 +67,13 @@ def test_resize_brings_frames_to_size(dataset_folder):
 @pytest.mark.parametrize(
     ("column", "content", "sentence"),
     [
-        ("image", encode(Image.new("L", (16, 16))), "column 'image': Expected RGB images, found one of mode L"),
         ("image", encode(Image.new("RGBA", (16, 16))), "column 'image': Expected RGB images, found one of mode RGBA"),
         ("alpha", encode(Image.new("RGB", (16, 16))), "column 'alpha': Expected L images, found one of mode RGB"),
         ("image", encode(Image.new("RGB", (20, 18))), "column 'image': Expected frames of 16x16, found 20x18"),
         ("image", b"not a picture", "cannot be decoded"),
         ("image", b"", "cannot be decoded"),
     ],
-    ids=["L", "RGBA", "RGB alpha", "size", "not a picture", "no bytes"],
+    ids=["RGBA", "RGB alpha", "size", "not a picture", "no bytes"],
 )
 def test_a_bad_frame_is_named_by_its_row(write_dataset, rows, column, content, sentence):
     good = rows(5)
