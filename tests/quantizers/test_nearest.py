@@ -64,7 +64,7 @@ def test_values_and_gradients_equal_the_formulas(quantizer, latents):
     assert torch.equal(output.indices.flatten(), expected.pop("indices"))
     assert found.keys() == expected.keys()
     for name, value in expected.items():
-        assert (found[name].double() - value).norm() < 2e-6 * value.norm(), name  # float32
+        assert (found[name].double() - value).norm() < 1e-5 * value.norm(), name  # rounding of float32
 
 
 def test_the_codebook_is_in_the_space_of_the_search(quantizer, latents):
