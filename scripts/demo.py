@@ -13,7 +13,7 @@ import socket
 import torch
 
 from smoke_vq import NANO_FORECASTER
-from smoke_vq.checks import check_installed
+from smoke_vq.checks import check_device, check_installed
 from smoke_vq.script import run
 
 
@@ -40,6 +40,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--share", action="store_true", help="a public address, through a server of Gradio")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
+    check_device(arguments.device)
     if arguments.port is not None and not 0 < arguments.port < 2**16:
         raise ValueError(f"port expects a number from 1 to {2**16 - 1}, found {arguments.port}.")
     check_address(arguments.host, arguments.port)

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from smoke_vq.assets import NANO_MODEL
+from smoke_vq.checks import check_device
 from smoke_vq.evaluation.forecasts.cases import ForecastCase
 from smoke_vq.evaluation.forecasts.measure import measure
 from smoke_vq.evaluation.forecasts.pictures import check_matplotlib, write_pictures
@@ -82,6 +83,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--output-dir", type=Path, default=Path("evaluation"))
     parser.add_argument("--write-observed", metavar="FILE", type=Path, help="write the observed frames as npz and stop")
     arguments = parser.parse_args()
+    check_device(arguments.device)
     counts = ("size", "num_frames", "num_samples", "slow_members", "num_draws", "max_plumes")
     for name, value in [(name, getattr(arguments, name)) for name in counts] + [
         ("num_inference_steps", steps) for steps in arguments.num_inference_steps

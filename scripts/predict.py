@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from smoke_vq import NANO_FORECASTER, PlumeSettings, SmokeForecastPipeline, simulate_plumes
+from smoke_vq.checks import check_device
 from smoke_vq.evaluation.forecasts.cases import ForecastCase
 from smoke_vq.evaluation.forecasts.pictures import check_matplotlib
 from smoke_vq.evaluation.forecasts.pictures.film import draw_film
@@ -92,6 +93,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--save-frames", type=Path, metavar="FILE", help="write observed, prediction and truth as npz")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
+    check_device(arguments.device)
     for name in ("observed", "num_frames", "num_samples", "num_inference_steps", "fps"):
         value = getattr(arguments, name)
         if value is not None and value < 1:

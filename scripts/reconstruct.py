@@ -22,7 +22,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from smoke_vq import SmokeImageProcessor
-from smoke_vq.checks import check_count, check_positive
+from smoke_vq.checks import check_count, check_device, check_positive
 from smoke_vq.films import check_film_format, film_file
 from smoke_vq.metrics import Batch, make_metrics
 from smoke_vq.models.auto import AutoAutoencoder
@@ -61,6 +61,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--output-dir", type=Path, default=Path("reconstructions"))
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
+    check_device(arguments.device)
     if arguments.fps is not None:
         check_positive("fps", arguments.fps)
     if arguments.max_frames is not None:

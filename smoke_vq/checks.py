@@ -20,3 +20,13 @@ def check_installed(use: str, extra: str, **packages: str) -> None:
     """Raise a ValueError unless the packages (module=name), which `extra` of smoke-vq brings, are installed."""
     if missing := [name for module, name in packages.items() if importlib.util.find_spec(module) is None]:
         raise ValueError(f"{use} needs {' and '.join(missing)}: pip install 'smoke-vq[{extra}]'.")
+
+
+def check_device(name: str) -> None:
+    """Raise a ValueError unless `name`, such as "cuda" or "cpu", is a device that torch can use on this machine."""
+    import torch
+
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(f"The device {name!r} cannot be used: {str(error).strip().splitlines()[0]}") from error

@@ -41,6 +41,8 @@ SLIPS = [
     ("reconstruct clip.npz --fps 0", "fps expects a finite number above 0, found 0.0."),
     ("simulate --output-dir out --num-frames 0", "num-frames is 0: expected at least 1."),
     ("prepare --input clips --output-dir out --num-proc 0", "num-proc is 0: expected at least 1."),
+    ("reconstruct clip.npz --device gpu", "The device 'gpu' cannot be used: Expected one of cpu, cuda,"),
+    ("predict --input clip.npz --device meta:x", "The device 'meta:x' cannot be used: Invalid device string"),
     # Paths
     ("train vqvae --dataset data/rise64", "data/rise64"),
     ("train vqvae --dataset simulated:smal", "Unknown configuration of simulated plumes 'smal': expected one of"),
