@@ -44,8 +44,16 @@ def main() -> None:
     model = AutoAutoencoder.from_pretrained(arguments.model).to(arguments.device).eval()
     processor = SmokeImageProcessor.from_pretrained(arguments.model)
     arguments.output_dir.mkdir(parents=True, exist_ok=True)
+    failed = []
     for path in clips:
-        reconstruct(path, model, processor, arguments)
+        try:
+            reconstruct(path, model, processor, arguments)
+        except (ValueError, OSError) as error:
+            if len(clips) == 1:
+                raise
+            failed.append(str(error))
+    if failed:
+        raise ValueError(f"{len(failed)} of {len(clips)} clips could not be shown: {' '.join(failed)}")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -76,13 +84,16 @@ def find_clips(path: Path) -> list[Path]:
 
     Raises:
         OSError: it does not exist, or is an empty folder.
-        ValueError: a file of another type.
+        ValueError: a file of another type, or two videos of one name, whose films would have one too.
     """
     if path.is_dir():
         videos = sorted(file for file in path.iterdir() if file.suffix.lower() in VIDEO_SUFFIXES)
         images = any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir())
         if not videos and not images:
             raise FileNotFoundError(f"The folder {path} contains neither videos nor images.")
+        stems = Counter(video.stem for video in videos)
+        if videos and max(stems.values()) > 1:
+            raise ValueError(f"The folder {path} has {max(stems.values())} videos named {max(stems, key=stems.get)!r}.")
         return videos or [path]
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist.")
@@ -98,9 +109,9 @@ def reconstruct(path: Path, model, processor: SmokeImageProcessor, arguments: ar
     first = list(islice(frames, MIN_FRAMES))
     way = choose_way(path.name, first, processor.height, arguments.cut_out)
     chunks = (cut_out_chunks if way == CUT_OUT else as_they_are)(chain(first, frames), processor.height)
-    seen = Seen()
+    seen, colours = Seen(), colours_of(model, processor)
     drawn = tqdm(
-        (picture for chunk in chunks for picture in draw(chunk, way, model, processor, seen)),
+        (picture for chunk in chunks for picture in draw(chunk, way, model, processor, colours, seen)),
         total=total, unit="frames", desc=path.name,
     )  # fmt: skip
     stem = arguments.output_dir / f"{path.stem}_reconstruction"
@@ -148,10 +159,12 @@ class Seen:
 
 
 @torch.no_grad()
-def draw(chunk: Chunk, way: str, model, processor: SmokeImageProcessor, seen: Seen) -> Iterator[Image.Image]:
+def draw(
+    chunk: Chunk, way: str, model, processor: SmokeImageProcessor, colours: np.ndarray, seen: Seen
+) -> Iterator[Image.Image]:
     """The pictures of a chunk; adds it to what was seen."""
     seen.add(chunk)
-    num_codes, colours = model.quantizer.num_codes, colours_of(model, processor)
+    num_codes = model.quantizer.num_codes
     for start in range(0, len(chunk.image), BATCH):
         part = slice(start, start + BATCH)
         alpha = None if chunk.alpha is None else chunk.alpha[part]

@@ -114,6 +114,23 @@ def test_a_folder_of_videos_and_a_video_without_smoke(reconstruct, scene, tmp_pa
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a_reconstruction.gif", "b_reconstruction.gif"}
 
 
+def test_a_broken_video_does_not_stop_the_others(reconstruct, scene, tmp_path):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos/a.mp4").write_bytes(b"nothing")
+    write_video(tmp_path / "videos/b.mp4", scene[:10])
+    ended = reconstruct(tmp_path / "videos", "--formats gif")
+    assert ended.code == 2 and "error: 1 of 2 clips could not be shown: Cannot read 'a.mp4'" in ended.err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b_reconstruction.gif"]
+
+
+def test_two_videos_of_one_name_are_refused(reconstruct, tmp_path):
+    (tmp_path / "videos").mkdir()
+    for name in ("a.mp4", "a.mov"):
+        (tmp_path / "videos" / name).write_bytes(b"nothing")
+    ended = reconstruct(tmp_path / "videos")
+    assert ended.code == 2 and "has 2 videos named 'a'." in ended.err and not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("source", "flags", "message"),
     [
