@@ -18,7 +18,7 @@ from smoke_vq import PlumeSettings, SmokeImageProcessor, simulate_plumes
 from smoke_vq.assets import PAGE
 from smoke_vq.layout import DECODER_ONNX, ENCODER_ONNX, PAGE_SETTINGS
 from smoke_vq.models.auto import AutoAutoencoder
-from smoke_vq.onnx_export import compare_onnx, export_onnx
+from smoke_vq.onnx_export import check_onnx, compare_onnx, export_onnx
 from smoke_vq.preparation.folder import write_atomically
 from smoke_vq.script import run
 from smoke_vq.tokens.colours import colours_of
@@ -31,6 +31,7 @@ COMPARED = PlumeSettings(num_frames=96)  # the first 32 frames of a plume may be
 
 def main() -> None:
     arguments = parse_arguments()
+    check_onnx()
     model = AutoAutoencoder.from_pretrained(arguments.model).float().eval()
     processor = SmokeImageProcessor.from_pretrained(arguments.model)
     (plume,) = simulate_plumes([0], COMPARED)

@@ -74,6 +74,11 @@ def export_programs(model: nn.Module) -> tuple[torch.export.ExportedProgram, tor
     )
 
 
+def check_onnx() -> None:
+    """Raise a ValueError unless the packages that export and comparison need are installed."""
+    check_installed("Export to ONNX", "onnx", onnx="onnx", onnxscript="onnxscript", onnxruntime="onnxruntime")
+
+
 def export_onnx(model: nn.Module, folder: Path) -> None:
     """Write `encoder.onnx` (pixel_values -> indices) and `decoder.onnx` (indices -> sample) for batches of any size.
 
@@ -87,7 +92,7 @@ def export_onnx(model: nn.Module, folder: Path) -> None:
     Raises:
         ValueError: a package is missing; a model in another precision.
     """
-    check_installed("Export to ONNX", "onnx", onnx="onnx", onnxscript="onnxscript", onnxruntime="onnxruntime")
+    check_onnx()
     if model.dtype != torch.float32:
         raise ValueError(f"Export to ONNX expects a model in float32, found {model.dtype}.")
     names = ((ENCODER_ONNX, "pixel_values", "indices"), (DECODER_ONNX, "indices", "sample"))

@@ -76,6 +76,12 @@ def test_mistakes_are_one_sentence_and_write_nothing(flags, message, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"file"}
 
 
+def test_a_missing_package_is_named_before_the_model_is_loaded(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    ended = run("export_onnx.py", f"--model {tmp_path / 'nothing'} --output-dir {tmp_path / 'web'}")
+    assert ended.code == 2 and "Export to ONNX needs onnxscript: pip install 'smoke-vq[onnx]'." in ended.err
+
+
 def test_files_of_another_model_are_refused(exported, nano, frames):
     with torch.no_grad():
         nano.decoder.conv_out.bias.add_(0.1)
