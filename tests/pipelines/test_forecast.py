@@ -162,7 +162,7 @@ def test_invalid_input_is_refused(pipeline, clip, change, arguments, sentence):
         ("clip.txt", b"", r"ends in '.txt': expected a folder of images, or one of .mp4"),
         ("clip.npz", b"not a zip file", "Cannot read '.*clip.npz'"),
         ("clip.npy", b"not an array", "Cannot read '.*clip.npy'"),
-        ("clip.mp4", b"not a video", "Cannot read 'clip.mp4'"),
+        ("clip.mp4", b"not a video", "Cannot read 'clip.mp4': Invalid data found when processing input"),
     ],
 )
 def test_invalid_clips_are_refused(pipeline, tmp_path, name, content, sentence):
