@@ -33,6 +33,7 @@ LAST = "last"
 FORECASTER = "forecaster"  # a pipeline, of a forecaster's training
 CHECKPOINTS = "checkpoints"
 HISTORY = "history.jsonl"
+HEARTBEAT = "heartbeat.json"
 SAMPLE_ROWS = "samples"  # one strip of reconstructions for each validation; SAMPLES shows them all
 
 # An exported model, and what the page in web/ reads beside it.

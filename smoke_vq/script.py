@@ -1,7 +1,9 @@
 """Helpers for all scripts: short error messages and the use of all CPU cores."""
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -10,7 +12,12 @@ if TYPE_CHECKING:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call `main`. A ValueError or OSError is printed as `error: <message>` without traceback, with exit status 2."""
+    """Call `main`. A ValueError or OSError is printed as `error: <message>` without traceback, with exit status 2.
+
+    SIGTERM ends it like Ctrl-C, so that temporary files are deleted.
+    """
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         main()
     except KeyboardInterrupt:

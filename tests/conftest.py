@@ -2,6 +2,7 @@
 
 import io
 import os
+import pickle
 import signal
 import tempfile
 
@@ -16,6 +17,30 @@ import torch  # noqa: E402
 from PIL import Image  # noqa: E402
 
 SIZE = 16
+_PICKLE_LOAD, _TORCH_LOAD = pickle.load, torch.load
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_pickle():
+    """No test may read a pickle, so that the library never does."""
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("a pickle is read")
+
+    def load(*args, weights_only=True, **kwargs):
+        return _TORCH_LOAD(*args, weights_only=True, **kwargs) if weights_only is not False else refuse()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pickle, "load", refuse)
+        patch.setattr(torch, "load", load)
+        yield patch
+
+
+@pytest.fixture
+def pickle_allowed(monkeypatch):
+    monkeypatch.setattr(pickle, "load", _PICKLE_LOAD)
+    monkeypatch.setattr(torch, "load", _TORCH_LOAD)
+
 
 torch.set_num_threads(1)
 # A background process of a shell ignores Ctrl-C, and so would the runs that tests interrupt.

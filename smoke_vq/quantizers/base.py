@@ -137,5 +137,8 @@ class Quantizer(nn.Module, ABC):
             reduce: sums a tensor over the processes.
         """
 
+    def forget_step(self) -> None:
+        """Forget what was observed since the last optimizer step, which is left out. Only leaves are told."""
+
     def codes_replaced(self, rows: torch.Tensor) -> None:
         """k-means or a revival has overwritten the codes `rows` (n,) int64 of `codebook`."""

@@ -87,6 +87,9 @@ class EMAVectorQuantizer(NearestQuantizer):
         smoothed = (self.counts + self.epsilon) / (total + self.num_codes * self.epsilon) * total
         self.codebook.copy_(self.sums / smoothed[:, None])
 
+    def forget_step(self) -> None:
+        self._observed = None
+
     @torch.no_grad()
     def codes_replaced(self, rows: torch.Tensor) -> None:
         assert self.codebook is not None

@@ -68,7 +68,8 @@ class DataArguments(ArgumentGroup):
     resize: bool = option(False, "Resize frames of another size to the model's instead of refusing them.")
     dataloader_num_workers: int = option(2, "Worker processes per rank that decode, when packed is false.", FREE)
     flip: bool = option(True, "Mirror training frames left and right at random.")
-    batch_size: int = option(64, "Frames per process and micro-batch.", at_least=1)
+    # The frames of a step are compared instead, so that a run can continue on another number of processes.
+    batch_size: int = option(64, "Frames per process and micro-batch.", ADJUSTABLE, at_least=1)
     max_train_samples: int | None = option(None, "Use at most so many training frames, evenly spaced.", at_least=1)
     max_validation_samples: int | None = option(
         None, "Use at most so many frames at each validation; all are used at the end.", FREE, at_least=1
@@ -113,7 +114,10 @@ class OptimizationArguments(ArgumentGroup):
     adam_beta1: float = option(0.9, "Decay of AdamW's first moment.")
     adam_beta2: float = option(0.99, "Decay of AdamW's second moment.")
     max_grad_norm: float = option(1.0, "Clip the norm of the gradient to this; 0 disables clipping.", ADJUSTABLE)
-    gradient_accumulation_steps: int = option(1, "Micro-batches per optimizer step.", at_least=1)
+    max_skipped_steps: int = option(
+        0, "Leave out at most so many steps whose gradient is not finite, instead of ending the run.", ADJUSTABLE
+    )
+    gradient_accumulation_steps: int = option(1, "Micro-batches per optimizer step.", ADJUSTABLE, at_least=1)
     mixed_precision: Literal["no", "bf16", "fp16"] | None = option(
         None, "Autocast; unset uses accelerate's setting.", ADJUSTABLE
     )
@@ -146,8 +150,17 @@ class RunArguments(ArgumentGroup):
         None, "Optimizer steps between further checkpoints, for long epochs.", FREE, at_least=1
     )
     checkpoints_total_limit: int = option(2, "Number of checkpoints to keep.", FREE, at_least=1)
+    checkpoint_in_background: bool = option(
+        True, "Write checkpoints while the training goes on; false saves the memory of a copy of its state.", FREE
+    )
     resume_from_checkpoint: str | None = option(
         None, "Continue from 'latest', or from a checkpoint of this run by its name or path.", FREE
+    )
+    trust_pickle: bool = option(
+        False, "Resume from a checkpoint of an older version, whose pickle files may run any code.", FREE
+    )
+    hang_timeout: float = option(
+        1800.0, "Seconds after which a step that does not finish ends the run; 0 waits for ever.", FREE
     )
 
     def __post_init__(self):

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import GradientAccumulationPlugin, set_seed
+from accelerate.utils import DistributedType, GradientAccumulationPlugin, set_seed
 from torch import nn
 
 from ..checks import check_installed
@@ -19,15 +19,20 @@ from ..hub.provenance import describe_training
 from ..script import use_all_cores
 from .arguments import DataArguments, TrainingArguments
 from .publisher import Publisher
+from .run_folder import keep_frames_per_step
+
+SHARDED = (DistributedType.FSDP, DistributedType.DEEPSPEED, DistributedType.MEGATRON_LM)
 
 
 def make_accelerator(arguments: TrainingArguments) -> Accelerator:
     """The Accelerator of a run; seeds all random generators, with the same seed on every process.
 
-    The loader gives each process other batches, while the initial weights must be equal.
+    The loader gives each process other batches, while the initial weights must be equal. If a run is resumed on another
+    number of processes, `arguments` get another batch size or accumulation, so that a step has the same frames.
 
     Raises:
-        ValueError: the package of the tracker is not installed.
+        ValueError: the package of the tracker is not installed; the frames of a step cannot be divided among the
+            processes; a kind of distributed training whose checkpoints smoke_vq does not write.
     """
     optimization, report_to = arguments.optimization, arguments.tracking.report_to
     if report_to != "none":  # accelerate would continue without reporting
@@ -42,6 +47,14 @@ def make_accelerator(arguments: TrainingArguments) -> Accelerator:
         project_dir=str(arguments.run.folder),
         dynamo_backend="inductor" if optimization.compile else None,
     )
+    if accelerator.distributed_type in SHARDED:
+        raise ValueError(
+            f"smoke_vq trains with DistributedDataParallel, whose processes each hold the whole model: found "
+            f"{accelerator.distributed_type.value} in the configuration of accelerate."
+        )
+    if change := keep_frames_per_step(arguments, accelerator.num_processes):
+        accelerator.gradient_accumulation_steps = optimization.gradient_accumulation_steps
+        accelerator.print(change)
     set_seed(arguments.run.seed)
     use_all_cores(accelerator, arguments.run.num_threads)
     if accelerator.device.type == "cuda":
@@ -124,7 +137,6 @@ def make_publisher(
     """
     data, hub = arguments.data, arguments.hub
     return Publisher(
-        arguments.run.folder,
         card_text,
         describe_training(
             data.sources,

@@ -2,11 +2,14 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from torch import nn
 
 from .. import layout
+from .disk_space import check_disk_space
 
 
 def export_model(
@@ -20,24 +23,22 @@ def export_model(
         model: a `PretrainedModel`; the files of its `save_companions` are written too.
         companions: networks to save in subfolders with their names.
     """
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    model.save_pretrained(partial)
-    model.save_companions(partial)
-    for name, network in (companions or {}).items():
-        network.save_pretrained(partial / name)
-    (partial / layout.VALIDATION).write_text(json.dumps(validation, indent=2) + "\n")
-    if not folder.exists():
-        partial.rename(folder)
-        return
-    files = [path.relative_to(partial) for path in partial.rglob("*") if path.is_file()]
-    for path in folder.rglob("*"):
-        if path.is_file() and path.relative_to(folder) not in files:
-            path.unlink()  # card and figures of the model that is replaced
-    for path in sorted(files, key=lambda path: path == Path(layout.VALIDATION)):
-        (folder / path).parent.mkdir(exist_ok=True)
-        (partial / path).replace(folder / path)
-    shutil.rmtree(partial)
+    with _partial_folder(folder, "partial", [model, *(companions or {}).values()]) as partial:
+        model.save_pretrained(partial)
+        model.save_companions(partial)
+        for name, network in (companions or {}).items():
+            network.save_pretrained(partial / name)
+        (partial / layout.VALIDATION).write_text(json.dumps(validation, indent=2) + "\n")
+        if not folder.exists():
+            partial.rename(folder)
+            return
+        files = [path.relative_to(partial) for path in partial.rglob("*") if path.is_file()]
+        for path in folder.rglob("*"):
+            if path.is_file() and path.relative_to(folder) not in files:
+                path.unlink()  # card and figures of the model that is replaced
+        for path in sorted(files, key=lambda path: path == Path(layout.VALIDATION)):
+            (folder / path).parent.mkdir(exist_ok=True)
+            (partial / path).replace(folder / path)
 
 
 def update_model(model: nn.Module, folder: Path, variant: str | None = None) -> None:
@@ -45,9 +46,19 @@ def update_model(model: nn.Module, folder: Path, variant: str | None = None) -> 
 
     Each file is replaced atomically.
     """
-    partial = folder.with_name(f"{folder.name}.{variant or 'update'}.partial")
+    with _partial_folder(folder, f"{variant or 'update'}.partial", [model]) as partial:
+        model.save_pretrained(partial, variant=variant)
+        for path in partial.iterdir():
+            path.replace(folder / path.name)
+
+
+@contextmanager
+def _partial_folder(folder: Path, ending: str, networks: list[nn.Module]) -> Iterator[Path]:
+    """The path of a new folder beside `folder`, of which nothing is left; raises an OSError if the disk is too full."""
+    partial = folder.with_name(f"{folder.name}.{ending}")
     shutil.rmtree(partial, ignore_errors=True)
-    model.save_pretrained(partial, variant=variant)
-    for path in partial.iterdir():
-        path.replace(folder / path.name)
-    shutil.rmtree(partial)
+    try:
+        check_disk_space(folder, sum(weight.nbytes for network in networks for weight in network.state_dict().values()))
+        yield partial
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -26,12 +26,14 @@ class Objective(ABC):
         players: the networks that learn, by name. The first one is validated, averaged and exported.
         summary: names of the figures of a validation that the terminal shows.
         progress: names of the losses that the progress bar shows, besides `total`.
+        watched: name of the loss whose sudden rise raises an alarm; it should be positive.
         starts_trained: whether the model is of use before the first step; it is then validated, and may stay the best.
     """
 
     players: dict[str, Player]
     summary: tuple[str, ...] = ()
     progress: tuple[str, ...] = ()
+    watched: str = "total"
 
     @property
     def starts_trained(self) -> bool:
@@ -57,6 +59,9 @@ class Objective(ABC):
 
     def end_step(self, step: int) -> None:
         """Called after optimizer step `step`, when the weights have changed."""
+
+    def skip_step(self, step: int) -> None:
+        """Called instead of `end_step` if a gradient was not finite and the step is left out: forget its batches."""
 
     @abstractmethod
     def score(self, figures: dict[str, float]) -> float:

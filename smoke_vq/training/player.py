@@ -49,6 +49,9 @@ class Player:
         self.accelerator = accelerator
         self.lr = arguments.lr if lr is None else lr
         self.max_grad_norm = arguments.max_grad_norm
+        # With fp16, the scaler of the losses leaves out such steps itself.
+        self.may_skip = arguments.max_skipped_steps > 0 and accelerator.scaler is None
+        self.skipped = False
         if arguments.channels_last:
             network = network.to(memory_format=torch.channels_last)
         if arguments.gradient_checkpointing and network._supports_gradient_checkpointing:
@@ -87,6 +90,9 @@ class Player:
     def update(self, loss: torch.Tensor) -> torch.Tensor | None:
         """Add the gradient of `loss`; with the last micro-batch of a step, update the weights.
 
+        With `max_skipped_steps`, a gradient that is not finite leaves the weights as they are and sets `skipped`. It is
+        the same on all processes.
+
         Returns:
             The norm of the gradient before clipping, or None before the last micro-batch of a step.
         """
@@ -95,11 +101,13 @@ class Player:
         if self.accelerator.sync_gradients:
             limit = self.max_grad_norm if self.max_grad_norm > 0 else float("inf")
             norm = self.accelerator.clip_grad_norm_(self.network.parameters(), limit)
-        self.optimizer.step()
+            self.skipped = self.may_skip and not bool(torch.isfinite(norm))
+        if not (self.accelerator.sync_gradients and self.skipped):
+            self.optimizer.step()
         self.optimizer.zero_grad()
         if self.accelerator.sync_gradients:
             self.scheduler.step()
-            if self.ema is not None:
+            if self.ema is not None and not self.skipped:
                 self.ema.step(self.unwrapped.parameters())
         return norm
 

@@ -20,8 +20,7 @@ from ..hub.push import open_repo, push_folder
 from ..hub.staging import link_model, stage_model
 from ..layout import METRICS, PICTURE, SAMPLES
 from ..metrics import markdown_table
-
-SNAPSHOT = ".best-"
+from .run_folder import SNAPSHOT
 
 
 class Publisher:
@@ -34,7 +33,6 @@ class Publisher:
     Create it before training, so that a missing permission is reported early.
 
     Args:
-        run_folder: folder of the run.
         card_text: of the model's class.
         training: facts from `describe_training`.
         arguments: of the training, by name.
@@ -48,7 +46,6 @@ class Publisher:
 
     def __init__(
         self,
-        run_folder: Path,
         card_text: CardText,
         training: dict[str, Any],
         arguments: dict[str, Any],
@@ -65,9 +62,6 @@ class Publisher:
             check_text(json.dumps([self.training, self.arguments]), "The card")
             open_repo(repo_id, private=private)
             disable_progress_bars()  # they would interrupt the progress bar of the training
-            if arguments.get("resume_from_checkpoint") is not None:  # otherwise they may be those of a running one
-                for left_by_a_killed_run in run_folder.glob(f"{SNAPSHOT}*"):
-                    shutil.rmtree(left_by_a_killed_run)
 
     def push_best(self, result) -> None:
         """Start a push of the current best model.

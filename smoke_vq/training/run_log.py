@@ -8,6 +8,7 @@ import numpy as np
 from accelerate import Accelerator
 from PIL import Image
 
+from ..downloads.errors import first_line
 from ..pictures import image_grid
 from .arguments import TrainingArguments
 
@@ -77,9 +78,15 @@ def log_picture(accelerator: Accelerator, name: str, image: Image.Image, step: i
 
 
 def start_trackers(accelerator: Accelerator, arguments: TrainingArguments) -> None:
+    """Raises a ValueError if the tracker does not start, for example without a login."""
     if arguments.tracking.report_to == "none":
         return
     values = arguments.to_dict().items()
     config = {name: value if isinstance(value, int | float | str) else str(value) for name, value in values}
     name = {"name": arguments.run.run_name}
-    accelerator.init_trackers(arguments.tracking.project_name, config, {"wandb": name, "trackio": name})
+    try:
+        accelerator.init_trackers(arguments.tracking.project_name, config, {"wandb": name, "trackio": name})
+    except Exception as error:  # each tracker has errors of its own
+        tracker = arguments.tracking.report_to
+        help_offline = "; WANDB_MODE=offline needs no login" if tracker == "wandb" else ""
+        raise ValueError(f"The tracker {tracker} does not start: {first_line(error)}{help_offline}.") from error

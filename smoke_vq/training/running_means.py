@@ -35,6 +35,11 @@ class RunningMeans:
         ]
 
     def restore(self, state: list[dict[str, Iterable[float]]]) -> None:
+        """Take over the sums of a checkpoint; if the number of processes has changed, the first one takes them all."""
         place = dict(dtype=torch.float64, device=self.accelerator.device)
-        own = state[self.accelerator.process_index]
-        self.sums = {name: torch.tensor(entry, **place) for name, entry in own.items()}
+        sums = [{name: torch.tensor(entry, **place) for name, entry in own.items()} for own in state]
+        if len(sums) != self.accelerator.num_processes:
+            total = {name: sum(own[name] for own in sums) for name in sums[0]}
+            nothing = {name: torch.zeros(2, **place) for name in total}
+            sums = [total, *[nothing] * (self.accelerator.num_processes - 1)]
+        self.sums = sums[self.accelerator.process_index]

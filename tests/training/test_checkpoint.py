@@ -8,6 +8,7 @@ from accelerate import Accelerator
 from training_runs import reset_accelerate
 
 from smoke_vq.training.checkpoint import list_checkpoints, load_checkpoint, read_state, save_checkpoint
+from smoke_vq.training.nested_state import NestedState
 
 
 @pytest.fixture
@@ -79,12 +80,12 @@ def test_a_missing_or_truncated_manifest_is_refused(folder, content):
 
 
 def test_a_kill_while_writing_leaves_the_older_one(accelerator, folder, monkeypatch):
-    def half(self, where, **kwargs):
-        (folder / where / "model.safetensors").write_bytes(b"half")
+    def half(self, path):
+        path.write_bytes(b"half")
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Accelerator, "save_state", half)
+        patch.setattr(NestedState, "write", half)
         with pytest.raises(KeyboardInterrupt):
             save_checkpoint(accelerator, folder, 15, {"step": 15}, keep=1)
     assert [path.name for path in list_checkpoints(folder)] == ["checkpoint-00000005", "checkpoint-00000010"]

@@ -9,6 +9,7 @@ from PIL import Image
 from training_runs import FLAGS, SIZE, Killed, assert_same_run, history, run, signalled, smoke, weights
 
 from smoke_vq import SmokeVQVAE
+from smoke_vq.downloads.checksums import digest
 from smoke_vq.training.checkpoint import list_checkpoints
 from smoke_vq.training.renamed import RENAMED
 
@@ -25,7 +26,8 @@ MANY_CODES = "--model.num_vq_embeddings 128"  # more than are needed, so that so
 )
 def test_killed_or_interrupted(train, data, tmp_path, quick_revival, number, step, code, resumes_from):
     assert train(f"--run-name uninterrupted {MANY_CODES}").code == 0
-    flags = f"--dataset {data} --output-dir {tmp_path} {FLAGS} {MANY_CODES}"
+    # A kill while a checkpoint is written would leave the one before it.
+    flags = f"--dataset {data} --output-dir {tmp_path} {FLAGS} {MANY_CODES} --checkpoint-in-background false"
     interrupted = signalled("train_vqvae.py", flags, number, step)
     assert interrupted.code == code, interrupted.err
     folder = tmp_path / "run"
@@ -207,14 +209,14 @@ def test_killed_during_an_export_leaves_a_best_model(train, copied_run, monkeypa
     ("flags", "message"),
     [
         ("--seed 1", "had seed = 0 and cannot continue with 1: restore the old value, or start a new run"),
-        ("--batch-size 4", "had batch_size = 8 and cannot continue with 4"),
+        ("--batch-size 4", "A step of the run in {folder} has 8 frames and cannot continue with 4: restore batch_size"),
         ("--model.latent_channels 4", "had model = "),
     ],
 )
 def test_another_run_is_not_resumed(train, copied_run, flags, message):
     before = {path: path.stat().st_mtime_ns for path in copied_run.rglob("*")}
     ended = train(f"--resume {flags}")
-    assert ended.code == 2 and message in ended.err
+    assert ended.code == 2 and message.format(folder=copied_run) in ended.err
     assert {path: path.stat().st_mtime_ns for path in copied_run.rglob("*")} == before
 
 
@@ -291,17 +293,35 @@ def test_the_same_data_may_move(train, copied_run, data, tmp_path):
     assert train(f"--resume --dataset {moved}").code == 0
 
 
-def test_another_number_of_processes_is_refused(train, copied_run):
-    from smoke_vq.downloads.checksums import digest
-
-    newest = list_checkpoints(copied_run / "checkpoints")[-1]
-    state = json.loads((newest / "trainer_state.json").read_text())
-    (newest / "trainer_state.json").write_text(json.dumps(state | {"num_processes": 4}))
+def change_state(run, **changes) -> None:
+    """Change the trainer's state in the newest checkpoint; None removes a value."""
+    newest = list_checkpoints(run / "checkpoints")[-1]
+    state = json.loads((newest / "trainer_state.json").read_text()) | changes
+    kept = {name: value for name, value in state.items() if value is not None}
+    (newest / "trainer_state.json").write_text(json.dumps(kept))
     manifest = json.loads((newest / "manifest.json").read_text())
     manifest["trainer_state.json"] = digest(newest / "trainer_state.json")
     (newest / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_one_process_takes_over_the_frames_of_three(train, copied_run):
+    change_state(copied_run, num_processes=3, frames_per_step=9)
+    ended = train("--resume --epochs 4")
+    assert ended.code == 0, ended.err  # one process has all of them
+    assert "Continuing on 1 process(es) instead of 3: a step still has 9 frames, with batch_size = 3 and" in ended.out
+
+
+def test_a_smaller_batch_with_more_accumulation_continues(train, copied_run):
+    ended = train("--resume --epochs 4 --batch-size 4 --gradient-accumulation-steps 2")
+    assert ended.code == 0, ended.err
+    assert "Continuing with batch_size = 4, which was 8." in ended.out
+    assert "Continuing with gradient_accumulation_steps = 2, which was 1." in ended.out
+
+
+def test_an_older_checkpoint_of_other_processes_is_refused(train, copied_run):
+    change_state(copied_run, num_processes=4, frames_per_step=None)
     ended = train("--resume")
-    assert ended.code == 2 and "was written by 4 process(es) and cannot be continued with 1" in ended.err
+    assert ended.code == 2 and "was written by 4 process(es) of an older version and cannot be" in ended.err
 
 
 def test_a_damaged_checkpoint_is_refused_and_an_older_one_can_be_used(train, copied_run, finished_run):

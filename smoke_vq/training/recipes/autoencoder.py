@@ -152,6 +152,9 @@ class AutoencoderTraining:
         if self.quantize:
             self.quantizer_training.end_step(step)
 
+    def skip_step(self) -> None:
+        self.quantizer_training.forget_step()
+
     def reconstruction_loss(self, sample: torch.Tensor, batch: Batch) -> torch.Tensor:
         return masked_mse(sample, batch["pixel_values"], batch["mask"], self.background_weight, self.total_weight)
 
@@ -208,6 +211,9 @@ class AutoencoderObjective(Objective):
 
     def end_step(self, step: int) -> None:
         self.autoencoder.end_step(step)
+
+    def skip_step(self, step: int) -> None:
+        self.autoencoder.skip_step()
 
     def score(self, figures: dict[str, float]) -> float:
         return self.autoencoder.reconstruction_score(figures)

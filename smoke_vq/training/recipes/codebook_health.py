@@ -71,6 +71,10 @@ class CodebookHealth:
             self._revive(expected, step)
         self.pool = None
 
+    def forget_step(self) -> None:
+        """Forget what was observed since the last optimizer step."""
+        self.counts, self.pool = torch.zeros_like(self.counts), None
+
     def _revive(self, expected: torch.Tensor, step: int) -> None:
         assert self.pool is not None
         dead = (self.usage < expected * DEAD_SHARE * self.certainty).nonzero().flatten()

@@ -90,3 +90,10 @@ class QuantizerTraining:
             leaf.end_step(lambda value: self.accelerator.reduce(value, "sum"))
             if health is not None:
                 health.end_step(step)
+
+    def forget_step(self) -> None:
+        """After an optimizer step that is left out."""
+        for health, leaf in zip(self.healths, self.leaves, strict=True):
+            leaf.forget_step()
+            if health is not None:
+                health.forget_step()

@@ -67,6 +67,7 @@ class VQGANObjective(AutoencoderObjective):
     """
 
     summary = (*AutoencoderObjective.summary, "perceptual")
+    watched = "reconstruction"
     progress = ("reconstruction", "perceptual", "adversarial", "discriminator")
 
     def __init__(
