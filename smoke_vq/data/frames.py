@@ -99,10 +99,11 @@ class PackedFrames(Frames):
         return len(self.images)
 
     def __getitems__(self, rows: Sequence[int]) -> dict[str, torch.Tensor]:
-        rows = torch.as_tensor(rows, device=self.images.device)
-        batch = {"image": self.images[rows], "row": rows}
+        rows = torch.as_tensor(rows)
+        place = rows.to(self.images.device, non_blocking=True)
+        batch = {"image": self.images[place], "row": rows}
         if self.alphas is not None:
-            batch["alpha"] = self.alphas[rows]
+            batch["alpha"] = self.alphas[place]
         return batch
 
     def fingerprint(self) -> str:

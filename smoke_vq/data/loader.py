@@ -87,14 +87,16 @@ class FrameLoader:
             yield self._process(batch, epoch)
 
     def _process(self, batch: dict[str, torch.Tensor], epoch: int) -> dict[str, torch.Tensor]:
+        # The coins are a hash on the processor, which would wait for rows on a GPU.
+        flips = coin_flips(self.seed, epoch, batch["row"]) if self.flip else None
         batch = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
         if "image" not in batch:
             return batch
         images, alphas = batch.pop("image"), batch.pop("alpha", None)
         pixel_values = self.processor.to_pixel_values(images)
         mask = self.processor.to_mask(pixel_values, alphas)
-        if self.flip:
-            flips = coin_flips(self.seed, epoch, batch["row"]).view(-1, *[1] * (pixel_values.ndim - 1))
+        if flips is not None:
+            flips = flips.to(self.device, non_blocking=True).view(-1, *[1] * (pixel_values.ndim - 1))
             pixel_values = torch.where(flips, pixel_values.flip(-1), pixel_values)
             mask = torch.where(flips, mask.flip(-1), mask)
         return {"pixel_values": pixel_values, "mask": mask} | batch

@@ -36,9 +36,12 @@ class Heartbeat:
         stamp = datetime.now(timezone.utc).isoformat(timespec="seconds")
         content = {"step": step, "num_steps": self.num_steps, "phase": phase, "time": stamp, "pid": os.getpid()}
         temporary = self.path.with_suffix(".partial")
-        with contextlib.suppress(OSError):  # a full disk is reported by what needs to be written
+        try:
             temporary.write_text(json.dumps(content) + "\n")
             temporary.replace(self.path)
+        except OSError:  # a full disk is reported by what needs to be written
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 class HangWatch:

@@ -1,9 +1,11 @@
 """Runs that nobody watches: signals at any moment, full disks, batches that are not finite, steps that hang."""
 
+import contextlib
 import errno
 import json
 import os
 import signal
+import subprocess
 
 import pytest
 from training_runs import FLAGS, ROOT, Killed, assert_same_run, history, launch
@@ -152,6 +154,41 @@ def test_a_disk_that_fills_ends_in_one_sentence_with_the_last_good_checkpoint(
     assert not list((tmp_path / "run").rglob("*.partial"))
     assert train("--resume").code == 0
     assert_same_run(tmp_path / "run", finished_run)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of its own, in memory."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", folder], check=False).returncode != 0:
+        pytest.skip("may not mount a file system")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_file_system_that_is_full(train, data, small_disk, finished_run, monkeypatch):
+    real = run_log.History.add
+
+    def fill(self, step, figures):
+        real(self, step, figures)
+        if step == 9:
+            with contextlib.suppress(OSError), (small_disk / "filler").open("wb", buffering=0) as file:
+                while file.write(bytes(1000)):
+                    pass
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_log.History, "add", fill)
+        ended = train(f"--output-dir {small_disk}")
+    last = small_disk / "run/checkpoints/checkpoint-00000008"
+    assert ended.code == 2 and "Traceback" not in ended.err
+    assert ended.err.endswith(
+        f"No space left on device. The last good checkpoint is {last}; continue with --resume-from-checkpoint latest.\n"
+    )
+    assert not list(small_disk.rglob("*.partial"))
+    (small_disk / "filler").unlink()
+    assert train(f"--output-dir {small_disk} --resume").code == 0
+    assert_same_run(small_disk / "run", finished_run)
 
 
 def test_an_export_that_cannot_be_written_keeps_the_best_model(train, tmp_path, monkeypatch):

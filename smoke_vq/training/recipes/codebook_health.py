@@ -55,7 +55,8 @@ class CodebookHealth:
 
     def observe(self, latents: torch.Tensor, indices: torch.Tensor) -> None:
         """Count the codes of a micro-batch: latents (B, D, h, w), indices (B, h, w)."""
-        self.counts += torch.bincount(indices.flatten(), minlength=self.quantizer.num_codes)
+        used = indices.flatten()
+        self.counts.index_add_(0, used, torch.ones_like(used, dtype=self.counts.dtype))  # bincount waits for a GPU
         self.pool = _vectors(self.quantizer, latents)
 
     def end_step(self, step: int) -> None:
