@@ -48,11 +48,16 @@ class FiniteGuard:
                     own[name] = min(step, own.get(name, step))
         everywhere = gather_object([own])
         step = min(step for found in everywhere for step in found.values())
-        bad = [[name for name, at in found.items() if at == step] for found in everywhere]
-        values = sorted({name for found in bad for name in found})
-        ranks = [str(rank) for rank, found in enumerate(bad) if found]
-        where = "" if len(ranks) == len(bad) else f"; process {' and '.join(ranks)} of {len(bad)}, counted from 0"
-        return f"at step {step} ({', '.join(values)}{where})"
+        values = sorted({name for found in everywhere for name, at in found.items() if at == step})
+        by_ranks: dict[tuple[int, ...], list[str]] = {}
+        for name in values:
+            ranks = tuple(rank for rank, found in enumerate(everywhere) if found.get(name) == step)
+            by_ranks.setdefault(ranks, []).append(name)
+        parts = [
+            ", ".join(names) + ("" if len(ranks) == len(everywhere) else f" on process {' and '.join(map(str, ranks))}")
+            for ranks, names in sorted(by_ranks.items())
+        ]
+        return f"at step {step} ({'; '.join(parts)})"
 
 
 class SpikeAlarm:

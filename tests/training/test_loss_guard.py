@@ -32,6 +32,14 @@ def test_the_first_step_and_its_losses_are_named(guard):
     assert guard.describe() == "at step 2 (commitment, total)"
 
 
+def test_the_process_of_a_loss_is_named(guard, monkeypatch):
+    """The gradient is the same on all processes, the loss is not."""
+    guard.note(losses(total=1.0, gradient_norm_model=float("nan")), 3)
+    other = {"total": 3, "gradient_norm_model": 3, "commitment": 4}
+    monkeypatch.setattr("smoke_vq.training.loss_guard.gather_object", lambda own: [*own, other])
+    assert guard.describe() == "at step 3 (gradient_norm_model; total on process 1)"
+
+
 def test_a_weight_that_is_not_finite(guard):
     network = torch.nn.Linear(2, 2)
     network.weight.data[0, 0] = float("nan")
