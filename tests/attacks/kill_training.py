@@ -6,7 +6,7 @@ Every event at which the process touches a file of its run (opening for writing,
 writing safetensors) is attacked, once in each way:
 
 - `kill`: SIGKILL before it;
-- `torn`: SIGKILL in the middle of it: an empty or half file is left;
+- `torn`: SIGKILL in the middle of it: an empty file, a half one or half a line is left;
 - `term`: SIGTERM before it, and the process goes on.
 
 The run is then resumed with `--resume-from-checkpoint latest`, and has to end with the losses, validation figures and
@@ -70,7 +70,8 @@ class Events:
             return
         if name == "open" and not (isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)):
             return
-        self.event(name, str(arguments[0]))
+        appends = name == "open" and arguments[2] & os.O_APPEND
+        self.event("append" if appends else name, str(arguments[0]))
 
     def event(self, name: str, path: str) -> None:
         if not self.is_active or not path.startswith(self.folder):
@@ -85,6 +86,9 @@ class Events:
             self.is_active = False
             if name == "open":
                 os.close(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY))
+            if name == "append":
+                with open(path, "ab") as file:
+                    file.write(b'{"step": 1')
             if name == "safetensors":
                 Path(path).write_bytes(b"\x00" * 1000)
         os.kill(os.getpid(), signal.SIGKILL)
@@ -226,11 +230,11 @@ def main() -> None:
                 counts[way] = good + (not wrong), total + 1
                 failures += bool(wrong)
                 report.append({"recipe": name, "checkpoints": place, "way": way, "event": event, "wrong": wrong})
+                (arguments.output_dir / "report.json").write_text(json.dumps(report, indent=1))
                 if wrong:
                     print(f"{name}, {place}, {way}, {event}: {wrong}", flush=True)
             cells = " | ".join(f"{good} of {total}" for good, total in counts.values())
             print(f"| {name}, checkpoints in the {place} | {len(recipe.events)} | {cells} |", flush=True)
-            (arguments.output_dir / "report.json").write_text(json.dumps(report, indent=1))
     sys.exit(1 if failures else 0)
 
 
