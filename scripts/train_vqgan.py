@@ -6,7 +6,7 @@ accelerate launch scripts/train_vqgan.py --config configs/config_vqgan.yaml --ru
 from smoke_vq import PatchDiscriminator, SmokeVQGAN
 from smoke_vq.data.processor import SmokeImageProcessor
 from smoke_vq.losses.perceptual import PERCEPTUAL_LOSSES
-from smoke_vq.models.initialization import continue_autoencoder, continue_discriminator
+from smoke_vq.models.initialization import check_codes_can_start, continue_autoencoder, continue_discriminator
 from smoke_vq.script import run
 from smoke_vq.training import (
     Trainer,
@@ -44,6 +44,8 @@ def main() -> None:
         accelerator.print(f"The discriminator is {whose}.")
     processor = SmokeImageProcessor.for_model(model.config)
     loader = make_train_loader(accelerator, arguments.data, processor, arguments.run.seed)
+    if recipe.init_from is None:
+        check_codes_can_start(model, loader, recipe.codebook_init_vectors)
     evaluator = make_evaluator(accelerator, arguments.data, processor, arguments.tracking.num_images, perceptual)
     num_steps = Trainer.count_steps(arguments.optimization, loader)
     objective = VQGANObjective(

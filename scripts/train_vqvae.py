@@ -5,7 +5,7 @@ accelerate launch scripts/train_vqvae.py --config configs/config_vqvae.yaml --ru
 
 from smoke_vq import SmokeVQVAE
 from smoke_vq.data.processor import SmokeImageProcessor
-from smoke_vq.models.initialization import continue_autoencoder
+from smoke_vq.models.initialization import check_codes_can_start, continue_autoencoder
 from smoke_vq.script import run
 from smoke_vq.training import (
     Trainer,
@@ -32,6 +32,8 @@ def main() -> None:
             model = continue_autoencoder(SmokeVQVAE, recipe.init_from, recipe.model)
     processor = SmokeImageProcessor.for_model(model.config)
     loader = make_train_loader(accelerator, arguments.data, processor, arguments.run.seed)
+    if recipe.init_from is None:
+        check_codes_can_start(model, loader, recipe.codebook_init_vectors)
     evaluator = make_evaluator(accelerator, arguments.data, processor, arguments.tracking.num_images)
     num_steps = Trainer.count_steps(arguments.optimization, loader)
     objective = VQVAEObjective(accelerator, model, arguments, num_steps)

@@ -7,6 +7,7 @@ WEIGHTS_INDEX = "diffusion_pytorch_model.safetensors.index.json"
 PROCESSOR = "preprocessor_config.json"
 MODEL_CODE = "smoke_vq_model.py"  # import the class for other libraries, with trust_remote_code=True
 PROCESSOR_CODE = "smoke_vq_processor.py"
+CHECKSUMS = "checksums.sha256"  # a name without a dot, such as SHA256SUMS, breaks pipelines of diffusers
 DISCRIMINATOR = "discriminator"  # a folder with a model of its own
 
 # Files that training adds to it.
@@ -54,7 +55,9 @@ MODEL_FILES = (
     *(f"{folder}diffusion_pytorch_model*.index*.json" for folder in _FOLDERS),
     *(f"{folder}{CONFIG}" for folder in _FOLDERS),
     *(f"{folder}{MODEL_CODE}" for folder in _FOLDERS),
+    *(f"{folder}{CHECKSUMS}" for folder in _FOLDERS),
     *(f"{folder}{name}" for folder in ("", f"{PROCESSOR_FOLDER}/") for name in (PROCESSOR, PROCESSOR_CODE)),
+    f"{PROCESSOR_FOLDER}/{CHECKSUMS}",
     PIPELINE,
     *(VALIDATION, METRICS, PICTURE, SAMPLES, FILM, BY_HORIZON, TRAINING, ARGUMENTS, CARD, EVAL_RESULTS),
 )

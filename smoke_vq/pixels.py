@@ -4,6 +4,7 @@ import torch
 
 BLACK, WHITE = -1.0, 1.0
 DATA_RANGE = WHITE - BLACK
+RANGE_TOLERANCE = 0.01  # of decoded pixels in half precision
 SMOKE_THRESHOLD = -0.99  # without an alpha, a pixel is smoke where any channel of the target is above this
 
 
@@ -37,6 +38,19 @@ def from_unit(values: torch.Tensor) -> torch.Tensor:
 def clamp(pixel_values: torch.Tensor) -> torch.Tensor:
     """Limit to [-1, 1], any shape."""
     return pixel_values.clamp(BLACK, WHITE)
+
+
+def check_range(pixel_values: torch.Tensor) -> None:
+    """Refuse pixels outside [-1, 1] and NaN, any shape of at least one pixel. Waits for the device.
+
+    Raises:
+        ValueError: with the smallest and largest value.
+    """
+    low, high = torch.stack(pixel_values.detach().aminmax()).tolist()
+    if not (low >= BLACK - RANGE_TOLERANCE and high <= WHITE + RANGE_TOLERANCE):  # also refuses NaN
+        raise ValueError(
+            f"Expected pixel_values in [-1, 1], found {low:.3g} to {high:.3g} (SmokeImageProcessor converts images)."
+        )
 
 
 def smoke_mask(pixel_values: torch.Tensor) -> torch.Tensor:

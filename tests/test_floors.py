@@ -19,6 +19,8 @@ FLOORS = {
         "layout",
         "version",
         "remote_code",
+        "limits",
+        "tensors",
         "simulation",
     },
     1: {"quantizers", "flow_matching", "losses", "metrics", "preparation", "downloads"},

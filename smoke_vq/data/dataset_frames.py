@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from ..limits import PICTURE_ERRORS
 from .frames import Frames, runs
 from .images import as_frame
 
@@ -38,7 +39,7 @@ class DatasetFrames(Frames):
     def _decode(self, row: int) -> dict[str, torch.Tensor]:
         try:
             images = self.dataset[row]
-        except (OSError, SyntaxError) as error:  # PIL's errors for truncated and damaged files
+        except PICTURE_ERRORS as error:
             raise ValueError(f"Row {row} of {self.name} cannot be decoded: {error}.") from error
         arrays = {}
         for column in self.columns:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from ..limits import check_safetensors
 from .order import permutation
 
 
@@ -151,9 +152,10 @@ class PackedFrames(Frames):
         from safetensors.torch import load_file
 
         try:
+            check_safetensors(path)
             tensors = load_file(path)
-        except SafetensorError as error:
-            raise ValueError(f"{path} is not a complete safetensors file: {error}.") from error
+        except (SafetensorError, ValueError) as error:
+            raise ValueError(f"{path} is not a complete safetensors file: {str(error).rstrip('.')}.") from error
         if "images" not in tensors:
             raise ValueError(f"{path} has no tensor 'images': expected (N, H, W, 3) uint8, found {sorted(tensors)}.")
         return cls(tensors["images"], tensors.get("alphas"), str(path), tensors.get("sequences"))

@@ -5,6 +5,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from ..limits import check_image_size
+
 
 def as_frame(image, channels: int, size: int, do_resize: bool) -> np.ndarray:
     """Return a PIL image, array or tensor as (size, size, 3) or, for one channel, (size, size) uint8.
@@ -17,11 +19,16 @@ def as_frame(image, channels: int, size: int, do_resize: bool) -> np.ndarray:
     mode, shape, last_axes = {3: ("RGB", "(H, W, 3)", (3,)), 1: ("L", "(H, W)", ())}[channels]
     if isinstance(image, Image.Image) and image.mode not in (mode, "L"):
         raise ValueError(f"Expected {mode} images, found one of mode {image.mode}.")
+    if isinstance(image, Image.Image):
+        check_image_size(image.width, image.height, "An image")
     array = np.asarray(image)
     if channels == 3 and array.ndim == 2:
         array = np.repeat(array[..., None], 3, axis=2)
     if array.dtype != np.uint8 or array.ndim < 2 or array.shape[2:] != last_axes:
         raise ValueError(f"Expected {shape} uint8 images, found {array.dtype} of shape {array.shape}.")
+    if 0 in array.shape:
+        raise ValueError(f"Expected {shape} uint8 images of at least one pixel, found shape {array.shape}.")
+    check_image_size(array.shape[1], array.shape[0], "An image")
     if array.shape[:2] == (size, size):
         return np.array(array)  # a copy: PIL's memory is read-only
     if not do_resize:

@@ -1,7 +1,7 @@
 """The image processor: converts frames to `pixel_values` and `mask`, and outputs back to images."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,12 @@ from transformers.image_processing_base import ImageProcessingMixin  # noqa: F40
 from transformers.image_processing_utils import BaseImageProcessor, BatchFeature
 
 from .. import pixels
+from ..downloads.checksums import compare_checksums, record_checksums, take_checksums
 from ..downloads.download import DOWNLOAD_KEYWORDS, download_files, find_folder, normal_subfolder
 from ..layout import PROCESSOR, PROCESSOR_CODE
+from ..limits import check_image_size, read_json
 from ..remote_code import auto_map, write_code
+from ..tensors import check_maps
 from .images import as_frame
 
 
@@ -41,6 +44,7 @@ class SmokeImageProcessor(BaseImageProcessor):
             raise ValueError(
                 f"size expects a positive whole number, or 'height' and 'width' that are equal, found {size!r}."
             )
+        check_image_size(width, height, "size")
         if num_channels not in (1, 3):
             raise ValueError(f"num_channels expects 3 for RGB or 1 for grey frames, found {num_channels!r}.")
         self.size = {"height": height, "width": width}
@@ -73,12 +77,19 @@ class SmokeImageProcessor(BaseImageProcessor):
         """
         subfolder = normal_subfolder(kwargs.pop("subfolder", None))
         download = {key: kwargs.pop(key) for key in DOWNLOAD_KEYWORDS & set(kwargs)}
+        verify = download.get("verify", True)
         folder = find_folder(pretrained_model_name_or_path, subfolder, download.get("revision"))
         if folder is None:
             name = str(pretrained_model_name_or_path)
             folder = download_files(name, [PROCESSOR], [PROCESSOR], subfolder=subfolder, **download)
         elif not (folder / PROCESSOR).is_file():
             raise FileNotFoundError(f"The folder {folder} does not hold {PROCESSOR}.")
+        name = f"The {PROCESSOR} of {pretrained_model_name_or_path}"
+        settings = read_json(folder / PROCESSOR, name)
+        if not isinstance(settings, dict) or settings.get("image_processor_type", cls.__name__) != cls.__name__:
+            raise ValueError(f"{name} does not hold the settings of a {cls.__name__}.")
+        if verify:
+            compare_checksums(folder, [PROCESSOR], str(pretrained_model_name_or_path))
         return super().from_pretrained(folder, **kwargs)
 
     def to_dict(self) -> dict:
@@ -86,8 +97,11 @@ class SmokeImageProcessor(BaseImageProcessor):
 
     def save_pretrained(self, save_directory: str | os.PathLike, **kwargs) -> list[str]:
         """Save the processor, and a file by which `AutoImageProcessor` finds its class."""
+        folder = Path(save_directory)
+        checksums = take_checksums(folder)
         saved = super().save_pretrained(save_directory, **kwargs)
-        write_code(type(self), Path(save_directory) / PROCESSOR_CODE)
+        write_code(type(self), folder / PROCESSOR_CODE)
+        record_checksums(folder, [PROCESSOR, PROCESSOR_CODE], checksums)
         return saved
 
     def preprocess(self, images, alpha=None, return_tensors: str = "pt", **kwargs) -> BatchFeature:
@@ -102,7 +116,8 @@ class SmokeImageProcessor(BaseImageProcessor):
             `pixel_values` (B, C, H, W) in [-1, 1], where C is `num_channels`, and `mask` (B, 1, H, W) in [0, 1].
 
         Raises:
-            ValueError: another type, number of channels or, without `do_resize`, size.
+            ValueError: no images; another type, number of channels or, without `do_resize`, size; another number of
+                alphas.
         """
         if kwargs:
             raise ValueError(f"Unknown keyword {next(iter(kwargs))!r}: expected 'images', 'alpha' or 'return_tensors'.")
@@ -111,6 +126,8 @@ class SmokeImageProcessor(BaseImageProcessor):
         pixel_values = self.to_pixel_values(self._stack(images, channels=3))
         if alpha is not None:
             alpha = self._stack(alpha, channels=1)
+            if len(alpha) != len(pixel_values):
+                raise ValueError(f"Expected one alpha per image, found {len(alpha)} for {len(pixel_values)} image(s).")
         return BatchFeature({"pixel_values": pixel_values, "mask": self.to_mask(pixel_values, alpha)})
 
     def to_pixel_values(self, images: torch.Tensor) -> torch.Tensor:
@@ -127,9 +144,18 @@ class SmokeImageProcessor(BaseImageProcessor):
         return pixels.smoke_mask(pixel_values).float()
 
     def postprocess(self, sample: torch.Tensor, output_type: str = "pil"):
-        """(B, C, H, W) in [-1, 1] to a list of PIL images ("pil") or to a (B, H, W, 3) uint8 array ("np")."""
+        """(B, C, H, W) in [-1, 1] to a list of PIL images ("pil") or to a (B, H, W, 3) uint8 array ("np").
+
+        Values outside the range are clamped to it.
+
+        Raises:
+            ValueError: another type or shape, or NaN.
+        """
         if output_type not in ("pil", "np"):
             raise ValueError(f"output_type expects 'pil' or 'np', found {output_type!r}.")
+        check_maps(sample, "a sample", self.num_channels, "H, W")
+        if sample.isnan().any():
+            raise ValueError("Expected a sample in [-1, 1], found NaN.")
         arrays = self.to_images(sample).cpu().numpy()
         return arrays if output_type == "np" else [Image.fromarray(array) for array in arrays]
 
@@ -142,7 +168,11 @@ class SmokeImageProcessor(BaseImageProcessor):
         is_array = isinstance(images, (np.ndarray, torch.Tensor))
         if isinstance(images, Image.Image) or (is_array and images.ndim <= axes):
             images = [images]
+        elif not isinstance(images, Iterable) or isinstance(images, (str, bytes, Mapping)):
+            raise ValueError(f"Expected images, arrays or tensors, found {type(images).__name__}.")
         frames = [as_frame(image, channels, self.height, self.do_resize) for image in images]
+        if not frames:
+            raise ValueError(f"Expected at least one {'image' if channels == 3 else 'alpha'}, found none.")
         return torch.stack([torch.from_numpy(frame) for frame in frames])
 
 

@@ -9,6 +9,7 @@ from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from ..assets import TRAINED
+from ..layout import CHECKSUMS
 from .checksums import digest, recorded_digest
 from .errors import check_token, download_sentences
 
@@ -133,5 +134,5 @@ def download_files(
 
 def describe_missing(expected: str, names: Iterable[str]) -> str:
     """The end of an error message about a folder with files of these names, where the expected one is missing."""
-    found = ", ".join(sorted(names)[:8]) or "no files"
+    found = ", ".join(sorted({*names} - {CHECKSUMS})[:8]) or "no files"
     return f"does not hold {expected}: found {found}."

@@ -1,6 +1,5 @@
 """The model card, written from the files in a model's folder."""
 
-import json
 import math
 import re
 from dataclasses import dataclass
@@ -15,12 +14,13 @@ from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData, eval_res
 from safetensors import safe_open
 
 from ..assets import CARD_TEMPLATE
-from ..downloads.checksums import digest
+from ..downloads.checksums import digest, record_checksums
 from ..layout import (
     ARGUMENTS,
     BEST,
     BY_HORIZON,
     CARD,
+    CHECKSUMS,
     CONFIG,
     DISCRIMINATOR,
     EVAL_RESULTS,
@@ -38,12 +38,16 @@ from ..layout import (
     VALIDATION,
     WEIGHTS_FILES,
 )
+from ..limits import read_json, read_yaml
 from ..metrics import Figure, figure_of, markdown_table
 from ..quantizers import make_quantizer
 from .forecast_figures import forecast_figures
+from .markdown import as_code, as_plain
 from .staging import published_files
 
 LICENSE = "apache-2.0"
+# Files that may be added to a saved model. The card itself is edited on the Hub, and so has no checksum.
+_ADDED = (VALIDATION, METRICS, PICTURE, SAMPLES, FILM, BY_HORIZON, TRAINING, ARGUMENTS)
 KNOWN_TO_THE_HUB = ("mse", "psnr", "ssim")
 
 
@@ -84,7 +88,7 @@ def write_card(folder: Path, text: CardText | None = None, repo_id: str | None =
     columns, facts = read_figures(folder), _read_json(folder / TRAINING)
     forecasts = forecast_figures(_read_json(folder / METRICS))
     figures = columns.get("this model", {})
-    arguments = yaml.safe_load((folder / ARGUMENTS).read_text()) if (folder / ARGUMENTS).is_file() else {}
+    arguments = read_yaml(folder / ARGUMENTS, f"{folder / ARGUMENTS}") if (folder / ARGUMENTS).is_file() else {}
     training, validation = facts.get("training_data", []), facts.get("validation_data", [])
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader([text.template.parent, CARD_TEMPLATE.parent]),
@@ -92,34 +96,43 @@ def write_card(folder: Path, text: CardText | None = None, repo_id: str | None =
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    content = environment.get_template(text.template.name).render(
-        card_data=card_data(class_name, text, figures, facts, license).to_yaml(),
-        name=repo_id or _local_name(folder),
-        class_name=class_name,
-        config={key: value for key, value in config.items() if not key.startswith("_") and key != "auto_map"},
-        depth=_depth(config),
-        figures=figures,
-        baselines={name: column for name, column in columns.items() if name != "this model"},
-        table=forecasts.table if forecasts else markdown_table(columns) if columns else None,
-        legend=forecasts.legend if forecasts else _legend(columns),
-        forecasts=forecasts,
-        parts={name: part[1] for name, part in parts.items() if isinstance(part, list)},
-        frame_size=_read_json(folder / PROCESSOR_FOLDER / PROCESSOR).get("size", {}).get("height"),
-        facts=facts,
-        arguments=arguments,
-        recipe=facts.get("recipe") or _recipe_of_old_facts(arguments, facts),
-        unseen=all(
-            (one["name"], one["split"]) not in {(t["name"], t["split"]) for t in training} for one in validation
-        ),
-        validation_data=None if forecasts else in_words(validation),
-        duration=duration(facts["seconds"]) if facts else None,
-        pictures=[name for name in (PICTURE, SAMPLES, FILM, BY_HORIZON) if (folder / name).is_file()],
-        has_discriminator=(folder / DISCRIMINATOR).is_dir(),
-        files=_weights_files(folder),
-        license=license,
-    )
+    environment.filters |= {"code": as_code, "plain": as_plain}
+    try:
+        content = environment.get_template(text.template.name).render(
+            card_data=card_data(class_name, text, figures, facts, license).to_yaml(),
+            name=repo_id or _local_name(folder),
+            class_name=class_name,
+            config={key: value for key, value in config.items() if not key.startswith("_") and key != "auto_map"},
+            depth=_depth(config),
+            figures=figures,
+            baselines={name: column for name, column in columns.items() if name != "this model"},
+            table=forecasts.table if forecasts else markdown_table(columns) if columns else None,
+            legend=forecasts.legend if forecasts else _legend(columns),
+            forecasts=forecasts,
+            parts={name: part[1] for name, part in parts.items() if isinstance(part, list)},
+            frame_size=_read_json(folder / PROCESSOR_FOLDER / PROCESSOR).get("size", {}).get("height"),
+            facts=facts,
+            arguments=arguments,
+            recipe=facts.get("recipe") or _recipe_of_old_facts(arguments, facts),
+            unseen=all(
+                (one["name"], one["split"]) not in {(t["name"], t["split"]) for t in training} for one in validation
+            ),
+            validation_data=None if forecasts else in_words(validation),
+            duration=duration(facts["seconds"]) if facts else None,
+            pictures=[name for name in (PICTURE, SAMPLES, FILM, BY_HORIZON) if (folder / name).is_file()],
+            has_discriminator=(folder / DISCRIMINATOR).is_dir(),
+            files=_weights_files(folder),
+            license=license,
+        )
+    except (AttributeError, KeyError, TypeError, jinja2.UndefinedError) as error:
+        names = ", ".join((TRAINING, METRICS, ARGUMENTS))
+        raise ValueError(
+            f"No card can be written from {names} in {folder}: {type(error).__name__}, {error}."
+        ) from error
     content = re.sub(r"\n{3,}", "\n\n", content)  # empty blocks leave empty lines
     (folder / CARD).write_text(content, encoding="utf-8")
+    if (folder / CHECKSUMS).is_file():  # the model's own files are recorded since they were saved
+        record_checksums(folder, [name for name in _ADDED if (folder / name).is_file()])
     results = eval_results(_reported(figures, text), facts)
     if results:
         (folder / EVAL_RESULTS).parent.mkdir(exist_ok=True)
@@ -133,9 +146,18 @@ def read_figures(folder: Path) -> dict[str, dict[str, Any]]:
     if forecasts is not None:
         return {"this model": forecasts.figures}
     if columns:
-        return columns
+        return _checked(columns, folder / METRICS)
     figures = {name: value for name, value in _read_json(folder / VALIDATION).items() if name != "step"}
-    return {"this model": figures} if figures else {}
+    return _checked({"this model": figures} if figures else {}, folder / VALIDATION)
+
+
+def _checked(columns: dict[str, Any], path: Path) -> dict[str, dict[str, Any]]:
+    """The columns, if all figures are numbers or null; their names are made safe for a table."""
+    for name, column in columns.items():
+        for figure, value in column.items() if isinstance(column, dict) else [(name, column)]:
+            if isinstance(value, bool) or not isinstance(value, (int, float, type(None))):
+                raise ValueError(f"{path} has {figure} = {value!r:.99}: expected a number or null.")
+    return {as_plain(name): column for name, column in columns.items()}
 
 
 def card_data(
@@ -205,7 +227,7 @@ def revision(facts: dict) -> str:
 
 def in_words(data: list[dict]) -> str:
     """The titles of datasets, joined as in a sentence."""
-    names = [f"`{one['title']}`" for one in data]
+    names = [f"`{as_code(one['title'])}`" for one in data]
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
@@ -268,4 +290,7 @@ def _local_name(folder: Path) -> str:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.is_file() else {}
+    content = read_json(path, str(path)) if path.is_file() else {}
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} does not hold a JSON object: found a {type(content).__name__}.")
+    return content

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..metrics import Figure
+from .markdown import as_plain
 
 _SHOWN = ("psnr_mean", "psnr", "lpips", "iou", "mass_error", "crps", "spread_skill", "energy_distance")
 
@@ -39,7 +40,7 @@ def forecast_figures(metrics: dict[str, Any]) -> ForecastFigures | None:
     legend = [Figure(name, **_described(metrics["figures"][name])) for name in _SHOWN if name in metrics["figures"]]
     lines = [["", *(f"{figure.label}, {figure.unit}" if figure.unit else figure.label for figure in legend)]]
     lines.append(["---"] * len(lines[0]))
-    lines += [[name, *(figure.text(row.get(figure.name)) for figure in legend)] for name, row in rows.items()]
+    lines += [[as_plain(name), *(figure.text(row.get(figure.name)) for figure in legend)] for name, row in rows.items()]
     references = {name: rows[name] for name, kind in kinds.items() if kind == "reference"}
     references = {name: row for name, row in references.items() if row.get("psnr_mean") is not None}
     return ForecastFigures(
@@ -52,4 +53,5 @@ def forecast_figures(metrics: dict[str, Any]) -> ForecastFigures | None:
 
 
 def _described(figure: dict[str, Any]) -> dict[str, Any]:
-    return {key: figure[key] for key in ("label", "unit", "better", "meaning")} | {"format": ".4g"}
+    known = {key: figure[key] for key in ("label", "unit", "better", "meaning")}
+    return {key: as_plain(text) if isinstance(text, str) else text for key, text in known.items()} | {"format": ".4g"}

@@ -11,8 +11,19 @@ from ..layout import CARD, CONFIG, EVAL_RESULTS, MODEL_FILES, PIPELINE, WEIGHTS,
 
 
 def published_files(folder: Path, patterns: Iterable[str]) -> list[Path]:
-    """The files of a folder that match the patterns, sorted."""
-    return sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
+    """The files of a folder that match the patterns, sorted.
+
+    Raises:
+        ValueError: one is a link to a file outside the folder; a snapshot in the Hub's cache may link to its blobs.
+    """
+    found = sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
+    inside = folder.resolve()
+    for path in found:
+        target = path.resolve()
+        is_blob = target.parent.name == "blobs" and target.parent.parent in (inside.parent, inside.parent.parent)
+        if inside not in target.parents and not is_blob:
+            raise ValueError(f"{path} is a link to {target}, outside the folder: replace it by a copy to publish it.")
+    return found
 
 
 @contextmanager

@@ -5,12 +5,15 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  (a pipeline looks for it beside its models)
 from torch import nn
 
+from ..checks import check_count
 from ..layout import DISCRIMINATOR
 from ..registry import choose
+from ..tensors import check_maps
 from .encoder import norm_groups
 from .pretrained import PretrainedModel
 
 KERNEL_SIZE = 4
+MAX_LAYERS = 16  # images are at least 3 * 2 ** num_layers pixels wide
 
 NORMS = {
     "group": lambda channels: [nn.GroupNorm(norm_groups(channels), channels)],
@@ -41,8 +44,9 @@ class PatchDiscriminator(PretrainedModel):
     def __init__(self, in_channels: int = 3, base_channels: int = 64, num_layers: int = 3, norm: str = "group"):
         super().__init__()
         for name, value in (("in_channels", in_channels), ("base_channels", base_channels), ("num_layers", num_layers)):
-            if value < 1:
-                raise ValueError(f"{name} expects 1 or more, found {value}.")
+            check_count(name, value)
+        if num_layers > MAX_LAYERS:
+            raise ValueError(f"num_layers expects at most {MAX_LAYERS}, found {num_layers}.")
         make_norm = choose(NORMS, norm, "norm")
         self.strides = (*[2] * num_layers, 1, 1)
         channels = [base_channels * min(2**layer, 8) for layer in range(num_layers + 1)]
@@ -84,10 +88,7 @@ class PatchDiscriminator(PretrainedModel):
 
     def forward(self, sample: torch.Tensor) -> torch.Tensor:
         """Return the logits (B, 1, h, w) of `sample` (B, C, H, W) in [-1, 1]."""
-        if sample.ndim != 4 or sample.shape[1] != self.config.in_channels:
-            raise ValueError(
-                f"Expected a sample of shape (B, {self.config.in_channels}, H, W), found {tuple(sample.shape)}."
-            )
+        check_maps(sample, "a sample", self.config.in_channels, "H, W")
         self.logits_size(min(sample.shape[2:]))
         return self.layers(sample)
 

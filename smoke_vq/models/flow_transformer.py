@@ -94,7 +94,7 @@ class SmokeFlowTransformer(PretrainedModel):
         super().__init__()
         sizes = dict(in_channels=in_channels, sample_size=sample_size, num_previous=num_previous, num_frames=num_frames)
         sizes |= dict(num_layers=num_layers, num_attention_heads=num_attention_heads)
-        for name, value in sizes.items():
+        for name, value in (sizes | dict(attention_head_dim=attention_head_dim)).items():
             check_count(name, value)
         width = num_attention_heads * attention_head_dim
         if width < 4 or width % 4:

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import torch
 
+from ..data.loader import FrameLoader
 from ..layout import DISCRIMINATOR
 from .auto import AutoAutoencoder
 from .discriminator import PatchDiscriminator
@@ -34,6 +35,28 @@ def continue_autoencoder(model_class: type[Autoencoder], name_or_path: str, conf
     model = model_class(**_init_arguments(source) | {"latents_mean": None, "latents_std": None})
     model.load_state_dict(source.state_dict())
     return model
+
+
+def check_codes_can_start(model: PretrainedModel, loader: FrameLoader, init_vectors: int) -> None:
+    """Refuse, before anything is encoded, a training whose frames give fewer latents than the codebook has codes.
+
+    Args:
+        model: a new SmokeVQVAE or SmokeVQGAN.
+        loader: of the training frames.
+        init_vectors: latents for the k-means initialization; 0 needs none.
+
+    Raises:
+        ValueError: says how many latents and codes there are.
+    """
+    quantizer, side = model.quantizer, model.config.sample_size // model.downsampling_factor
+    anything = torch.zeros(1, quantizer.code_dim, 1, 1)
+    learned = any(leaf.codebook is not None for leaf, _, _ in quantizer.leaves(anything))
+    found = len(loader) * loader.batch_size * loader.world_size * side**2
+    if init_vectors and learned and found < quantizer.num_codes:
+        raise ValueError(
+            f"The training data give {found} latents for {quantizer.num_codes} codes: use more frames, fewer codes, or "
+            f"codebook_init_vectors 0."
+        )
 
 
 def continue_discriminator(name_or_path: str, config: dict) -> PatchDiscriminator | None:

@@ -10,7 +10,9 @@ from diffusers.utils import BaseOutput
 from torch import nn
 
 from ..assets import LATENT_PROJECTION_CARD
+from ..checks import check_count
 from ..hub.card import CardText
+from ..tensors import check_maps
 from ..tokens import PrincipalComponents, model_digest
 from .pretrained import PretrainedModel
 
@@ -63,12 +65,13 @@ class LatentProjection(PretrainedModel):
         autoencoder_sha256: str | None = None,
     ):
         super().__init__()
-        if not 1 <= projected_channels <= latent_channels:
+        check_count("latent_channels", latent_channels)
+        if type(projected_channels) is not int or not 1 <= projected_channels <= latent_channels:
             raise ValueError(
                 f"projected_channels expects a number from 1 to latent_channels ({latent_channels}), found "
-                f"{projected_channels}."
+                f"{projected_channels!r}."
             )
-        if hidden_channels is not None and not (isinstance(hidden_channels, int) and hidden_channels >= 1):
+        if hidden_channels is not None and not (type(hidden_channels) is int and hidden_channels >= 1):
             raise ValueError(f"hidden_channels expects 1 or more, or null for linear maps, found {hidden_channels!r}.")
         if autoencoder_sha256 is not None and not re.fullmatch("[0-9a-f]{64}", str(autoencoder_sha256)):
             raise ValueError(f"autoencoder_sha256 expects 64 hexadecimal digits, found {autoencoder_sha256!r}.")
@@ -86,7 +89,7 @@ class LatentProjection(PretrainedModel):
 
     def project(self, latents: torch.Tensor) -> torch.Tensor:
         """Return the projected latents (B, C, h, w) of `latents` (B, D, h, w)."""
-        _check(latents, "latents", self.config.latent_channels)
+        check_maps(latents, "latents", self.config.latent_channels)
         with torch.autocast(latents.device.type, enabled=False):
             latents = (latents.to(self.dtype) - self.latents_mean[:, None, None]) * self.latents_scale
             projected = _sum(self.projection, self.projection_residual, latents)
@@ -94,7 +97,7 @@ class LatentProjection(PretrainedModel):
 
     def unproject(self, projected: torch.Tensor) -> torch.Tensor:
         """Return the latents (B, D, h, w) of `projected` (B, C, h, w)."""
-        _check(projected, "projected latents", self.config.projected_channels)
+        check_maps(projected, "projected latents", self.config.projected_channels)
         with torch.autocast(projected.device.type, enabled=False):
             projected = projected.to(self.dtype) / self.projected_scale + self.projected_mean[:, None, None]
             latents = _sum(self.unprojection, self.unprojection_residual, projected)
@@ -173,8 +176,3 @@ def _sum(linear: nn.Module, residual: nn.Module | None, inputs: torch.Tensor) ->
 def _zero(layer: nn.Conv2d) -> None:
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
-
-
-def _check(latents: torch.Tensor, what: str, channels: int) -> None:
-    if latents.ndim != 4 or latents.shape[1] != channels:
-        raise ValueError(f"Expected {what} of shape (B, {channels}, h, w), found {tuple(latents.shape)}.")

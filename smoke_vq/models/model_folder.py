@@ -1,6 +1,5 @@
 """Finding the folder of a saved model, locally or on the Hub, and reading its config.json."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -8,8 +7,8 @@ from typing import Any
 import torch
 
 from ..downloads.download import DOWNLOAD_KEYWORDS, describe_missing, download_files, find_folder, normal_subfolder
-from ..downloads.errors import first_line
 from ..layout import CONFIG, WEIGHTS
+from ..limits import read_json
 from ..version import CONFIG_FORMAT, __version__
 
 # Keywords that locate the model, and those of ModelMixin.from_pretrained (diffusers 0.40 to 0.42), except for
@@ -21,7 +20,7 @@ LOADING_KEYWORDS = DOWNLOAD_KEYWORDS | {
 
 
 def find_model(name_or_path: str | os.PathLike, kwargs: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
-    """Return the folder of a saved model, downloaded if it is on the Hub, and the remaining keywords.
+    """Return the folder of a saved model, downloaded if it is on the Hub, and the keywords of `from_folder`.
 
     Raises:
         ValueError: a keyword that `from_pretrained` does not know; a damaged download.
@@ -39,6 +38,7 @@ def find_model(name_or_path: str | os.PathLike, kwargs: dict[str, Any]) -> tuple
     _check_dtype(kwargs)
     subfolder, variant = normal_subfolder(kwargs.pop("subfolder", None)), kwargs.get("variant")
     download = {key: kwargs.pop(key) for key in DOWNLOAD_KEYWORDS & set(kwargs)}
+    kwargs["verify"] = download.get("verify", True)
     folder = find_folder(name_or_path, subfolder, download.get("revision"))
     ending = "" if variant is None else f".{variant}"
     stem = WEIGHTS.removesuffix(".safetensors")
@@ -46,9 +46,8 @@ def find_model(name_or_path: str | os.PathLike, kwargs: dict[str, Any]) -> tuple
     shards = [f"{stem}{ending}-?????-of-?????.safetensors", f"{stem}-?????-of-?????{ending}.safetensors"]
     if folder is None:
         required = [CONFIG, f"{stem}{ending and f'*{ending}'}*.safetensors"]
-        return download_files(
-            str(name_or_path), [CONFIG, *weights, *shards], required, subfolder=subfolder, **download
-        ), kwargs
+        patterns = [CONFIG, *weights, *shards]
+        return download_files(str(name_or_path), patterns, required, subfolder=subfolder, **download), kwargs
     names = [path.name for path in folder.iterdir()]
     for expected, found in ((CONFIG, CONFIG in names), (weights[0], not {*weights}.isdisjoint(names))):
         if not found:
@@ -62,36 +61,16 @@ def read_config(folder: Path, name_or_path: str | os.PathLike, name: str = CONFI
     Raises:
         ValueError: it does not belong to a model, or has the format of a later version.
     """
-    try:
-        config = json.loads((folder / name).read_text(encoding="utf-8"))
-    except ValueError as error:  # UnicodeDecodeError is a ValueError
-        raise ValueError(f"The {name} of {name_or_path} is not valid JSON: {error}.") from error
+    config = read_json(folder / name, f"The {name} of {name_or_path}")
     if not isinstance(config, dict) or not isinstance(config.get("_class_name"), str):
         raise ValueError(f"The {name} of {name_or_path} does not name a model class: expected a saved model.")
     found, writer = config.get("_smoke_vq_format", 1), config.get("_smoke_vq_version", "an unknown version")
-    if found not in range(1, CONFIG_FORMAT + 1):
+    if type(found) is not int or not 1 <= found <= CONFIG_FORMAT:
         raise ValueError(
             f"{name_or_path} was saved by smoke_vq {writer} in format {found}, but smoke_vq {__version__} reads "
             f"formats 1 to {CONFIG_FORMAT}: upgrade smoke_vq to load it."
         )
     return config
-
-
-def check_shards(folder: Path, name_or_path: str | os.PathLike) -> None:
-    """Refuse an index of shards that is damaged or names other files than safetensors, such as pickles.
-
-    Raises:
-        ValueError: names the index.
-    """
-    for index in folder.glob(f"{WEIGHTS}.index*.json"):
-        try:
-            names = {str(name) for name in json.loads(index.read_text())["weight_map"].values()}
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
-            reason = f"{type(error).__name__}, {first_line(error)}"
-            raise ValueError(f"{index.name} of {name_or_path} is damaged: {reason}.") from error
-        other = sorted(name for name in names if not name.endswith(".safetensors"))
-        if other:
-            raise ValueError(f"{index.name} of {name_or_path} names {other[0]}: expected safetensors only.")
 
 
 def _check_dtype(kwargs: dict[str, Any]) -> None:

@@ -7,11 +7,9 @@ opens pickle files if there are no safetensors files, and does not compare downl
 import copy
 import inspect
 import json
-import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +18,7 @@ from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
 from safetensors import SafetensorError
 
+from ..downloads.checksums import compare_checksums, record_checksums, take_checksums
 from ..downloads.download import normal_subfolder
 from ..downloads.errors import first_line
 from ..hub.card import LICENSE, CardText, write_card
@@ -27,7 +26,8 @@ from ..hub.push import open_repo, push_folder
 from ..layout import CONFIG, MODEL_CODE
 from ..remote_code import auto_map, write_code
 from ..version import CONFIG_FORMAT, __version__
-from .model_folder import check_shards, find_model, read_config
+from .model_folder import find_model, read_config
+from .weights import check_finite, check_weights, weights_files
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -52,47 +52,37 @@ class PretrainedModel(ModelMixin, ConfigMixin):
         Args:
             pretrained_model_name_or_path: a folder that `save_pretrained` wrote, or "user/repository".
             kwargs: those of diffusers' `ModelMixin.from_pretrained`, `dtype`, `variant`, `revision`, `token` and
-                `subfolder` among them. Weights are read from safetensors only. Each file from the Hub is compared with
-                the checksum that the Hub recorded, unless `verify=False`.
+                `subfolder` among them. Weights are read from safetensors only. Unless `verify=False`, each file is
+                compared with the checksum that the Hub recorded, or that `save_pretrained` wrote to
+                checksums.sha256, and weights that are not finite are refused.
 
         Raises:
             ValueError: an unknown keyword; a checkpoint of another class; a configuration with unknown keys or of a
-                later version; weights that are missing, unknown, of another shape, or damaged.
+                later version; weights that are missing, unknown, of another shape, damaged, or not finite.
             OSError: no such folder, repository, revision or safetensors file; no network and an incomplete cache.
         """
         folder, kwargs = find_model(pretrained_model_name_or_path, kwargs)
         return cls.from_folder(folder, pretrained_model_name_or_path, **kwargs)
 
     @classmethod
-    def from_folder(cls, folder: Path, name_or_path: str | os.PathLike, **kwargs: Any) -> "Self":
+    def from_folder(cls, folder: Path, name_or_path: str | os.PathLike, verify: bool = True, **kwargs: Any) -> "Self":
         """`from_pretrained` after the download; `name_or_path` is what the user wrote, for error messages."""
-        cls._check_config(read_config(folder, name_or_path), name_or_path)
-        check_shards(folder, name_or_path)
+        config, name = read_config(folder, name_or_path), str(name_or_path)
+        cls._check_config(config, name)
+        own = {key: value for key, value in config.items() if not key.startswith("_") and key != "auto_map"}
+        files = weights_files(folder, name, kwargs.get("variant"))
+        check_weights(cls, own, files, name)
+        if verify:
+            compare_checksums(folder, [CONFIG, *(path.name for path in files)], name)
         try:
-            with _without_weight_warnings():
-                model, info = super().from_pretrained(folder, use_safetensors=True, output_loading_info=True, **kwargs)
-        except TypeError as error:
-            raise ValueError(
-                f"The {CONFIG} of {name_or_path} does not fit {cls.__name__}: {first_line(error)}."
-            ) from error
+            model = super().from_pretrained(folder, use_safetensors=True, **kwargs)
         except (SafetensorError, RuntimeError, ValueError, OSError) as error:
-            if "size mismatch" in str(error) or "expected shape" in str(error):
-                found = first_line(error).split(". If you want")[0]  # without advice to use a keyword that is refused
-                raise ValueError(f"The weights in {name_or_path} do not fit its {CONFIG}: {found}.") from error
             not_read = "Unable to load weights" in str(error)
             if not_read or (not isinstance(error, OSError) and "safetensor" in repr(error).lower()):
-                raise ValueError(f"The weights in {name_or_path} are damaged: {first_line(error)}") from error
+                raise ValueError(f"The weights in {name} are damaged: {first_line(error)}") from error
             raise
-        for kind, keys in (
-            ("missing", info["missing_keys"]),
-            ("unknown", info["unexpected_keys"]),
-            ("of the wrong shape", [key for key, *_ in info["mismatched_keys"]]),
-        ):
-            if keys:
-                raise ValueError(
-                    f"The weights in {name_or_path} do not fit {cls.__name__}: {len(keys)} weight(s) are {kind}, the "
-                    f"first is {sorted(keys)[0]!r}."
-                )
+        if verify:
+            check_finite(model, name)
         return model
 
     def save_pretrained(
@@ -107,6 +97,8 @@ class PretrainedModel(ModelMixin, ConfigMixin):
     ) -> None:
         """As in diffusers, except that `variant="fp16"` or "bf16" stores half precision under that name.
 
+        checksums.sha256 holds the checksums of the files, which `from_pretrained` compares.
+
         Raises:
             ValueError: a format other than safetensors or a push was requested; weights too large for half precision.
         """
@@ -116,6 +108,8 @@ class PretrainedModel(ModelMixin, ConfigMixin):
         if refused:
             raise ValueError(f"save_pretrained does not take {refused[0]}: to publish, call push_to_hub afterwards.")
         model = self if variant not in HALVES else self.in_half(HALVES[variant])
+        folder = Path(save_directory)
+        checksums = take_checksums(folder) if is_main_process else {}
         ModelMixin.save_pretrained(
             model, save_directory, is_main_process, save_function, variant=variant, max_shard_size=max_shard_size
         )
@@ -123,9 +117,11 @@ class PretrainedModel(ModelMixin, ConfigMixin):
             return
         umask = os.umask(0)
         os.umask(umask)
-        write_code(type(self), Path(save_directory) / MODEL_CODE)
-        for path in Path(save_directory).glob("*.safetensors"):
+        write_code(type(self), folder / MODEL_CODE)
+        for path in folder.glob("*.safetensors"):
             path.chmod(0o666 & ~umask)  # safetensors writes 0600, which other users cannot read
+        files = [path.name for path in weights_files(folder, str(folder), variant)]
+        record_checksums(folder, [CONFIG, MODEL_CODE, *files], checksums)
 
     def push_to_hub(
         self,
@@ -222,18 +218,3 @@ class PretrainedModel(ModelMixin, ConfigMixin):
                 f"The {CONFIG} of {name_or_path}, saved by smoke_vq {writer}, has the key {unknown[0]!r}, which this "
                 f"smoke_vq {__version__} does not know."
             )
-
-
-@contextmanager
-def _without_weight_warnings() -> Iterator[None]:
-    """Silence diffusers' "Some weights ... You should probably TRAIN this model": such a checkpoint is refused."""
-
-    def keep(record: logging.LogRecord) -> bool:
-        return not record.getMessage().startswith("Some weights of")
-
-    logger = logging.getLogger("diffusers.models.modeling_utils")
-    logger.addFilter(keep)
-    try:
-        yield
-    finally:
-        logger.removeFilter(keep)

@@ -1,5 +1,6 @@
 """The autoencoder: encoder, quantizer and decoder."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,8 +14,11 @@ from diffusers.utils import BaseOutput
 from diffusers.utils.accelerate_utils import apply_forward_hook
 
 from ..assets import AUTOENCODER_CARD
+from ..checks import check_count
 from ..hub.card import CardText
+from ..pixels import check_range
 from ..quantizers import make_quantizer
+from ..tensors import check_maps
 from .decoder import Decoder
 from .encoder import Encoder
 from .pretrained import PretrainedModel
@@ -55,6 +59,10 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
     factor f = 2 ** (number of levels - 1). Pixels are in [-1, 1] and black is -1. The defaults are the full model:
     64x64 RGB to 8x8 codes out of 1024.
 
+    Pixels and latents are tensors of any floating dtype, which are converted to that of the weights, and hold at least
+    one sample. `encode`, and `forward` in evaluation mode, also refuse pixels outside [-1, 1] and NaN. A compiled
+    or exported graph, and the forward pass of a training, have no such check, which would make a GPU wait.
+
     Args:
         sample_size: H and W of the training images, for information: any multiple of f works.
         latent_channels: D, the dimension of the latents and of the codes.
@@ -69,6 +77,9 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
         latents_mean: D numbers, the mean of each latent channel over the training set; None if not measured.
         latents_std: D numbers, the standard deviation of each latent channel; None if not measured.
         scaling_factor: factor on the normalized latents, as in diffusers' autoencoders.
+
+    Attributes:
+        checks_pixels: whether the values of pixels are checked; False saves one pass over them.
 
     Raises:
         ValueError: an unknown quantizer, an unknown keyword in `quantizer_kwargs`, or invalid sizes.
@@ -104,16 +115,24 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
         scaling_factor: float = 1.0,
     ):
         super().__init__()
+        sizes = dict(sample_size=sample_size, in_channels=in_channels, out_channels=out_channels)
+        sizes |= dict(latent_channels=latent_channels, layers_per_block=layers_per_block)
+        for name, value in (sizes | dict(num_vq_embeddings=num_vq_embeddings)).items():
+            check_count(name, value)
+        if not isinstance(mid_block_attention, bool):
+            raise ValueError(f"mid_block_attention expects true or false, found {mid_block_attention!r}.")
+        for name, channels in (("encoder", encoder_block_out_channels), ("decoder", decoder_block_out_channels)):
+            fits = isinstance(channels, (list, tuple)) and all(type(c) is int and c >= 4 for c in channels)
+            if not fits or not channels or any(c % 4 for c in channels):
+                raise ValueError(
+                    f"{name}_block_out_channels expects multiples of 4 (GroupNorm), found "
+                    f"{list(channels) if isinstance(channels, tuple) else repr(channels)}."
+                )
         if len(encoder_block_out_channels) != len(decoder_block_out_channels):
             raise ValueError(
                 f"Encoder and decoder need the same number of levels: found encoder_block_out_channels="
                 f"{list(encoder_block_out_channels)} and decoder_block_out_channels={list(decoder_block_out_channels)}."
             )
-        for name, channels in (("encoder", encoder_block_out_channels), ("decoder", decoder_block_out_channels)):
-            if not channels or any(c < 4 or c % 4 for c in channels):
-                raise ValueError(
-                    f"{name}_block_out_channels expects multiples of 4 (GroupNorm), found {list(channels)}."
-                )
         self.downsampling_factor = 2 ** (len(encoder_block_out_channels) - 1)
         if sample_size % self.downsampling_factor:
             raise ValueError(
@@ -123,15 +142,18 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
         if (latents_mean is None) != (latents_std is None):
             raise ValueError("latents_mean and latents_std belong together: found one without the other.")
         for name, values in (("latents_mean", latents_mean), ("latents_std", latents_std)):
-            numbers = isinstance(values, (list, tuple)) and all(isinstance(value, (int, float)) for value in values)
+            numbers = isinstance(values, (list, tuple)) and all(type(value) in (int, float) for value in values)
             if values is not None and not (numbers and len(values) == latent_channels):
                 raise ValueError(
                     f"{name} expects {latent_channels} numbers, one per latent channel: found "
                     f"{len(values) if numbers else repr(values)}."
                 )
-        for name, value in (("latents_std", min(latents_std or [1.0])), ("scaling_factor", scaling_factor)):
-            if not 0 < value < float("inf"):
-                raise ValueError(f"{name} expects finite numbers above 0, found {value}.")
+            unfit = [value for value in values or () if not -math.inf < value < math.inf]
+            if unfit or (name == "latents_std" and values is not None and not min(values) > 0):
+                kind = "finite numbers" + (" above 0" if name == "latents_std" else "")
+                raise ValueError(f"{name} expects {kind}, found {(unfit or [min(values)])[0]}.")
+        if type(scaling_factor) not in (int, float) or not 0 < scaling_factor < math.inf:
+            raise ValueError(f"scaling_factor expects finite numbers above 0, found {scaling_factor!r}.")
         self.encoder = Encoder(
             in_channels, latent_channels, tuple(encoder_block_out_channels), layers_per_block, mid_block_attention
         )
@@ -140,6 +162,7 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
             latent_channels, out_channels, tuple(decoder_block_out_channels), layers_per_block, mid_block_attention
         )
         self.use_slicing = False
+        self.checks_pixels = True
 
     @overload
     def encode(self, pixel_values: torch.Tensor, return_dict: Literal[True] = True) -> SmokeVQVAEEncoderOutput: ...
@@ -147,8 +170,12 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
     def encode(self, pixel_values: torch.Tensor, return_dict: bool) -> SmokeVQVAEEncoderOutput | tuple: ...
     @apply_forward_hook
     def encode(self, pixel_values: torch.Tensor, return_dict: bool = True) -> SmokeVQVAEEncoderOutput | tuple:
-        """Return the latents before quantization and the codes of `pixel_values` (B, C, H, W) in [-1, 1]."""
-        latents = self._encode(pixel_values)
+        """Return the latents before quantization and the codes of `pixel_values` (B, C, H, W) in [-1, 1].
+
+        Raises:
+            ValueError: another type, shape or range, or NaN.
+        """
+        latents = self._encode(pixel_values, self.checks_pixels)
         indices = self._sliced(lambda part: self.quantizer(part).indices, latents)
         if not return_dict:
             return latents, indices
@@ -161,7 +188,11 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
         """Replace `latents` (B, D, h, w), of any floating dtype, by their nearest codes and decode them.
 
         With `force_not_quantize` the decoder receives the latents unchanged.
+
+        Raises:
+            ValueError: another type or shape.
         """
+        check_maps(latents, "latents", self.config.latent_channels)
         if not force_not_quantize:
             latents = self._sliced(lambda part: self.quantizer(part).quantized, latents)
         sample = self._sliced(self.decoder, latents.to(self.dtype))
@@ -169,7 +200,11 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
 
     @apply_forward_hook
     def decode_indices(self, indices: torch.Tensor, return_dict: bool = True) -> DecoderOutput | tuple:
-        """Decode codes (B, h, w) or (B, h, w, depth) of any integer dtype; bit-identical to the sample of `forward`."""
+        """Decode codes (B, h, w) or (B, h, w, depth) of any integer dtype; bit-identical to the sample of `forward`.
+
+        Raises:
+            ValueError: another type, dtype or shape, or an index out of range.
+        """
         return self.decode(self.quantizer.embed(indices), return_dict=return_dict, force_not_quantize=True)
 
     def forward(
@@ -178,8 +213,11 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
         """Encode, quantize and decode `pixel_values` (B, C, H, W) in [-1, 1].
 
         Without `quantize` the decoder receives the latents unchanged; indices and losses are still returned.
+
+        Raises:
+            ValueError: another type or shape; in evaluation mode also another range, or NaN.
         """
-        latents = self._encode(pixel_values)
+        latents = self._encode(pixel_values, self.checks_pixels and not self.training)
         output = self.quantizer(latents)
         decoded = output.quantized if quantize else latents
         if self.training and not quantize:
@@ -194,7 +232,7 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
         """Scale latents (B, D, h, w) to mean 0 and standard deviation `scaling_factor` in each channel.
 
         Raises:
-            ValueError: the configuration has no `latents_mean` and `latents_std`.
+            ValueError: the configuration has no `latents_mean` and `latents_std`; another type or shape.
         """
         mean, std = self._latent_statistics(latents)
         return (latents - mean) / std * self.config.scaling_factor
@@ -207,6 +245,7 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
     def _latent_statistics(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         if self.config.latents_mean is None:
             raise ValueError("The model's config.json has no latents_mean and latents_std.")
+        check_maps(latents, "latents", self.config.latent_channels)
         mean, std = (latents.new_tensor(self.config[name]) for name in ("latents_mean", "latents_std"))
         return mean[:, None, None], std[:, None, None]
 
@@ -216,16 +255,18 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
 
         SmokeImageProcessor.for_model(self.config).save_pretrained(folder)
 
-    def _encode(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        expected, factor = self.config.in_channels, self.downsampling_factor
-        if pixel_values.ndim != 4 or pixel_values.shape[1] != expected:
-            raise ValueError(
-                f"Expected pixel_values of shape (B, {expected}, H, W), found {tuple(pixel_values.shape)}."
-            )
+    def _encode(self, pixel_values: torch.Tensor, check_values: bool) -> torch.Tensor:
+        factor = self.downsampling_factor
+        advice = "SmokeImageProcessor makes it from images"
+        check_maps(pixel_values, "pixel_values", self.config.in_channels, "H, W", advice)
         if pixel_values.shape[2] % factor or pixel_values.shape[3] % factor:
             raise ValueError(
                 f"Expected a height and width that are multiples of {factor}, found {tuple(pixel_values.shape[2:])}."
             )
+        if check_values and not torch.compiler.is_compiling() and pixel_values.device.type != "meta":
+            check_range(pixel_values)
+        if pixel_values.dtype != self.encoder.conv_in.weight.dtype:
+            pixel_values = pixel_values.to(self.dtype)
         return self._sliced(self.encoder, pixel_values)
 
     def _sliced(self, function: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor) -> torch.Tensor:

@@ -1,22 +1,23 @@
 """Observed frames, in any supported form, as `pixel_values`."""
 
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from ..data.processor import SmokeImageProcessor
-from ..pixels import BLACK, WHITE
+from ..limits import MAX_CLIP_BYTES, read_picture
+from ..pixels import check_range
 from ..preparation.matting.cut_out import working_size
 from ..preparation.matting.video import VIDEO_SUFFIXES, iter_frames, read_video, video_info
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 _DEFAULT_FPS = 12.0
-_TOLERANCE = 0.01  # of the range of pixel_values, for decoded frames in half precision
 
 
 def read_clip(path: str | os.PathLike) -> np.ndarray:
@@ -116,9 +117,7 @@ def clip_values(frames: Any, processor: SmokeImageProcessor, resize: bool = Fals
         processor = type(processor)(processor.size, resize, processor.num_channels)
         values = processor(frames.flatten(0, 1).cpu()).pixel_values
         return values.unflatten(0, frames.shape[:2]), batched
-    low, high = (float(edge) for edge in frames.aminmax())
-    if not (low >= BLACK - _TOLERANCE and high <= WHITE + _TOLERANCE):  # also refuses NaN
-        raise ValueError(f"Expected pixel_values in [-1, 1], found {low:.3g} to {high:.3g}.")
+    check_range(frames)
     return frames.float(), batched
 
 
@@ -140,23 +139,41 @@ def _read_images(folder: Path) -> np.ndarray:
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     if not paths:
         raise FileNotFoundError(f"The folder '{folder}' contains no images ({', '.join(IMAGE_SUFFIXES)}).")
-    return _stack([_open_image(path) for path in paths])
+    images, size = [], 0
+    for path in paths:
+        images.append(_open_image(path))
+        size += images[-1].nbytes
+        if size > MAX_CLIP_BYTES:
+            raise ValueError(f"The images in '{folder}' take more than {MAX_CLIP_BYTES:,} bytes of memory.")
+    return _stack(images)
 
 
 def _open_image(path: Path) -> np.ndarray:
-    try:
-        return np.asarray(Image.open(path).convert("RGB"))
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"'{path}' is not an image, or is damaged: {error}.") from error
+    return np.asarray(read_picture(path, f"'{path}'").convert("RGB"))
+
+
+def _check_array(file: BinaryIO) -> None:
+    """Refuse an array that would take more memory than a clip may, from its header; the file is then at its start."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    if math.prod(shape) * dtype.itemsize > MAX_CLIP_BYTES:
+        raise ValueError(f"an array of shape {shape} takes more than {MAX_CLIP_BYTES:,} bytes")
+    file.seek(0)
 
 
 def _read_numpy(path: Path) -> np.ndarray:
     try:
         with np.load(path, allow_pickle=False) if path.suffix == ".npz" else open(path, "rb") as file:
             if path.suffix != ".npz":
+                _check_array(file)
                 frames = np.load(file, allow_pickle=False)
             elif "frames" in file or len(file) == 1:
-                frames = file["frames" if "frames" in file else file.files[0]]
+                name = "frames" if "frames" in file else file.files[0]
+                stored = name if name in file.zip.namelist() else f"{name}.npy"
+                with file.zip.open(stored) as array:
+                    _check_array(array)
+                frames = file[name]
             else:
                 raise ValueError(f"expected an array 'frames', found {sorted(file)}")
     except Exception as error:  # a damaged file raises errors of zipfile, zlib and NumPy

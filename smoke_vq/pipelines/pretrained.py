@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from diffusers import DiffusionPipeline
 
+from ..downloads.checksums import compare_checksums, record_checksums, take_checksums
 from ..downloads.download import DOWNLOAD_KEYWORDS, describe_missing, download_files, find_folder
 from ..hub.card import LICENSE, CardText, write_card
 from ..hub.push import open_repo, push_folder
@@ -72,10 +73,10 @@ class PretrainedPipeline(DiffusionPipeline):
         elif not (folder / PIPELINE).is_file():
             names = [path.name for path in folder.iterdir()]
             raise FileNotFoundError(f"The folder {folder} {describe_missing(PIPELINE, names)}")
-        parts = {
-            name: _load_part(folder, name, class_name, where)
-            for name, class_name in cls._part_classes(folder, where).items()
-        }
+        classes, verify = cls._part_classes(folder, where), kwargs.get("verify", True)
+        if verify:
+            compare_checksums(folder, [PIPELINE], str(where))
+        parts = {name: _load_part(folder, name, class_name, where, verify) for name, class_name in classes.items()}
         pipeline = cls(**parts)
         if dtype in HALVES.values():
             halves = {name: part.in_half(dtype) for name, part in parts.items() if isinstance(part, PretrainedModel)}
@@ -101,12 +102,14 @@ class PretrainedPipeline(DiffusionPipeline):
                 if name == TRANSFORMER or model_digest(half) == model_digest(part):
                     parts[name] = half
         (folder / PIPELINE).unlink(missing_ok=True)
+        checksums = take_checksums(folder)
         for name, part in parts.items():
             if part is not None:
                 part.save_pretrained(folder / name)
             elif (folder / name / CONFIG).is_file():  # of a pipeline that was saved here before
                 shutil.rmtree(folder / name)
         self.save_config(folder)
+        record_checksums(folder, [PIPELINE], checksums)
 
     def push_to_hub(
         self,
@@ -178,8 +181,8 @@ def _unknown_dtype(dtype: Any) -> str:
     return f"dtype expects torch.float32, torch.float16 or torch.bfloat16, found {dtype!r}."
 
 
-def _load_part(folder: Path, name: str, class_name: str, where: str | os.PathLike) -> Any:
+def _load_part(folder: Path, name: str, class_name: str, where: str | os.PathLike, verify: bool) -> Any:
     part_class = choose(PARTS[name], class_name, f"class of the part {name!r}")
     if not (folder / name).is_dir():
         raise FileNotFoundError(f"{where} is incomplete: it does not hold the folder {name}.")
-    return part_class.from_pretrained(folder / name)
+    return part_class.from_pretrained(folder / name, verify=verify)

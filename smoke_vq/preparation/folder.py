@@ -16,6 +16,7 @@ import jinja2
 import numpy as np
 
 from ..layout import CARD, DATA, SETTINGS
+from ..limits import read_picture
 from ..pictures import image_grid
 from .settings import read_settings
 
@@ -104,9 +105,7 @@ def png(image: np.ndarray) -> dict:
 
 def decode_png(value: dict) -> np.ndarray:
     """The inverse of `png`."""
-    from PIL import Image
-
-    return np.array(Image.open(io.BytesIO(value["bytes"])))
+    return np.array(read_picture(io.BytesIO(value["bytes"]), "A picture of the dataset"))
 
 
 def frame_features(columns: dict):

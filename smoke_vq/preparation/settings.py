@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..layout import SETTINGS
+from ..limits import MAX_TEXT_BYTES
 
 _NAMES = {bool: "true or false", int: "a whole number", dict: "an object"}
 
@@ -21,9 +22,13 @@ def read_settings(folder: str | Path, expected: dict[str, type] | None = None) -
     file = Path(folder, SETTINGS)
     if not file.is_file():
         return None
+    if file.stat().st_size > MAX_TEXT_BYTES:
+        raise ValueError(_damaged(file, f"at most {MAX_TEXT_BYTES:,} bytes", f"{file.stat().st_size:,}"))
     content = file.read_bytes()
     try:
         settings = json.loads(content)
+    except RecursionError as error:
+        raise ValueError(_damaged(file, "a JSON object", "one that is nested too deep")) from error
     except ValueError as error:  # UnicodeDecodeError is a ValueError
         found = f"text that is not JSON ({error})" if content.strip() else "an empty file"
         raise ValueError(_damaged(file, "a JSON object", found)) from error

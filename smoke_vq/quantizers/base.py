@@ -9,6 +9,8 @@ import torch
 from diffusers.utils import BaseOutput
 from torch import nn
 
+MAX_TABLE = 2**24  # codes, of a quantizer that holds all of them in memory
+
 
 @dataclass
 class QuantizerOutput(BaseOutput):
@@ -42,20 +44,24 @@ class Quantizer(nn.Module, ABC):
     learned by gradient.
 
     Attributes:
+        max_codes: the largest number of codes.
         default_loss_weights: the weight of each entry of `QuantizerOutput.losses`, by name. A training uses these
             unless `--quantizer-loss-weights` overrides them.
         depth: codes at each position.
     """
 
     default_loss_weights: ClassVar[dict[str, float]] = {}
+    max_codes: ClassVar[int] = 2**31 - 1  # indices of ONNX files are int32
 
     def __init__(self, num_codes: int, code_dim: int):
         super().__init__()
-        if num_codes < 2 or code_dim < 1:
+        if type(num_codes) is not int or type(code_dim) is not int or num_codes < 2 or code_dim < 1:
             raise ValueError(
                 f"A quantizer needs at least 2 codes of dimension 1 or more: found {num_codes} codes of dimension "
                 f"{code_dim}."
             )
+        if num_codes > self.max_codes:
+            raise ValueError(f"{type(self).__name__} takes at most {self.max_codes:,} codes, found {num_codes:,}.")
         self.num_codes = num_codes
         self.code_dim = code_dim
         self.depth = 1
@@ -79,6 +85,8 @@ class Quantizer(nn.Module, ABC):
             ValueError: another shape or dtype, or an index out of range. `torch.export` leaves the check of the range
                 out, because an exported graph cannot depend on values.
         """
+        if not isinstance(indices, torch.Tensor):
+            raise ValueError(f"Expected integer indices as a torch.Tensor, found {type(indices).__name__}.")
         shape = "(B, h, w)" if self.depth == 1 else f"(B, h, w, {self.depth})"
         fits = indices.ndim == 3 if self.depth == 1 else indices.ndim == 4 and indices.shape[3] == self.depth
         if not fits or indices.is_floating_point() or indices.is_complex() or indices.dtype == torch.bool:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..checks import check_positive
-from .base import Quantizer, QuantizerOutput
+from .base import MAX_TABLE, Quantizer, QuantizerOutput
 from .entropy import categorical_losses
 
 
@@ -55,6 +55,7 @@ class IndexBackpropagationQuantizer(Quantizer):
         ValueError: another temperature than a number above 0.
     """
 
+    max_codes: ClassVar = MAX_TABLE
     default_loss_weights: ClassVar = {
         "quantization": 1.0,
         "commitment": 1.0,

@@ -1,13 +1,14 @@
 """Quantizers that choose the nearest code by Euclidean distance."""
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from ..registry import choose
-from .base import Quantizer, QuantizerOutput
+from .base import MAX_TABLE, Quantizer, QuantizerOutput
 from .gradients import GRADIENTS
 from .projection import CodeProjection
 
@@ -58,6 +59,8 @@ class NearestQuantizer(Quantizer):
     Raises:
         ValueError: an unknown gradient; values of `cosine` or `search_dim` that are not valid.
     """
+
+    max_codes: ClassVar = MAX_TABLE
 
     def __init__(
         self,

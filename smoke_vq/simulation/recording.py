@@ -145,7 +145,7 @@ def background_image(background: str, size: int) -> torch.Tensor:
     if os.path.isfile(background):
         try:
             image = Image.open(background).convert("RGB").resize((size, size), Image.Resampling.LANCZOS)
-        except (UnidentifiedImageError, OSError) as error:
+        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
             raise ValueError(f"background '{background}' is not an image: {error}.") from error
         values = torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255
     else:

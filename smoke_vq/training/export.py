@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from .. import layout
+from ..downloads.checksums import record_checksums, take_checksums, write_checksums
 from .disk_space import check_disk_space
 
 
@@ -17,7 +18,8 @@ def export_model(
 ) -> None:
     """Write `folder`, replacing an older export file by file.
 
-    Files are replaced atomically, so that a kill at any moment leaves weights that load.
+    Files are replaced atomically, and their checksums are deleted before and written last, so that a kill at any
+    moment leaves weights that load.
 
     Args:
         model: a `PretrainedModel`; the files of its `save_companions` are written too.
@@ -29,14 +31,15 @@ def export_model(
         for name, network in (companions or {}).items():
             network.save_pretrained(partial / name)
         (partial / layout.VALIDATION).write_text(json.dumps(validation, indent=2) + "\n")
+        record_checksums(partial, [layout.VALIDATION])
         if not folder.exists():
             partial.rename(folder)
             return
         files = [path.relative_to(partial) for path in partial.rglob("*") if path.is_file()]
-        for path in folder.rglob("*"):
-            if path.is_file() and path.relative_to(folder) not in files:
-                path.unlink()  # card and figures of the model that is replaced
-        for path in sorted(files, key=lambda path: path == Path(layout.VALIDATION)):
+        for path in [path for path in folder.rglob("*") if path.is_file()]:
+            if path.name == layout.CHECKSUMS or path.relative_to(folder) not in files:
+                path.unlink()  # also card and figures of the model that is replaced
+        for path in sorted(files, key=lambda path: (path.name == layout.CHECKSUMS, path == Path(layout.VALIDATION))):
             (folder / path).parent.mkdir(exist_ok=True)
             (partial / path).replace(folder / path)
 
@@ -44,12 +47,14 @@ def export_model(
 def update_model(model: nn.Module, folder: Path, variant: str | None = None) -> None:
     """Replace configuration and weights of an exported model; with a `variant` ("fp16"), add weights in its precision.
 
-    Each file is replaced atomically.
+    Each file is replaced atomically, and the checksums as in `export_model`.
     """
     with _partial_folder(folder, f"{variant or 'update'}.partial", [model]) as partial:
         model.save_pretrained(partial, variant=variant)
+        checksums = take_checksums(folder) | take_checksums(partial)
         for path in partial.iterdir():
             path.replace(folder / path.name)
+        write_checksums(folder, checksums)
 
 
 @contextmanager

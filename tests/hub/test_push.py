@@ -20,7 +20,7 @@ from smoke_vq.layout import MODEL_FILES
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 HALF = "diffusion_pytorch_model.fp16.safetensors"
 NAME = "user/smoke"
-CODE = {"smoke_vq_model.py", "smoke_vq_processor.py"}
+CODE = {"smoke_vq_model.py", "smoke_vq_processor.py", "checksums.sha256"}
 FILES = {WEIGHTS, HALF, "config.json", "preprocessor_config.json", "README.md", ".gitattributes", *CODE}
 
 
@@ -150,7 +150,7 @@ def test_a_discriminator_is_pushed_beside_the_model(hub, tiny_model, same):
     hub.put(NAME, {f"discriminator/{WEIGHTS}.index.json": b"{}", "discriminator/notes.txt": b"mine"})
     discriminator.push_to_hub(NAME)
     files = hub.files(NAME)
-    beside = {"config.json", WEIGHTS, HALF, "smoke_vq_model.py", "notes.txt"}
+    beside = {"config.json", WEIGHTS, HALF, "smoke_vq_model.py", "checksums.sha256", "notes.txt"}
     assert {name for name in files if name not in before} == {f"discriminator/{name}" for name in beside}
     assert {name: files[name] for name in before} == before and same(SmokeVQVAE.from_pretrained(NAME))
     loaded = PatchDiscriminator.from_pretrained(NAME, subfolder="discriminator").state_dict()
@@ -327,7 +327,7 @@ def test_a_folder_of_links_is_staged(tmp_path, tiny_model):
     (tmp_path / "elsewhere/model").symlink_to(tmp_path / "snapshot")
     for folder in (tmp_path / "snapshot", tmp_path / "elsewhere/model"):
         with stage_model(folder) as stage:
-            assert len(list(stage.iterdir())) == 3
+            assert len(list(stage.iterdir())) == 4
             assert (stage / "config.json").read_bytes() == (tmp_path / "blobs/config.json").read_bytes()
 
 

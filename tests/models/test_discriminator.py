@@ -101,8 +101,8 @@ def test_saves_and_loads_bit_equal(tmp_path, norm, images):
     ("arguments", "sentence"),
     [
         ({"norm": "layer"}, r"Unknown norm 'layer': expected one of \['batch', 'group', 'none'\]"),
-        ({"num_layers": 0}, "num_layers expects 1 or more, found 0"),
-        ({"base_channels": 0}, "base_channels expects 1 or more, found 0"),
+        ({"num_layers": 0}, "num_layers expects a whole number of 1 or more, found 0"),
+        ({"base_channels": 0}, "base_channels expects a whole number of 1 or more, found 0"),
     ],
 )
 def test_refuses_invalid_sizes(arguments, sentence):

@@ -10,15 +10,21 @@ from training_runs import run
 
 from smoke_vq import SmokeForecastPipeline, SmokeVQVAE
 from smoke_vq.hub.card import write_card
-from smoke_vq.layout import CONFIG, MODEL_CODE, PROCESSOR, PROCESSOR_CODE, WEIGHTS
+from smoke_vq.layout import CHECKSUMS, CONFIG, MODEL_CODE, PROCESSOR, PROCESSOR_CODE, WEIGHTS
 
 NAME = "user/forecaster"
 FILES = {
-    *("model_index.json", "README.md", ".gitattributes", f"processor/{PROCESSOR}", f"processor/{PROCESSOR_CODE}"),
+    *(
+        "model_index.json",
+        "README.md",
+        ".gitattributes",
+        CHECKSUMS,
+        *(f"processor/{name}" for name in (PROCESSOR, PROCESSOR_CODE, CHECKSUMS)),
+    ),
     *(
         f"{part}/{name}"
         for part in ("autoencoder", "transformer", "projection")
-        for name in (CONFIG, WEIGHTS, MODEL_CODE)
+        for name in (CONFIG, WEIGHTS, MODEL_CODE, CHECKSUMS)
     ),
 }
 

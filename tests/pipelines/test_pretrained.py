@@ -10,6 +10,7 @@ from forecasters import forecast
 
 import smoke_vq
 from smoke_vq import LatentProjection, SmokeForecastPipeline
+from smoke_vq.layout import CHECKSUMS
 
 load = SmokeForecastPipeline.from_pretrained
 
@@ -23,6 +24,7 @@ def folder(pipeline, tmp_path):
 def edit_index(folder: Path, **changes) -> None:
     index = json.loads((folder / "model_index.json").read_text())
     (folder / "model_index.json").write_text(json.dumps(index | changes))
+    (folder / CHECKSUMS).unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize("with_projection", [True, False])
@@ -146,6 +148,7 @@ def test_a_part_from_another_pipeline_is_refused(folder):
 def edit_config(folder: Path, **changes) -> None:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | changes))
+    (folder / CHECKSUMS).unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize(

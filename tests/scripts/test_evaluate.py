@@ -120,6 +120,7 @@ def test_models_for_frames_of_different_sizes_are_refused(evaluate, finished_run
     other = shutil.copytree(finished_run / "best", tmp_path / "other")
     settings = json.loads((other / "preprocessor_config.json").read_text()) | {"size": 32}
     (other / "preprocessor_config.json").write_text(json.dumps(settings))
+    (other / "checksums.sha256").unlink()
     ended = evaluate(f"--models {finished_run / 'best'} {other}")
     assert ended.code == 2 and "takes 16x16" in ended.err and "32x32" in ended.err
 

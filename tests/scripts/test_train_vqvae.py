@@ -26,7 +26,7 @@ def test_files_of_a_run(finished_run):
         "heartbeat.json",
     }  # fmt: skip
     model = {"config.json", "diffusion_pytorch_model.safetensors", "preprocessor_config.json", "validation.json"}
-    model |= {"smoke_vq_model.py", "smoke_vq_processor.py"}
+    model |= {"smoke_vq_model.py", "smoke_vq_processor.py", "checksums.sha256"}
     assert names(finished_run / "last") == model
     half = {"diffusion_pytorch_model.fp16.safetensors"}
     card = {

@@ -1,5 +1,8 @@
 """The base class of data sources."""
 
+import os
+from pathlib import Path
+
 from ...downloads.errors import first_line
 from ..dataset_frames import DatasetFrames
 from ..frames import Frames
@@ -27,23 +30,27 @@ class Source:
 
         Raises:
             FileNotFoundError: the dataset does not exist.
-            ValueError: the split is unknown or empty, or the files are damaged.
+            ValueError: the split is unknown or empty, the files are damaged, or a row names a file elsewhere.
         """
         import datasets
 
         try:
-            return datasets.load_dataset(name, split=split)
+            dataset = datasets.load_dataset(name, split=split)
         except ValueError as error:
             if "corresponds to no data" in str(error):
                 raise ValueError(f"Split {split!r} of {name} has no frames.") from error
             if "Unknown split" in str(error) or "Bad split" in str(error):
                 raise ValueError(f"{name} has no split {split!r}: {first_line(error)}") from error
             raise ValueError(f"{name} cannot be read as a dataset: {first_line(error)}") from error
+        except RuntimeError as error:  # a folder with code, which datasets does not run
+            raise ValueError(f"{name} cannot be read as a dataset: {first_line(error)}") from error
         except datasets.exceptions.DatasetGenerationError as error:
             raise ValueError(f"{name} cannot be read as a dataset: {first_line(error.__cause__ or error)}") from error
         except (FileNotFoundError, ConnectionError) as error:
             offline = "the Hub cannot be reached: " if isinstance(error, ConnectionError) else ""
             raise FileNotFoundError(f"There is no dataset at {name}: {offline}{first_line(error)}") from error
+        _check_paths(dataset, name)
+        return dataset
 
     def load(self, name: str, split: str, size: int, resize: bool) -> Frames:
         """One split as frames, not yet in memory if it takes decoding."""
@@ -63,3 +70,30 @@ class Source:
             published_name: without folders of this machine.
         """
         return {"title": published_name, "license": None}
+
+
+def _check_paths(dataset, name: str) -> None:
+    """Refuse images that a row names by a path outside the dataset's folder and the caches of the Hub.
+
+    A Parquet file may name any file of this machine, or an address, in place of an image, and `datasets` would open it.
+
+    Raises:
+        ValueError: shows the path.
+    """
+    import datasets
+    import pyarrow.compute
+    from huggingface_hub import constants
+
+    own = Path(name) if Path(name).is_dir() else Path(name).parent
+    caches = (constants.HF_HUB_CACHE, datasets.config.HF_DATASETS_CACHE, datasets.config.DOWNLOADED_DATASETS_PATH)
+    roots = tuple(os.path.join(os.path.abspath(folder), "") for folder in (*([own] if own.exists() else []), *caches))
+    for column, feature in dataset.features.items():
+        if not isinstance(feature, datasets.Image):
+            continue
+        stored = dataset.data.column(column)
+        without_bytes = pyarrow.compute.struct_field(stored, "bytes").is_null()
+        if not pyarrow.compute.any(without_bytes).as_py():
+            continue
+        for path in pyarrow.compute.struct_field(stored, "path").filter(without_bytes).to_pylist():
+            if path is not None and not os.path.abspath(path).startswith(roots):
+                raise ValueError(f"{name} names {path!r} as an image, outside its own folder: it is not read.")

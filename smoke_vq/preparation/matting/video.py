@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...checks import check_count, check_installed, check_positive
+from ...limits import MAX_CLIP_BYTES, check_image_size
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 _CLOCK_ERROR = Fraction(1, 2000)  # seconds: Matroska and WebM round times to milliseconds
@@ -108,8 +109,20 @@ def iter_frames(
 def read_video(
     path: str | Path, size: int | None = None, fps: float | None = None, max_frames: int | None = None
 ) -> np.ndarray:
-    """Read a video into memory, (T, H, W, 3) uint8, RGB. Arguments and errors are those of `iter_frames`."""
-    return np.stack(list(iter_frames(path, size, fps, max_frames)))
+    """Read a video into memory, (T, H, W, 3) uint8, RGB. Arguments and errors are those of `iter_frames`.
+
+    Raises:
+        ValueError: the frames take more than `MAX_CLIP_BYTES`.
+    """
+    frames: list[np.ndarray] = []
+    for frame in iter_frames(path, size, fps, max_frames):
+        frames.append(frame)
+        if len(frames) * frame.nbytes > MAX_CLIP_BYTES:
+            raise ValueError(
+                f"'{Path(path).name}' takes more than {MAX_CLIP_BYTES:,} bytes of memory, from frame {len(frames)} on: "
+                f"read fewer or smaller frames."
+            )
+    return np.stack(frames)
 
 
 def _checked_file(path: str | Path) -> Path:
@@ -130,6 +143,7 @@ def _open(path: Path) -> Iterator[tuple[Any, Any]]:
             if not container.streams.video:
                 raise ValueError(f"Cannot read '{path.name}': it contains no video stream.")
             stream = container.streams.video[0]
+            check_image_size(stream.width or 0, stream.height or 0, f"A frame of '{path.name}'")
             stream.thread_type = "NONE"
             yield container, stream
     except av.error.FFmpegError as error:
