@@ -388,7 +388,7 @@ SAVED = [
     (flip(WEIGHTS, -1), ValueError, f"{WEIGHTS} of .* is damaged: its sha256 is"),
     (flip(WEIGHTS, 20), ValueError, "The weights in .* are damaged"),
     (flip(CONFIG, 0), ValueError, "The config.json of .* is not valid JSON"),
-    (header(2**60), ValueError, "are damaged: .* its header has 1,152,921,504,606,846,976 bytes"),
+    (header(2**60), ValueError, "are damaged: .*, its header has 1,152,921,504,606,846,976 bytes"),
     (header(2**63 + 5), ValueError, "are damaged: .* its header has"),
     (header(MAX_HEADER_BYTES + 1, 2 * MAX_HEADER_BYTES), ValueError, "its header has 10,485,761 bytes"),
     (text(WEIGHTS, b""), ValueError, "The weights in .* are damaged"),

@@ -100,7 +100,7 @@ def _stored_shapes(files: list[Path], name: str) -> dict[str, tuple[int, ...]]:
             with safe_open(path, "pt") as file:
                 shapes |= {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
         except (SafetensorError, ValueError) as error:
-            raise ValueError(f"The weights in {name} are damaged: {first_line(error)}") from error
+            raise ValueError(f"The weights in {name} are damaged: {path}, {first_line(error)}") from error
     return shapes
 
 

@@ -20,7 +20,7 @@ HALF = "diffusion_pytorch_model.fp16.safetensors"
 FILES = {
     *(WEIGHTS, HALF, "config.json", "preprocessor_config.json", "README.md", "reconstructions.png", "samples.png"),
     *("metrics.json", "validation.json", "training.json", "training_arguments.yaml"),
-    *("smoke_vq_model.py", "smoke_vq_processor.py"),
+    *("smoke_vq_model.py", "smoke_vq_processor.py", "checksums.sha256"),
 }
 
 
@@ -136,7 +136,9 @@ def test_a_discriminator_is_published_too(hub, push, best):
     (best / "draft.txt").write_text("of /home/me")
     push()
     files = pushed(hub)
-    assert set(files) - FILES == {f"discriminator/{name}" for name in ("config.json", WEIGHTS, "smoke_vq_model.py")}
+    assert set(files) - FILES == {
+        f"discriminator/{name}" for name in ("config.json", WEIGHTS, "smoke_vq_model.py", "checksums.sha256")
+    }
     assert f"discriminator/{WEIGHTS}" in files["README.md"].decode()
     assert PatchDiscriminator.from_pretrained(NAME, subfolder="discriminator").config.num_layers == 1
 

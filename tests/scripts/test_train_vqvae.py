@@ -43,7 +43,7 @@ def test_files_of_a_run(finished_run):
         "checkpoint-00000015",
     ]
     readable = [path for path in (finished_run / "best").iterdir() if path.stat().st_mode & 0o044 == 0o044]
-    assert len(readable) == 13
+    assert len(readable) == 14
 
 
 def test_the_history_of_a_run(finished_run):
