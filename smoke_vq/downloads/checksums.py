@@ -54,7 +54,7 @@ def read_checksums(folder: Path) -> dict[str, str]:
 def write_checksums(folder: Path, checksums: dict[str, str]) -> None:
     """Write checksums.sha256 in one step, without the files that do not exist any more."""
     lines = [f"{value}  {name}\n" for name, value in sorted(checksums.items()) if (folder / name).is_file()]
-    partial = folder / f"{CHECKSUMS}.{os.getpid()}.tmp"
+    partial = folder / f"{CHECKSUMS}.partial"  # one that a kill leaves is replaced by the next
     try:
         partial.write_text("".join(lines), encoding="utf-8")
         partial.replace(folder / CHECKSUMS)  # a new file: the old one may be a hard link
