@@ -1,8 +1,8 @@
 """Cut-out of a video of any length: in chunks of consecutive frames, each with a background of its own."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 
@@ -60,18 +60,17 @@ def cut_out_chunks(
 ) -> Iterator[Chunk]:
     """Cut the smoke out of a video of a static camera, in memory that does not grow with its length.
 
-    The brightness factor is that of the first chunk with smoke. A last chunk of fewer than `MIN_FRAMES` frames joins
-    the one before it.
+    The brightness factor is that of the first chunk with smoke.
 
     Args:
         frames: (H, W, 3) uint8, of one size, `MIN_FRAMES` or more.
-        num_frames: frames of a chunk, `MIN_FRAMES` or more.
+        num_frames: frames of a chunk, at least twice `MIN_FRAMES`; see `split_frames`.
 
     Raises:
         ValueError: there are too few frames.
     """
     gain = None
-    for chunk in _split(frames, num_frames):
+    for chunk in map(np.stack, split_frames(frames, num_frames)):
         if len(chunk) < MIN_FRAMES:
             raise ValueError(f"Found {len(chunk)} frames: the background is estimated from {MIN_FRAMES} or more.")
         smoke = cut_out(chunk, size, matting, gain)
@@ -83,22 +82,28 @@ def cut_out_chunks(
 
 def as_they_are(frames: Iterable[np.ndarray], size: int = 64, num_frames: int = CHUNK_FRAMES) -> Iterator[Chunk]:
     """The same chunks without a cut-out: the frames' central square, reduced to `size`."""
-    for chunk in _split(frames, num_frames):
+    for chunk in map(np.stack, split_frames(frames, num_frames)):
         small = _shrink(chunk, size)
         yield Chunk(small, small)
 
 
-def _split(frames: Iterable[np.ndarray], num_frames: int) -> Iterator[np.ndarray]:
-    """Stacks of `num_frames` frames; the last one is longer if fewer than MIN_FRAMES would be left."""
-    frames, held = iter(frames), []
-    while True:
-        held += islice(frames, num_frames + MIN_FRAMES - len(held))
-        if len(held) < num_frames + MIN_FRAMES:
-            break
-        yield np.stack(held[:num_frames])
-        held = held[num_frames:]
+def split_frames(frames: Iterable[np.ndarray], num_frames: int) -> Iterator[list[np.ndarray]]:
+    """Lists of `num_frames` consecutive frames, read as they are needed.
+
+    The last two may be shorter, but have at least half as many frames, unless there are fewer in all.
+    """
+    held: list[np.ndarray] = []
+    for frame in frames:
+        held.append(frame)
+        if len(held) == num_frames + num_frames // 2:
+            yield held[:num_frames]
+            held = held[num_frames:]
+    if len(held) > num_frames:
+        half = math.ceil(len(held) / 2)
+        yield held[:half]
+        held = held[half:]
     if held:
-        yield np.stack(held)
+        yield held
 
 
 def _shrink(frames: np.ndarray, size: int) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 import io
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -13,7 +12,7 @@ import numpy as np
 from ...checks import check_count, check_positive
 from ..folder import write_atomically
 from ..matting.alpha import MATTINGS
-from ..matting.chunks import MIN_FRAMES
+from ..matting.chunks import MIN_FRAMES, split_frames
 from ..matting.cut_out import CutOut, centre_square, cut_out, working_size
 from ..matting.quality import failed_criterion
 from ..matting.video import iter_frames
@@ -130,28 +129,25 @@ def _pack(result: dict) -> bytes:
 
 
 def _read_clips(clip: Clip, settings: ClipSettings) -> Iterator[tuple[int, list[np.ndarray], str | None]]:
-    """The clips of a video: number of the first frame, the square frames, and why no more could be read.
-
-    A video of at most `clip_frames` is one clip. The last two clips of a longer one may be shorter, but have at least
-    half as many frames.
-    """
-    length, (first, stop) = settings.clip_frames, clip.frames
+    """The clips of a video: number of the first frame, the square frames, and why no more could be read."""
+    first, stop = clip.frames
     stop = min((limit for limit in (stop, settings.max_frames) if limit is not None), default=None)
-    held: list[np.ndarray] = []
     error = None
-    try:
-        for frame in islice(iter_frames(clip.path, working_size(settings.size), settings.fps, stop), first, None):
-            held.append(centre_square(frame[None])[0])
-            if len(held) == length + length // 2:
-                yield first, held[:length], None
-                first, held = first + length, held[length:]
-    except ValueError as unreadable:
-        error = str(unreadable)
-    if len(held) > length:
-        count = math.ceil(len(held) / 2) if error is None else length
-        yield first, held[:count], None
-        first, held = first + count, held[count:]
-    yield first, held, error
+
+    def readable() -> Iterator[np.ndarray]:
+        nonlocal error
+        try:
+            for frame in islice(iter_frames(clip.path, working_size(settings.size), settings.fps, stop), first, None):
+                yield centre_square(frame[None])[0]
+        except ValueError as unreadable:
+            error = str(unreadable)
+
+    part: list[np.ndarray] = []
+    for following in split_frames(readable(), settings.clip_frames):
+        if part:
+            yield first, part, None
+        first, part = first + len(part), following
+    yield first, part, error
 
 
 def _cut_out_frames(images: list[np.ndarray], first: int, settings: ClipSettings, error: str | None) -> dict:

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from smoke_vq.preparation.matting.chunks import MIN_FRAMES, as_they_are, cut_out_chunks
+from smoke_vq.preparation.matting.chunks import as_they_are, cut_out_chunks
 from smoke_vq.preparation.matting.cut_out import cut_out, is_on_black
 
 
 @pytest.mark.parametrize(
-    ("total", "lengths"), [(10, [10]), (17, [17]), (18, [10, 8]), (27, [10, 17]), (28, [10, 10, 8])]
+    ("total", "lengths"), [(4, [4]), (10, [10]), (11, [6, 5]), (15, [10, 5]), (20, [10, 10]), (24, [10, 7, 7])]
 )
-def test_a_short_rest_joins_the_chunk_before_it(total, lengths):
+def test_the_last_two_chunks_have_at_least_half_of_the_frames(total, lengths):
     frames = np.arange(total, dtype=np.uint8)[:, None, None, None] * np.ones((1, 16, 16, 3), np.uint8)
     chunks = list(as_they_are(iter(frames), size=16, num_frames=10))
     assert [len(chunk.image) for chunk in chunks] == lengths
@@ -41,7 +41,7 @@ def test_frames_are_read_as_they_are_needed(known):
             yield known[0][number % 36]
 
     next(as_they_are(frames(), num_frames=10))
-    assert len(taken) == 10 + MIN_FRAMES
+    assert len(taken) == 10 + 5
 
 
 def test_too_few_frames_are_refused(known):
