@@ -18,7 +18,9 @@ extras = {
     "test": [
         *(
             "flow_matching>=1.0",
+            "ipykernel>=6.29",
             "mypy>=1.8",
+            "nbclient>=0.10",
             "pytest>=8",
             "pytest-xdist>=3.5",
             "ruff==0.17.6",

@@ -5,6 +5,7 @@ from .browser import browser
 from .data import data
 from .forecast import forecast
 from .loading import loading
+from .models import models
 from .quantizer import quantizer
 from .quantizers import quantizers
 from .simulation import simulation
@@ -21,5 +22,6 @@ PARTS = {
     "loading": loading,
     "tokens": tokens,
     "forecast": forecast,
+    "models": models,
     "browser": browser,
 }

@@ -7,19 +7,24 @@ from statistics import median
 import torch
 
 
-def interleaved(functions: dict[str, Callable[[], None]], device: str, rounds: int) -> dict[str, float]:
+def interleaved(
+    functions: dict[str, Callable[[], object]],
+    device: str,
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, float]:
     """Median seconds per call. The functions are called in turn, so that a slower machine slows all of them."""
     times: dict[str, list[float]] = {name: [] for name in functions}
     for i in range(rounds + 1):
         for name, function in functions.items():
             if device == "cuda":
                 torch.cuda.synchronize()
-            start = time.perf_counter()
+            start = clock()
             function()
             if device == "cuda":
                 torch.cuda.synchronize()
             if i > 0:  # the first round warms up
-                times[name].append(time.perf_counter() - start)
+                times[name].append(clock() - start)
     return {name: median(values) for name, values in times.items()}
 
 
