@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from smoke_vq.data.dataset_frames import DatasetFrames
-from smoke_vq.data.sources import find_source
+from smoke_vq.data.sources import check_sources, find_source
 from smoke_vq.hub.provenance import public_name
 from smoke_vq.metrics import markdown_table
 from smoke_vq.metrics.smoke_statistics import STATISTICS, smoke_statistics
@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--num-images", type=int, default=12, help="sequences per dataset in the picture")
     parser.add_argument("--output-dir", type=Path, default=Path("comparison"))
     arguments = parser.parse_args()
+    check_sources(arguments.datasets)
     columns, rows, labels = {}, [], []
     for name in arguments.datasets:
         dataset = find_source(name).open(name, arguments.split)

@@ -4,19 +4,16 @@ smoke-vq decode --model runs/tiny/best --input-dir data/plumes_codes --output-di
 """
 
 import argparse
+from pathlib import Path
 
-from accelerate import Accelerator
-
-from smoke_vq.data.processor import SmokeImageProcessor
-from smoke_vq.models.auto import AutoAutoencoder
+from smoke_vq.downloads.download import find_folder
 from smoke_vq.script import run, use_all_cores
-from smoke_vq.tokens import decode_dataset
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, help="the model that encoded the frames: folder, or Hub name")
-    parser.add_argument("--input-dir", required=True, help="folder that encode_dataset.py wrote")
+    parser.add_argument("--input-dir", type=Path, required=True, help="folder that encode_dataset.py wrote")
     parser.add_argument("--batch-size", type=int, default=256, help="frames decoded at a time")
     parser.add_argument(
         "--output-dir", required=True, help="new or empty folder, or one that an interrupted run started"
@@ -24,6 +21,15 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.batch_size < 1:
         raise ValueError(f"batch_size expects 1 or more, found {arguments.batch_size}.")
+    find_folder(arguments.model)
+    if not arguments.input_dir.is_dir():
+        raise FileNotFoundError(f"The folder {arguments.input_dir} does not exist.")
+    from accelerate import Accelerator
+
+    from smoke_vq.data.processor import SmokeImageProcessor
+    from smoke_vq.models.auto import AutoAutoencoder
+    from smoke_vq.tokens import decode_dataset
+
     accelerator = Accelerator()
     use_all_cores(accelerator)
     model = AutoAutoencoder.from_pretrained(arguments.model).to(accelerator.device).eval()

@@ -10,20 +10,20 @@ smoke-vq demo --model runs/tiny/best --port 7861
 import argparse
 import socket
 
-import torch
-
 from smoke_vq import NANO_FORECASTER
-from smoke_vq.checks import check_device, check_installed
+from smoke_vq.checks import check_installed, usable_device
+from smoke_vq.downloads.download import find_folder
 from smoke_vq.script import run
 
 
 def main() -> None:
     arguments = parse_arguments()
     check_installed("The demo", "demo", gradio="gradio", av="PyAV", cv2="OpenCV")
+    device = usable_device(arguments.device)
     from smoke_vq.demo.explorer import Explorer
     from smoke_vq.demo.page import build_page, launch
 
-    explorer = Explorer.from_pretrained(arguments.model, arguments.forecaster, arguments.device)
+    explorer = Explorer.from_pretrained(arguments.model, arguments.forecaster, device)
     launch(build_page(explorer), server_name=arguments.host, server_port=arguments.port, share=arguments.share)
 
 
@@ -38,12 +38,14 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for other machines too")
     parser.add_argument("--port", type=int, help="default: the first free one from 7860")
     parser.add_argument("--share", action="store_true", help="a public address, through a server of Gradio")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", help="such as cuda or cpu (default: cuda if there is one)")
     arguments = parser.parse_args()
-    check_device(arguments.device)
     if arguments.port is not None and not 0 < arguments.port < 2**16:
         raise ValueError(f"port expects a number from 1 to {2**16 - 1}, found {arguments.port}.")
     check_address(arguments.host, arguments.port)
+    for model in (arguments.model, arguments.forecaster):
+        find_folder(model)
+    arguments.device = usable_device(arguments.device)
     return arguments
 
 

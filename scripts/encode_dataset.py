@@ -16,12 +16,10 @@ import argparse
 from accelerate import Accelerator
 
 from smoke_vq.data.mirrored_frames import WithMirroredFrames
-from smoke_vq.data.processor import SmokeImageProcessor
-from smoke_vq.data.sources import load_frames
+from smoke_vq.data.sources import check_sources, load_frames
+from smoke_vq.downloads.download import find_folder
 from smoke_vq.hub.provenance import describe_data, public_name
-from smoke_vq.models.auto import AutoAutoencoder
 from smoke_vq.script import run, use_all_cores
-from smoke_vq.tokens import encode_dataset
 
 
 def main() -> None:
@@ -46,6 +44,12 @@ def main() -> None:
     for name in ("rows_per_file", "batch_size"):
         if getattr(arguments, name) < 1:
             raise ValueError(f"{name} expects 1 or more, found {getattr(arguments, name)}.")
+    find_folder(arguments.model, revision=arguments.revision)
+    check_sources([arguments.dataset])
+    from smoke_vq.data.processor import SmokeImageProcessor
+    from smoke_vq.models.auto import AutoAutoencoder
+    from smoke_vq.tokens import encode_dataset
+
     accelerator = Accelerator()
     use_all_cores(accelerator)
     download = {} if arguments.revision is None else {"revision": arguments.revision}

@@ -16,14 +16,13 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from smoke_vq.data.processor import SmokeImageProcessor
-from smoke_vq.data.sources import load_frames
+from smoke_vq.data.sources import check_sources, load_frames
+from smoke_vq.downloads.download import find_folder
 from smoke_vq.evaluation.baselines import BASELINES
 from smoke_vq.evaluation.comparison import Column, Comparison
 from smoke_vq.evaluation.evaluator import EVALUATION_METRICS, ReconstructionEvaluator
 from smoke_vq.metrics import METRICS, make_metrics, markdown_table
 from smoke_vq.metrics.fid import InceptionFeatures
-from smoke_vq.models.auto import AutoAutoencoder
 from smoke_vq.registry import choose
 from smoke_vq.script import run, use_all_cores
 
@@ -34,6 +33,11 @@ def main() -> None:
     arguments = parse_arguments()
     labels = arguments.labels or short_names(arguments.models)
     check_labels(labels, arguments.models)
+    for name in arguments.models:
+        find_folder(name)
+    check_sources([arguments.dataset])
+    from smoke_vq.models.auto import AutoAutoencoder
+
     accelerator = Accelerator(mixed_precision=arguments.mixed_precision)
     use_all_cores(accelerator)
     models = {
@@ -134,8 +138,10 @@ def check_labels(labels: list[str], models: list[str]) -> None:
         taken.add(label)
 
 
-def common_processor(models: list[str]) -> SmokeImageProcessor:
+def common_processor(models: list[str]):
     """The processor of the models, which must all have the same frame size."""
+    from smoke_vq.data.processor import SmokeImageProcessor
+
     processors = [SmokeImageProcessor.from_pretrained(model) for model in models]
     for model, processor in zip(models, processors, strict=True):
         if processor.height != processors[0].height:

@@ -14,10 +14,9 @@ import argparse
 import json
 from pathlib import Path
 
-import torch
-
 from smoke_vq.assets import NANO_MODEL
-from smoke_vq.checks import check_device
+from smoke_vq.checks import usable_device
+from smoke_vq.downloads.download import find_folder
 from smoke_vq.evaluation.forecasts.cases import ForecastCase
 from smoke_vq.evaluation.forecasts.measure import measure
 from smoke_vq.evaluation.forecasts.pictures import check_matplotlib, write_pictures
@@ -36,6 +35,8 @@ from smoke_vq.script import run
 
 def main() -> None:
     arguments = parse_arguments()
+    for name in [*arguments.models, *([arguments.regression] if arguments.regression else [])]:
+        find_folder(name)
     cases = load_test_set(
         arguments.dataset,
         arguments.split,
@@ -79,11 +80,10 @@ def parse_arguments() -> argparse.Namespace:
     scores.add_argument("--slow-members", type=int, default=4, help="members for LPIPS and SSIM (default: 4)")
     scores.add_argument("--num-draws", type=int, default=1000, help="samples of the bootstrap (default: 1000)")
     parser.add_argument("--max-plumes", type=int, help="use the first plumes or clips only")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", help="such as cuda or cpu (default: cuda if there is one)")
     parser.add_argument("--output-dir", type=Path, default=Path("evaluation"))
     parser.add_argument("--write-observed", metavar="FILE", type=Path, help="write the observed frames as npz and stop")
     arguments = parser.parse_args()
-    check_device(arguments.device)
     counts = ("size", "num_frames", "num_samples", "slow_members", "num_draws", "max_plumes")
     for name, value in [(name, getattr(arguments, name)) for name in counts] + [
         ("num_inference_steps", steps) for steps in arguments.num_inference_steps
@@ -92,6 +92,7 @@ def parse_arguments() -> argparse.Namespace:
             raise ValueError(f"{name} expects 1 or more, found {value}.")
     for name in arguments.scores:
         choose(FORECAST_SCORES, name, "score")
+    arguments.device = usable_device(arguments.device)
     return arguments
 
 

@@ -14,14 +14,13 @@ import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from smoke_vq import PlumeSettings, SmokeImageProcessor, simulate_plumes
+from smoke_vq import PlumeSettings, simulate_plumes
 from smoke_vq.assets import PAGE
+from smoke_vq.downloads.download import find_folder
 from smoke_vq.layout import DECODER_ONNX, ENCODER_ONNX, PAGE_SETTINGS
-from smoke_vq.models.auto import AutoAutoencoder
 from smoke_vq.onnx_export import check_onnx, compare_onnx, export_onnx
 from smoke_vq.preparation.folder import write_atomically
 from smoke_vq.script import run
-from smoke_vq.tokens.colours import colours_of
 
 ORT_VERSION = "1.30.0"
 ORT_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
@@ -32,6 +31,11 @@ COMPARED = PlumeSettings(num_frames=96)  # the first 32 frames of a plume may be
 def main() -> None:
     arguments = parse_arguments()
     check_onnx()
+    find_folder(arguments.model)
+    from smoke_vq import SmokeImageProcessor
+    from smoke_vq.models.auto import AutoAutoencoder
+    from smoke_vq.tokens.colours import colours_of
+
     model = AutoAutoencoder.from_pretrained(arguments.model).float().eval()
     processor = SmokeImageProcessor.from_pretrained(arguments.model)
     (plume,) = simulate_plumes([0], COMPARED)

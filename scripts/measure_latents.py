@@ -11,12 +11,9 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from smoke_vq.data.loader import FrameLoader
-from smoke_vq.data.processor import SmokeImageProcessor
-from smoke_vq.data.sources import load_frames
-from smoke_vq.models.auto import AutoAutoencoder
+from smoke_vq.data.sources import check_sources, load_frames
+from smoke_vq.downloads.download import find_folder
 from smoke_vq.script import run, use_all_cores
-from smoke_vq.tokens import latent_statistics
 
 
 def main() -> None:
@@ -30,6 +27,13 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.output_dir.exists():
         raise ValueError(f"{arguments.output_dir} already exists: choose a new folder.")
+    find_folder(arguments.model)
+    check_sources(arguments.dataset)
+    from smoke_vq.data.loader import FrameLoader
+    from smoke_vq.data.processor import SmokeImageProcessor
+    from smoke_vq.models.auto import AutoAutoencoder
+    from smoke_vq.tokens import latent_statistics
+
     accelerator = Accelerator()
     use_all_cores(accelerator)
     model = AutoAutoencoder.from_pretrained(arguments.model).to(accelerator.device).eval()

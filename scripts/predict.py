@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from smoke_vq import NANO_FORECASTER, PlumeSettings, SmokeForecastPipeline, simulate_plumes
-from smoke_vq.checks import check_device
+from smoke_vq import NANO_FORECASTER, PlumeSettings, simulate_plumes
+from smoke_vq.checks import check_positive, usable_device
+from smoke_vq.downloads.download import find_folder
 from smoke_vq.evaluation.forecasts.cases import ForecastCase
 from smoke_vq.evaluation.forecasts.pictures import check_matplotlib
 from smoke_vq.evaluation.forecasts.pictures.film import draw_film
@@ -26,7 +27,6 @@ from smoke_vq.evaluation.forecasts.scores.base import Forecast
 from smoke_vq.evaluation.forecasts.scores.psnr import PSNR
 from smoke_vq.films import check_film_format, film_bytes
 from smoke_vq.flow_matching import SAMPLERS
-from smoke_vq.pipelines.clips import clip_values, read_clip
 from smoke_vq.pixels import to_images
 from smoke_vq.preparation.folder import write_atomically
 from smoke_vq.registry import choose
@@ -39,6 +39,10 @@ _NUM_SAMPLES = 6
 
 def main() -> None:
     arguments = parse_arguments()
+    find_folder(arguments.model)
+    from smoke_vq.pipelines.clips import clip_values
+    from smoke_vq.pipelines.forecast import SmokeForecastPipeline
+
     pipeline = SmokeForecastPipeline.from_pretrained(arguments.model).to(arguments.device)
     frames = read_input(arguments, pipeline.processor.height)
     num_observed = len(frames) if arguments.observed is None else arguments.observed
@@ -82,6 +86,7 @@ def parse_arguments() -> argparse.Namespace:
         "--observed", type=int, help="frames at the start that are observed; those after them are the truth "
         f"(default: all; {_SIMULATED_PAST} of a simulated plume)",
     )  # fmt: skip
+    parser.add_argument("--input-fps", type=float, help="frames per second that are taken of a video (default: all)")
     parser.add_argument("--resize", action="store_true", help="resize frames of another size instead of refusing them")
     parser.add_argument("--num-frames", type=int, default=16, help="frames to predict (default: 16)")
     parser.add_argument("--num-samples", type=int, help=f"forecasts (default: {_NUM_SAMPLES}; 1 of a regression)")
@@ -91,15 +96,17 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=Path("forecast.webp"), help="film: .webp, .gif or .mp4")
     parser.add_argument("--fps", type=float, default=6, help="frames of the film per second (default: 6)")
     parser.add_argument("--save-frames", type=Path, metavar="FILE", help="write observed, prediction and truth as npz")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", help="such as cuda or cpu (default: cuda if there is one)")
     arguments = parser.parse_args()
-    check_device(arguments.device)
     for name in ("observed", "num_frames", "num_samples", "num_inference_steps", "fps"):
         value = getattr(arguments, name)
         if value is not None and value < 1:
             raise ValueError(f"{name.replace('_', '-')} expects 1 or more, found {value}.")
+    if arguments.input_fps is not None:
+        check_positive("input-fps", arguments.input_fps)
     choose(SAMPLERS, arguments.sampler, "sampler")
     check_film_format(arguments.output)
+    arguments.device = usable_device(arguments.device)
     if arguments.input.startswith(_SIMULATED) and arguments.observed is None:
         arguments.observed = _SIMULATED_PAST
     return arguments
@@ -108,7 +115,9 @@ def parse_arguments() -> argparse.Namespace:
 def read_input(arguments: argparse.Namespace, size: int) -> np.ndarray:
     """(T, H, W, 3) uint8, with the truth if it is known."""
     if not arguments.input.startswith(_SIMULATED):
-        return read_clip(arguments.input)
+        from smoke_vq.pipelines.clips import read_clip
+
+        return read_clip(arguments.input, size if arguments.resize else None, arguments.input_fps)
     seed = arguments.input.removeprefix(_SIMULATED)
     if not seed.isdecimal() or int(seed) >= 2**32 - 1:
         raise ValueError(f"{_SIMULATED} expects the seed of a plume, from 0 to {2**32 - 2}, found {seed!r}.")

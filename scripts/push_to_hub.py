@@ -12,18 +12,12 @@ import argparse
 import json
 from pathlib import Path
 
-import torch
-from safetensors.torch import load_file
-
-from smoke_vq import PatchDiscriminator, SmokeForecastPipeline
 from smoke_vq.hub.card import LICENSE, write_card
 from smoke_vq.hub.private_texts import check_texts
 from smoke_vq.hub.push import check_dataset, check_target, open_repo, push_dataset, push_folder
 from smoke_vq.hub.staging import published_files, stage_model
 from smoke_vq.layout import CARD, DATASET_FILES, DISCRIMINATOR, MODEL_FILES, PIPELINE, TRAINING
-from smoke_vq.models.auto import AutoAutoencoder
 from smoke_vq.script import run
-from smoke_vq.training.export import update_model
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -85,6 +79,10 @@ def publish_model(arguments: argparse.Namespace, target: tuple) -> None:
 
 def complete(stage: Path, arguments: argparse.Namespace) -> None:
     """Check that the staged model loads, add or remove the fp16 variant, and write the card."""
+    from smoke_vq import PatchDiscriminator, SmokeForecastPipeline
+    from smoke_vq.models.auto import AutoAutoencoder
+    from smoke_vq.training.export import update_model
+
     half, is_pipeline = sorted(stage.glob("diffusion_pytorch_model*.fp16*")), (stage / PIPELINE).is_file()
     try:
         model = SmokeForecastPipeline.from_pretrained(stage) if is_pipeline else AutoAutoencoder.from_pretrained(stage)
@@ -110,6 +108,9 @@ def complete(stage: Path, arguments: argparse.Namespace) -> None:
 
 
 def stored_in_half(folder: Path) -> bool:
+    import torch
+    from safetensors.torch import load_file
+
     weights = load_file(next(folder.glob("diffusion_pytorch_model*.safetensors")))
     return any(tensor.dtype in (torch.float16, torch.bfloat16) for tensor in weights.values())
 

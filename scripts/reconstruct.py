@@ -17,22 +17,17 @@ from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 from tqdm import tqdm
 
-from smoke_vq import SmokeImageProcessor
-from smoke_vq.checks import check_count, check_device, check_positive
+from smoke_vq.checks import check_count, check_positive, usable_device
+from smoke_vq.downloads.download import find_folder
 from smoke_vq.films import check_film_format, film_file
-from smoke_vq.metrics import Batch, make_metrics
-from smoke_vq.models.auto import AutoAutoencoder
 from smoke_vq.pictures import error_map, image_grid
-from smoke_vq.pipelines.clips import IMAGE_SUFFIXES, open_clip
 from smoke_vq.preparation.folder import open_atomically
 from smoke_vq.preparation.matting.chunks import CUT_OUT, MIN_FRAMES, Chunk, as_they_are, choose_way, cut_out_chunks
-from smoke_vq.preparation.matting.video import VIDEO_SUFFIXES
+from smoke_vq.preparation.matting.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from smoke_vq.script import run
-from smoke_vq.tokens.colours import colours_of, first_codes
 
 SHORT_FILM = 100  # frames of a GIF or WebP
 ERROR_GAIN, SCALE, BATCH = 4, 3, 32
@@ -41,7 +36,12 @@ ERROR_GAIN, SCALE, BATCH = 4, 3, 32
 def main() -> None:
     arguments = parse_arguments()
     clips = find_clips(arguments.input)
-    model = AutoAutoencoder.from_pretrained(arguments.model).to(arguments.device).eval()
+    find_folder(arguments.model)
+    device = usable_device(arguments.device)
+    from smoke_vq import SmokeImageProcessor
+    from smoke_vq.models.auto import AutoAutoencoder
+
+    model = AutoAutoencoder.from_pretrained(arguments.model).to(device).eval()
     processor = SmokeImageProcessor.from_pretrained(arguments.model)
     arguments.output_dir.mkdir(parents=True, exist_ok=True)
     failed = []
@@ -67,9 +67,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--max-frames", type=int, help="stop after this many frames")
     parser.add_argument("--formats", nargs="+", choices=["mp4", "gif", "webp"], default=["mp4", "gif"])
     parser.add_argument("--output-dir", type=Path, default=Path("reconstructions"))
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", help="such as cuda or cpu (default: cuda if there is one)")
     arguments = parser.parse_args()
-    check_device(arguments.device)
     if arguments.fps is not None:
         check_positive("fps", arguments.fps)
     if arguments.max_frames is not None:
@@ -103,8 +102,11 @@ def find_clips(path: Path) -> list[Path]:
     return [path]
 
 
-def reconstruct(path: Path, model, processor: SmokeImageProcessor, arguments: argparse.Namespace) -> None:
+def reconstruct(path: Path, model, processor, arguments: argparse.Namespace) -> None:
     """Write the films of one clip, and print what was found."""
+    from smoke_vq.pipelines.clips import open_clip
+    from smoke_vq.tokens.colours import colours_of
+
     frames, fps, total = open_clip(path, processor.height, arguments.fps, arguments.max_frames)
     first = list(islice(frames, MIN_FRAMES))
     way = choose_way(path.name, first, processor.height, arguments.cut_out)
@@ -135,6 +137,8 @@ class Seen:
     """What was found in the frames of a clip."""
 
     def __init__(self):
+        from smoke_vq.metrics import make_metrics
+
         self.metrics = make_metrics(["image", "codebook"])
         self.num_frames = self.num_smoky = 0
         self.failed: Counter[str] = Counter()
@@ -158,19 +162,22 @@ class Seen:
         return [*found, f"PSNR {image['psnr']:.1f} dB{masked}, {used}."]
 
 
-@torch.no_grad()
-def draw(
-    chunk: Chunk, way: str, model, processor: SmokeImageProcessor, colours: np.ndarray, seen: Seen
-) -> Iterator[Image.Image]:
+def draw(chunk: Chunk, way: str, model, processor, colours: np.ndarray, seen: Seen) -> Iterator[Image.Image]:
     """The pictures of a chunk; adds it to what was seen."""
+    import torch
+
+    from smoke_vq.metrics import Batch
+    from smoke_vq.tokens.colours import first_codes
+
     seen.add(chunk)
     num_codes = model.quantizer.num_codes
     for start in range(0, len(chunk.image), BATCH):
         part = slice(start, start + BATCH)
         alpha = None if chunk.alpha is None else chunk.alpha[part]
         inputs = processor(chunk.image[part], alpha).to(model.device)
-        indices = model.encode(inputs["pixel_values"]).indices
-        sample = model.decode_indices(indices).sample
+        with torch.no_grad():
+            indices = model.encode(inputs["pixel_values"]).indices
+            sample = model.decode_indices(indices).sample
         batch = Batch(sample, inputs["pixel_values"], inputs["mask"], indices=indices, num_codes=num_codes)
         for metric in seen.metrics:
             metric.update(batch)

@@ -8,47 +8,28 @@ Validation needs frames. The run's folder `forecaster` is a complete SmokeForeca
 
 import shutil
 
-import torch
-from accelerate import Accelerator
-
-from smoke_vq import NANO_MODEL, LatentProjection, SmokeFlowTransformer
-from smoke_vq.data.frames import Frames
-from smoke_vq.data.loader import FrameLoader
-from smoke_vq.data.processor import SmokeImageProcessor
-from smoke_vq.data.sources import load_frames
-from smoke_vq.data.windows import windows
-from smoke_vq.evaluation.forecasts.evaluator import ForecastEvaluator
-from smoke_vq.hub.card import write_card
+from smoke_vq import NANO_MODEL
 from smoke_vq.layout import ARGUMENTS, FORECASTER, METRICS, TRAINING
-from smoke_vq.models.auto import AutoAutoencoder
-from smoke_vq.models.initialization import continue_forecaster
-from smoke_vq.pipelines.forecast import SmokeForecastPipeline
 from smoke_vq.script import run
-from smoke_vq.tokens import (
-    LatentFrames,
-    LatentSpace,
-    encode_frames,
-    is_code_folder,
-    join_latents,
-    model_digest,
-    principal_components,
-    read_latents,
-    statistics_digest,
-)
-from smoke_vq.training import (
-    FlowMatchingArguments,
-    FlowMatchingObjective,
-    Trainer,
-    check_arguments,
-    make_accelerator,
-    make_publisher,
-    parse_arguments,
-)
+from smoke_vq.training import FlowMatchingArguments, parse_arguments
 from smoke_vq.training.arguments import DataArguments
 
 
 def main() -> None:
     arguments = parse_arguments(FlowMatchingArguments)
+    arguments.check_names(arguments.recipe.init_from, arguments.recipe.autoencoder, arguments.recipe.projection)
+    import torch
+
+    from smoke_vq import SmokeFlowTransformer, SmokeForecastPipeline, SmokeImageProcessor
+    from smoke_vq.data.loader import FrameLoader
+    from smoke_vq.data.windows import windows
+    from smoke_vq.evaluation.forecasts.evaluator import ForecastEvaluator
+    from smoke_vq.hub.card import write_card
+    from smoke_vq.models.auto import AutoAutoencoder
+    from smoke_vq.models.initialization import continue_forecaster
+    from smoke_vq.tokens import LatentSpace, model_digest, principal_components, statistics_digest
+    from smoke_vq.training import FlowMatchingObjective, Trainer, check_arguments, make_accelerator, make_publisher
+
     recipe, data = arguments.recipe, arguments.data
     check_arguments(SmokeFlowTransformer, recipe.model, "model")
     for option in ("max_train_samples", "dataset_weights"):
@@ -126,8 +107,11 @@ def main() -> None:
             print(f"The complete forecaster: {folder}")
 
 
-def load_projection(name: str | None, autoencoder, channels: int) -> LatentProjection | None:
-    """The projection of this name, or a new one to `channels`; None for a model of all channels."""
+def load_projection(name: str | None, autoencoder, channels: int):
+    """The LatentProjection of this name, or a new one to `channels`; None for a model of all channels."""
+    from smoke_vq import LatentProjection
+    from smoke_vq.tokens import model_digest
+
     all_channels = autoencoder.config.latent_channels
     if name is not None:
         projection = LatentProjection.from_pretrained(name)
@@ -143,7 +127,7 @@ def load_projection(name: str | None, autoencoder, channels: int) -> LatentProje
     return None
 
 
-def check_latents(config, autoencoder, processor: SmokeImageProcessor, projection: LatentProjection | None) -> None:
+def check_latents(config, autoencoder, processor, projection) -> None:
     """Refuse a model of other latents than those that it would be trained on."""
     side = processor.height // autoencoder.downsampling_factor
     channels = autoencoder.config.latent_channels if projection is None else projection.config.projected_channels
@@ -152,16 +136,22 @@ def check_latents(config, autoencoder, processor: SmokeImageProcessor, projectio
         raise ValueError(f"The model expects latents {expected}, found {found}: change model.")
 
 
-def load_validation(data: DataArguments, processor: SmokeImageProcessor) -> Frames:
+def load_validation(data: DataArguments, processor):
     """The frames of the validation split of all datasets."""
+    from smoke_vq.data.sources import load_frames
+    from smoke_vq.tokens import is_code_folder
+
     for source in data.validation_sources:
         if is_code_folder(source):
             raise ValueError(f"{source} holds latents, and validation needs frames: name some as validation_dataset.")
     return load_frames(data.validation_sources, data.validation_split, processor.height, resize=data.resize)
 
 
-def load_parts(data: DataArguments, autoencoder, processor: SmokeImageProcessor) -> list[Frames]:
+def load_parts(data: DataArguments, autoencoder, processor) -> list:
     """The training split of each dataset: `LatentFrames` of a folder of latents, frames of any other."""
+    from smoke_vq.data.sources import load_frames
+    from smoke_vq.tokens import is_code_folder, read_latents
+
     parts, side = [], processor.height // autoencoder.downsampling_factor
     for source in data.sources:
         if not is_code_folder(source):
@@ -173,10 +163,10 @@ def load_parts(data: DataArguments, autoencoder, processor: SmokeImageProcessor)
     return parts
 
 
-def encode_parts(
-    parts: list[Frames], autoencoder, processor: SmokeImageProcessor, mirror: bool, accelerator: Accelerator
-) -> LatentFrames:
-    """The latents of all parts, as the autoencoder returns them."""
+def encode_parts(parts: list, autoencoder, processor, mirror: bool, accelerator):
+    """The `LatentFrames` of all parts, as the autoencoder returns them."""
+    from smoke_vq.tokens import LatentFrames, encode_frames, join_latents
+
     show = accelerator.is_main_process
     return join_latents(
         [

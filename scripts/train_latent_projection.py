@@ -6,28 +6,28 @@ accelerate launch scripts/train_latent_projection.py --config configs/config_lat
 import copy
 from functools import partial
 
-from smoke_vq import LatentProjection
-from smoke_vq.data.processor import SmokeImageProcessor
-from smoke_vq.evaluation.projection_evaluator import ProjectionEvaluator
-from smoke_vq.models.auto import AutoAutoencoder
 from smoke_vq.script import run
-from smoke_vq.tokens import model_digest, principal_components
-from smoke_vq.training import (
-    LatentProjectionArguments,
-    LatentProjectionObjective,
-    Trainer,
-    check_arguments,
-    make_accelerator,
-    make_evaluator,
-    make_publisher,
-    make_train_loader,
-    parse_arguments,
-)
-from smoke_vq.training.recipes.autoencoder import STATISTICS_FRAMES
+from smoke_vq.training import LatentProjectionArguments, parse_arguments
 
 
 def main() -> None:
     arguments = parse_arguments(LatentProjectionArguments)
+    arguments.check_names(arguments.recipe.autoencoder)
+    from smoke_vq import LatentProjection, SmokeImageProcessor
+    from smoke_vq.evaluation.projection_evaluator import ProjectionEvaluator
+    from smoke_vq.models.auto import AutoAutoencoder
+    from smoke_vq.tokens import model_digest, principal_components
+    from smoke_vq.training import (
+        LatentProjectionObjective,
+        Trainer,
+        check_arguments,
+        make_accelerator,
+        make_evaluator,
+        make_publisher,
+        make_train_loader,
+    )
+    from smoke_vq.training.recipes.autoencoder import STATISTICS_FRAMES
+
     recipe = arguments.recipe
     check_arguments(LatentProjection, recipe.model, "model")
     accelerator = make_accelerator(arguments)

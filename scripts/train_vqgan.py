@@ -3,26 +3,26 @@
 accelerate launch scripts/train_vqgan.py --config configs/config_vqgan.yaml --run-name my_vqgan --batch-size 32
 """
 
-from smoke_vq import PatchDiscriminator, SmokeVQGAN
-from smoke_vq.data.processor import SmokeImageProcessor
-from smoke_vq.losses.perceptual import PERCEPTUAL_LOSSES
-from smoke_vq.models.initialization import check_codes_can_start, continue_autoencoder, continue_discriminator
 from smoke_vq.script import run
-from smoke_vq.training import (
-    Trainer,
-    VQGANArguments,
-    VQGANObjective,
-    check_arguments,
-    make_accelerator,
-    make_evaluator,
-    make_publisher,
-    make_train_loader,
-    parse_arguments,
-)
+from smoke_vq.training import VQGANArguments, parse_arguments
 
 
 def main() -> None:
     arguments = parse_arguments(VQGANArguments)
+    arguments.check_names(arguments.recipe.init_from)
+    from smoke_vq import PatchDiscriminator, SmokeImageProcessor, SmokeVQGAN
+    from smoke_vq.losses.perceptual import PERCEPTUAL_LOSSES
+    from smoke_vq.models.initialization import check_codes_can_start, continue_autoencoder, continue_discriminator
+    from smoke_vq.training import (
+        Trainer,
+        VQGANObjective,
+        check_arguments,
+        make_accelerator,
+        make_evaluator,
+        make_publisher,
+        make_train_loader,
+    )
+
     recipe = arguments.recipe
     check_arguments(SmokeVQGAN, recipe.model, "model")
     check_arguments(PatchDiscriminator, recipe.discriminator, "discriminator")

@@ -3,25 +3,25 @@
 accelerate launch scripts/train_vqvae.py --config configs/config_vqvae.yaml --run-name my_vqvae --batch-size 64
 """
 
-from smoke_vq import SmokeVQVAE
-from smoke_vq.data.processor import SmokeImageProcessor
-from smoke_vq.models.initialization import check_codes_can_start, continue_autoencoder
 from smoke_vq.script import run
-from smoke_vq.training import (
-    Trainer,
-    VQVAEArguments,
-    VQVAEObjective,
-    check_arguments,
-    make_accelerator,
-    make_evaluator,
-    make_publisher,
-    make_train_loader,
-    parse_arguments,
-)
+from smoke_vq.training import VQVAEArguments, parse_arguments
 
 
 def main() -> None:
     arguments = parse_arguments(VQVAEArguments)
+    arguments.check_names(arguments.recipe.init_from)
+    from smoke_vq import SmokeImageProcessor, SmokeVQVAE
+    from smoke_vq.models.initialization import check_codes_can_start, continue_autoencoder
+    from smoke_vq.training import (
+        Trainer,
+        VQVAEObjective,
+        check_arguments,
+        make_accelerator,
+        make_evaluator,
+        make_publisher,
+        make_train_loader,
+    )
+
     recipe = arguments.recipe
     check_arguments(SmokeVQVAE, recipe.model, "model")
     accelerator = make_accelerator(arguments)

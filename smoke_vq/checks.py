@@ -22,11 +22,18 @@ def check_installed(use: str, extra: str, **packages: str) -> None:
         raise ValueError(f"{use} needs {' and '.join(missing)}: pip install 'smoke-vq[{extra}]'.")
 
 
-def check_device(name: str) -> None:
-    """Raise a ValueError unless `name`, such as "cuda" or "cpu", is a device that torch can use on this machine."""
+def usable_device(name: str | None = None) -> str:
+    """`name`, such as "cuda"; without one, cuda if torch finds a GPU, or else the CPU.
+
+    Raises:
+        ValueError: torch cannot use this device on this machine.
+    """
     import torch
 
+    if name is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.empty(1, device=name)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(f"The device {name!r} cannot be used: {str(error).strip().splitlines()[0]}") from error
+    return name

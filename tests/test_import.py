@@ -39,6 +39,73 @@ SmokeVQVAE.from_pretrained(NANO_MODEL)
     assert loaded_by(code, ["torch", "diffusers", *HEAVY]) == ["torch", "diffusers"]
 
 
+# Each slip and each page of help: without torch, or without the packages that take longest to import.
+WITHOUT_TORCH = [
+    "reconstruct missing.mp4",
+    "reconstruct notes.txt --fps 12",
+    "reconstruct clip.npz --fps 0",
+    "reconstruct --help",
+    "prepare --help",
+    "demo --help",
+    "train vqvae --config nosuch.yaml",
+    "train vqvae --config tiney",
+    "train vqgan --datset x",
+    "train flow-matching --lr many",
+    "train latent-projection --help",
+]
+WITHOUT_DIFFUSERS = [
+    "encode --model nano --batch-size 0 --dataset data --output-dir out",
+    "reconstruct clip.npz --model runs/tinny",
+    "evaluate --models nnano --dataset data",
+    "evaluate --models nano --dataset data/rise64",
+    "evaluate --models nano --dataset data --metrics beauty",
+    "predict --input clip.npz --sampler eular",
+    "predict --input clip.npz --model runs/tinny",
+    "evaluate-forecast --dataset data --models runs/tinny",
+    "encode --model nano --dataset data/rise64 --output-dir out",
+    "decode --model nano --input-dir codes --output-dir out",
+    "measure-latents --model runs/tinny --dataset data --output-dir out",
+    "push --folder runs/tiny/best --repo-id user/smoke",
+    "export --model runs/tinny --output-dir out",
+    "train vqvae --dataset data/rise64 --model.latent_channels 8",
+    "train vqvae --dataset simulated:smal",
+    "train vqgan --dataset data/rise64 --init-from runs/tinny",
+    "train flow-matching --dataset data/rise64",
+    "compare-datasets --help",
+    "pack --help",
+    "simulate --help",
+    *("evaluate --help", "predict --help", "push --help"),
+]
+
+
+@pytest.mark.parametrize(
+    ("commands", "heavy"),
+    [(WITHOUT_TORCH, ["torch"]), (WITHOUT_DIFFUSERS, ["diffusers", "torchvision"])],
+    ids=["torch", "diffusers"],
+)
+def test_slips_and_help_do_not_wait_for_heavy_packages(tmp_path, monkeypatch, commands, heavy):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.txt").touch()
+    code = f"""
+import contextlib, io
+from smoke_vq import cli
+for command in {commands}:
+    sys.argv, err = ["smoke-vq", *command.split()], io.StringIO()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(err):
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code or 0
+    assert code == (0 if "--help" in command else 2), (command, code, err.getvalue())
+    found = [name for name in {heavy} if name in sys.modules]
+    assert not found, (command, found, err.getvalue())
+"""
+    loaded_by(code, [])
+
+
 def test_every_name_is_available():
     assert set(smoke_vq.__all__) == {"NANO_FORECASTER", "NANO_MODEL", "__version__", *smoke_vq._MODULES}
     for name in smoke_vq.__all__:

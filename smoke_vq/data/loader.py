@@ -1,13 +1,16 @@
 """Batches as a pure function of (seed, epoch, position), so that a resumed run sees what an uninterrupted one saw."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from torch.utils.data import DataLoader
 
 from .frames import Frames
 from .order import coin_flips
-from .processor import SmokeImageProcessor
+
+if TYPE_CHECKING:
+    from .processor import SmokeImageProcessor
 
 
 class FrameLoader:
@@ -33,7 +36,7 @@ class FrameLoader:
     def __init__(
         self,
         frames: Frames,
-        processor: SmokeImageProcessor,
+        processor: "SmokeImageProcessor",
         batch_size: int,
         shuffle: bool = False,
         flip: bool = False,

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,11 +13,13 @@ from torch import nn
 
 from ..data.frames import PackedFrames
 from ..data.loader import FrameLoader
-from ..data.processor import SmokeImageProcessor
 from ..metrics import PerceptualDistance, make_metrics
 from ..pictures import error_map, image_grid
 from .baselines import BASELINES
 from .comparison import Column, Comparison
+
+if TYPE_CHECKING:
+    from ..data.processor import SmokeImageProcessor
 
 VALIDATION_METRICS = ("image", "codebook", "codes")
 EVALUATION_METRICS = ("image", "plume", "colour", "grid", "codebook", "codes", "size")
@@ -51,7 +54,7 @@ class ReconstructionEvaluator:
         self,
         accelerator: Accelerator,
         frames: PackedFrames,
-        processor: SmokeImageProcessor,
+        processor: "SmokeImageProcessor",
         batch_size: int,
         num_images: int = 8,
         max_frames: int | None = None,

@@ -40,7 +40,6 @@ from ..layout import (
 )
 from ..limits import read_json, read_yaml
 from ..metrics import Figure, figure_of, markdown_table
-from ..quantizers import make_quantizer
 from .forecast_figures import forecast_figures
 from .markdown import as_code, as_plain
 from .staging import published_files
@@ -256,6 +255,8 @@ def _depth(config: dict[str, Any]) -> int:
     """Codes at each position of an autoencoder; 1 for other models and for configurations without a quantizer."""
     if "quantizer_type" not in config:
         return 1
+    from ..quantizers import make_quantizer  # imports diffusers, which slips of `smoke-vq push` need not wait for
+
     names = ("quantizer_type", "num_vq_embeddings", "latent_channels", "quantizer_kwargs")
     with torch.device("meta"):  # without memory and random numbers
         return make_quantizer(*(config.get(name) for name in names)).depth

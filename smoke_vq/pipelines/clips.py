@@ -14,22 +14,28 @@ from ..data.processor import SmokeImageProcessor
 from ..limits import MAX_CLIP_BYTES, read_picture
 from ..pixels import check_range
 from ..preparation.matting.cut_out import working_size
-from ..preparation.matting.video import VIDEO_SUFFIXES, iter_frames, read_video, video_info
+from ..preparation.matting.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, iter_frames, read_video, video_info
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 _DEFAULT_FPS = 12.0
 
 
-def read_clip(path: str | os.PathLike) -> np.ndarray:
+def read_clip(path: str | os.PathLike, size: int | None = None, fps: float | None = None) -> np.ndarray:
     """Read the frames of a video, of a folder of images (sorted by name), or of a NumPy file: (T, H, W, 3) uint8.
 
     An npz file holds the frames as `frames`, or a single array.
 
+    Args:
+        size, fps: of a video: the shorter side to which larger frames are averaged while they are decoded, and the
+            frames per second that are taken, as in `iter_frames`.
+
     Raises:
         OSError: the file or folder does not exist.
-        ValueError: it holds no frames, frames of different sizes or of another type, or is damaged.
+        ValueError: it holds no frames, frames of different sizes or of another type, or is damaged; `fps` of a clip
+            that is not a video.
     """
     path = Path(path)
+    if fps is not None and path.suffix.lower() not in VIDEO_SUFFIXES:
+        raise ValueError(f"The clip '{path}' has no frame rate: fps is for videos ({', '.join(VIDEO_SUFFIXES)}).")
     if path.is_dir():
         return _read_images(path)
     if not path.is_file():
@@ -40,7 +46,7 @@ def read_clip(path: str | os.PathLike) -> np.ndarray:
     if suffix not in VIDEO_SUFFIXES:
         known = ", ".join((*VIDEO_SUFFIXES, ".npz", ".npy"))
         raise ValueError(f"The clip '{path}' ends in {suffix!r}: expected a folder of images, or one of {known}.")
-    return read_video(path)
+    return read_video(path, size, fps)
 
 
 def open_clip(

@@ -243,6 +243,20 @@ class TrainingArguments(Generic[Recipe]):
             raise ValueError(f"Unknown argument {next(iter(values))!r}.")
         return cls(**built)
 
+    def check_names(self, *models: str | None) -> None:
+        """Refuse datasets and `models` that do not exist, as far as it is known without loading them.
+
+        Raises:
+            OSError, ValueError: as `find_folder` and `check_sources`.
+        """
+        from ..data.sources import check_sources  # imports torch
+        from ..downloads.download import find_folder
+
+        for model in models:
+            if model is not None:
+                find_folder(model)
+        check_sources([*self.data.sources, *self.data.validation_sources])
+
     def to_dict(self) -> dict[str, Any]:
         """All options by name, without their groups, as in a configuration file."""
         groups = (getattr(self, item.name) for item in dataclasses.fields(self))

@@ -117,6 +117,7 @@ def broken(tmp_path, write_dataset, rows, monkeypatch) -> None:
         ("empty", FileNotFoundError, "The dataset folder empty is empty"),
         ("other", FileNotFoundError, "There is no dataset at other"),
         ("other/notes.xyz", FileNotFoundError, "There is no dataset at other/notes.xyz"),
+        ("other/missing", FileNotFoundError, "no dataset at other/missing, but the folder other exists"),
         ("validation_only", ValueError, "has no split 'train': .*validation"),
         ("no_frames", ValueError, "no_frames has no frames"),
         ("table", ValueError, r"has no column 'image': found \['height', 'width'\]"),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from forecasters import clip, make_pipeline, pipeline  # noqa: F401
 from PIL import Image
+from synthetic_clips import write_video
 from training_runs import run
 
 pytest.importorskip("matplotlib")
@@ -96,6 +97,8 @@ def test_a_regression_has_one_panel(make_pipeline, predict, tmp_path):  # noqa: 
         ("--sampler eular", None, "Unknown sampler 'eular'"),
         ("", "simulated:plume", "simulated: expects the seed of a plume, from 0 to 4294967294, found 'plume'"),
         ("", "missing.mp4", "The clip 'missing.mp4' does not exist"),
+        ("--input-fps 0", None, "input-fps expects a finite number above 0, found 0.0"),
+        ("--input-fps 6", None, "has no frame rate: fps is for videos"),
         ("--model nowhere", None, "The folder 'nowhere' does not exist"),
     ],
 )
@@ -110,3 +113,12 @@ def test_frames_of_another_size_are_resized_on_request(predict, tmp_path):
     ended = predict("", str(tmp_path / "large.npy"))
     assert ended.code == 2 and "Expected frames of 16x16, found 20x20" in ended.err
     assert predict("--resize", str(tmp_path / "large.npy")).code == 0
+
+
+def test_a_large_video_is_read_at_the_size_and_frame_rate_that_are_needed(predict, tmp_path):
+    frames = np.stack([np.full((36, 64, 3), 8 * number, np.uint8) for number in range(12)])
+    write_video(tmp_path / "clip.mp4", frames)
+    ended = predict(f"--resize --input-fps 6 --save-frames {tmp_path / 'frames.npz'}", str(tmp_path / "clip.mp4"))
+    assert ended.code == 0 and "of 3 frames from 6." in ended.out, ended.err
+    observed = np.load(tmp_path / "frames.npz")["observed"]
+    assert observed.shape[1:] == (16, 16, 3) and abs(int(observed[-1].mean()) - 80) < 3

@@ -1,7 +1,7 @@
 """From a name to frames: a folder, videos, a Hub dataset, packed safetensors files, simulated plumes."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..frames import Frames
 from ..mixed_frames import MixedFrames
@@ -25,6 +25,16 @@ SOURCES: dict[str, Source] = {
 def find_source(name: str) -> Source:
     """The source of the data with this name."""
     return next(source for source in reversed(SOURCES.values()) if source.matches(name))
+
+
+def check_sources(names: Iterable[str]) -> None:
+    """Refuse names for which there are no data, before anything is loaded.
+
+    Raises:
+        FileNotFoundError, ValueError: as far as it is known without reading the data.
+    """
+    for name in names:
+        find_source(name).check(name)
 
 
 def load_frames(
@@ -57,6 +67,7 @@ def load_frames(
             other channels.
     """
     names = [str(source)] if isinstance(source, (str, os.PathLike)) else list(source)
+    check_sources(names)
     parts = [find_source(name).load(name, split, size, resize) for name in names]
     if len(parts) == 1:
         frames = parts[0].select(max_frames)

@@ -25,6 +25,9 @@ class Source:
         """Whether this source reads the name."""
         raise NotImplementedError
 
+    def check(self, name: str) -> None:
+        """Raise a FileNotFoundError or ValueError if it is known at once that there are no such data."""
+
     def open(self, name: str, split: str):
         """One split as a `datasets.Dataset` with all of its columns.
 

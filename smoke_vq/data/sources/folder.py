@@ -13,12 +13,15 @@ class FolderSource(Source):
     def matches(self, name: str) -> bool:
         return True
 
-    def open(self, name: str, split: str):
+    def check(self, name: str) -> None:
         path = Path(name)
         if not path.exists():
             raise FileNotFoundError(f"There is no dataset at {name}: expected a folder or a Hub name 'user/name'.")
         if path.is_dir() and not any(path.iterdir()):
             raise FileNotFoundError(f"The dataset folder {name} is empty.")
+
+    def open(self, name: str, split: str):
+        self.check(name)
         return super().open(name, split)
 
     def describe(self, name: str, published_name: str) -> dict[str, str | None]:

@@ -15,6 +15,14 @@ class HubSource(Source):
         is_repository = re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name) is not None
         return is_repository and not name.endswith(".safetensors") and not Path(name).exists()
 
+    def check(self, name: str) -> None:
+        path = Path(name)
+        if path.parent.is_dir():
+            raise FileNotFoundError(
+                f"There is no dataset at {name}, but the folder {path.parent} exists (to load a Hub dataset of this "
+                f"name, work in another folder)."
+            )
+
     def revision(self, name: str) -> str | None:
         """The commit."""
         import datasets

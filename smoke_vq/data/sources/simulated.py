@@ -1,5 +1,6 @@
 """Plumes that are simulated on this machine."""
 
+from ...registry import choose
 from ...simulation import SIMULATION_VERSION
 from .base import Source
 
@@ -9,6 +10,11 @@ class SimulatedSource(Source):
 
     def matches(self, name: str) -> bool:
         return name.partition(":")[0] == "simulated"
+
+    def check(self, name: str) -> None:
+        from ...preparation.plumes.builder import PLUME_CONFIGS
+
+        choose(PLUME_CONFIGS, _configuration(name), "configuration of simulated plumes")
 
     def open(self, name: str, split: str):
         from ...preparation.plumes.builder import load_simulated  # imports the datasets package

@@ -16,6 +16,7 @@ from ...checks import check_count, check_installed, check_positive
 from ...limits import MAX_CLIP_BYTES, check_image_size
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 _CLOCK_ERROR = Fraction(1, 2000)  # seconds: Matroska and WebM round times to milliseconds
 
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from torch import nn
 from ...data.loader import FrameLoader
 from ...losses import loss_weights, masked_mse
 from ...tokens import latent_statistics, model_digest
-from ..arguments import RecipeArguments, TrainingArguments, option
+from ..arguments import TrainingArguments
 from ..objective import Batch, Objective
 from ..player import Player
 from .codebook_health import codebook_alarms
@@ -20,48 +19,6 @@ from .quantizer_training import QuantizerTraining
 
 STATISTICS_FRAMES = 16_384  # at most so many, evenly spaced, for the statistics of the latents
 COLLAPSED_DIVERSITY = 0.05  # variance of the outputs over frames, as a share of that of the targets
-
-
-@dataclass
-class AutoencoderArguments(RecipeArguments):
-    """Options of both autoencoder recipes."""
-
-    init_from: str | None = option(
-        None,
-        "Trained SmokeVQVAE or SmokeVQGAN to start from, with its sizes and codes: a folder, a Hub name, or 'nano' for "
-        "the small model that comes with smoke_vq.",
-    )
-    reconstruction_weight: float = option(1.0, "Weight of the masked MSE.")
-    quantizer_loss_weights: dict = option(
-        {}, "Weights of the quantizer's losses by name (vq: commitment 0.1, codebook 1) that replace its defaults."
-    )
-    background_weight: float = option(0.2, "Weight of background pixels in the masked MSE; smoke has 1.")
-    continuous_steps: int = option(
-        0, "Optimizer steps before the k-means initialization and quantization; none with init_from."
-    )
-    codebook_init_vectors: int = option(
-        32768, "Latents for the k-means initialization of the codebook; 0 or init_from disable it."
-    )
-    revival_steps: int = option(50, "Optimizer steps between revivals of unused codes; 0 disables them.")
-    revive_until: float = option(0.8, "Share of the training after which no code is revived.")
-
-    def __post_init__(self):
-        super().__post_init__()
-        for name, weight in self.quantizer_loss_weights.items():
-            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
-                raise ValueError(
-                    f"quantizer_loss_weights.{name} expects a finite number of 0 or more, found {weight!r}."
-                )
-
-    @property
-    def starts_trained(self) -> bool:
-        """Whether encoder and codebook are trained before the first step."""
-        return self.init_from is not None
-
-    @property
-    def freezes_codebook(self) -> bool:
-        """Whether the codes must stay what they are."""
-        return False
 
 
 class AutoencoderTraining:

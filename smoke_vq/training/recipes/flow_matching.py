@@ -1,58 +1,20 @@
 """The flow-matching recipe: a forecaster of latents (Davtyan et al., 2023, arXiv:2211.14575)."""
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from torch import nn
 
-from ..arguments import RecipeArguments, TrainingArguments, option
+from ..arguments import TrainingArguments
 from ..objective import Batch, Objective
 from ..player import Player
+from .arguments import FlowMatchingArguments
 from .autoencoder import norm_figure
 
 _SMOKE = 0.1  # a latent that differs from that of black by more than this, in any channel, shows smoke
 _FROZEN = 0.2  # motion of a forecast, as a share of the true one
 _DIVERGED = 2.0  # standard deviation of a forecast's latents, relative to that of the true ones
-
-
-@dataclass
-class FlowMatchingArguments(RecipeArguments):
-    """Train a SmokeFlowTransformer on the latents of an autoencoder.
-
-    accelerate launch scripts/train_flow_matching.py --config configs/config_flow_matching.yaml
-    """
-
-    name = "flow_matching"
-
-    autoencoder: str | None = option(
-        None, "Folder or Hub name of the autoencoder; unset takes the small one of the repository."
-    )
-    projection: str | None = option(
-        None,
-        "Folder or Hub name of a LatentProjection; unset takes principal components if model.in_channels is "
-        "smaller than the number of latent channels.",
-    )
-    init_from: str | None = option(
-        None, "Trained SmokeFlowTransformer to start from, for example a regression: a folder or Hub name."
-    )
-    regression_steps: int = option(
-        0, "Optimizer steps at the start in which the mean of the next frames is learned, without noise and at t = 0."
-    )
-    condition_noise: float = option(0.05, "Standard deviation of noise on the observed latents in training.")
-    smoke_weight: float = option(5.0, "Weight of positions with smoke in the loss; black ones have 1.")
-    velocity_exponent: float = option(
-        0.5,
-        "The error of the predicted frames is weighted by the velocity's factor to this power: 1 is the loss of flow "
-        "matching, 0 the error of the frames alone.",
-    )
-    forecast_frames: int = option(16, "Frames of a forecast in validations.", at_least=1)
-    num_samples: int = option(4, "Samples of a forecast in validations.", at_least=1)
-    num_inference_steps: int = option(
-        10, "Evaluations of the network for a chunk of frames in validations.", at_least=1
-    )
-    sampler: Literal["euler", "heun", "rk4"] = option("euler", "Sampler in validations.")
 
 
 class FlowMatchingObjective(Objective):

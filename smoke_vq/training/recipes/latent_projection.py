@@ -1,6 +1,5 @@
 """The recipe of a projection of latents: what comes back serves the decoder and the codes of a frozen autoencoder."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,35 +10,11 @@ from ...data.loader import FrameLoader
 from ...hub.provenance import public_name
 from ...losses import masked_mse
 from ...tokens import principal_components
-from ..arguments import FREE, RecipeArguments, TrainingArguments, option
+from ..arguments import TrainingArguments
 from ..objective import Batch, Objective
 from ..player import Player
+from .arguments import LatentProjectionArguments
 from .autoencoder import STATISTICS_FRAMES, mean_weight, norm_figure, reconstruction_score
-
-
-@dataclass
-class LatentProjectionArguments(RecipeArguments):
-    """Train a LatentProjection: accelerate launch scripts/train_latent_projection.py --autoencoder runs/tiny/best."""
-
-    name = "latent_projection"
-
-    autoencoder: str | None = option(
-        None,
-        "Folder or Hub name of the trained autoencoder, which stays as it is.",
-        FREE,  # it may be moved: the SHA-256 of its weights is compared instead
-    )
-    latent_weight: float = option(1.0, "Weight of the squared error of latents, relative to their variance.")
-    pixel_weight: float = option(1.0, "Weight of the squared error of decoded frames.")
-    background_weight: float = option(0.2, "Weight of background pixels in the error of frames; smoke has 1.")
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.autoencoder is None:
-            raise ValueError(
-                "No autoencoder: give autoencoder in the configuration or --autoencoder on the command line."
-            )
-        if self.latent_weight == self.pixel_weight == 0:
-            raise ValueError("latent_weight and pixel_weight are both 0: nothing is left to learn.")
 
 
 class LatentProjectionObjective(Objective):

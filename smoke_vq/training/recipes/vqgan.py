@@ -1,51 +1,18 @@
 """The VQGAN recipe (Esser et al., 2021, arXiv:2012.09841, section 3.1): adds perceptual and adversarial losses."""
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from torch import nn
 
 from ...losses.adversarial import LeCAM, adaptive_weight, generator_loss, hinge_discriminator_loss
-from ..arguments import ADJUSTABLE, FREE, TrainingArguments, option
+from ..arguments import TrainingArguments
 from ..objective import Batch
 from ..player import Player
-from .autoencoder import AutoencoderArguments, AutoencoderObjective, AutoencoderTraining, is_blank, norm_figure
+from .arguments import VQGANArguments
+from .autoencoder import AutoencoderObjective, AutoencoderTraining, is_blank, norm_figure
 from .discriminator_watch import DiscriminatorWatch
-
-
-@dataclass
-class VQGANArguments(AutoencoderArguments):
-    """Train a SmokeVQGAN: accelerate launch scripts/train_vqgan.py --config configs/config_vqgan.yaml."""
-
-    name = "vqgan"
-
-    lr_disc: float = option(1e-4, "Learning rate of the discriminator after warm-up.", ADJUSTABLE)
-    adam_beta1_disc: float = option(0.5, "Decay of AdamW's first moment for the discriminator, as in pix2pix.")
-    perceptual_weight: float = option(1.0, "Weight of the perceptual loss.")
-    perceptual: Literal["vgg16", "lpips_vgg", "lpips_alex"] = option("vgg16", "Which perceptual loss.")
-    perceptual_weights: str | None = option(None, "Safetensors file of its network (VGG16 or AlexNet).", FREE)
-    adversarial_weight: float = option(0.5, "Weight of the adversarial loss, times the adaptive weight; 0 disables it.")
-    disc_start: int = option(10000, "Optimizer steps before the adversarial loss reaches the autoencoder.")
-    disc_warmup_steps: int = option(500, "Steps before disc_start in which only the discriminator learns.")
-    disc_ramp_steps: int = option(
-        500, "Steps after disc_start over which the adversarial loss grows to its full weight."
-    )
-    disc_weight_max: float = option(0.75, "Largest adaptive weight.")
-    lecam_weight: float = option(0.0, "Weight of LeCAM regularization in the discriminator's loss; 0 disables it.")
-    fresh_discriminator: bool = option(False, "Start a new discriminator even if init_from has one.")
-    train_only_decoder: bool = option(False, "Freeze encoder and codebook, so that the codes stay compatible.")
-    discriminator: dict = option({}, "Keys of the discriminator's config.json.")
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.train_only_decoder and self.init_from is None:
-            raise ValueError("train_only_decoder needs init_from: an untrained encoder would stay untrained.")
-
-    @property
-    def freezes_codebook(self) -> bool:
-        return self.train_only_decoder
 
 
 class VQGANObjective(AutoencoderObjective):

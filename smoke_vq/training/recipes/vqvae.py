@@ -1,6 +1,5 @@
 """The VQ-VAE recipe: masked reconstruction and the quantizer's losses (van den Oord et al., 2017, eq. 3)."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,14 +8,8 @@ from torch import nn
 
 from ..arguments import TrainingArguments
 from ..objective import Batch
-from .autoencoder import AutoencoderArguments, AutoencoderObjective, AutoencoderTraining, norm_figure
-
-
-@dataclass
-class VQVAEArguments(AutoencoderArguments):
-    """Train a SmokeVQVAE: accelerate launch scripts/train_vqvae.py --config configs/config_vqvae.yaml."""
-
-    name = "vqvae"
+from .arguments import VQVAEArguments
+from .autoencoder import AutoencoderObjective, AutoencoderTraining, norm_figure
 
 
 class VQVAEObjective(AutoencoderObjective):
