@@ -35,6 +35,25 @@ def mixed_order(lengths: Sequence[int], weights: Sequence[float], seed: int, epo
     return torch.cat(rows)[permutation(sum(lengths), seed, epoch)]
 
 
+def proportional_order(weights: torch.Tensor, seed: int, epoch: int) -> torch.Tensor:
+    """The order of an epoch that draws row i about `N w_i / sum(w)` times, rounded up or down: (N,) int64.
+
+    Systematic sampling: the draws are evenly spaced on the cumulative weights, from an offset that differs by epoch, so
+    that rows that are drawn less than once an epoch take turns.
+
+    Args:
+        weights: (N,) float64, not negative, not all 0.
+    """
+    count = len(weights)
+    shuffled = permutation(count, seed, 0, stream=-1)  # neighbours of one clip do not share a draw
+    ends = weights[shuffled].cumsum(dim=0) / weights.sum() * count
+    generator = torch.Generator().manual_seed((seed * 1_000_003 + GOLDEN) % (1 << 63))
+    offset = (torch.rand((), generator=generator, dtype=torch.float64).item() + epoch * (5**0.5 - 1) / 2) % 1
+    places = torch.arange(count, dtype=torch.float64) + offset
+    drawn = torch.searchsorted(ends, places, right=True).clamp(max=count - 1)
+    return shuffled[drawn][permutation(count, seed, epoch)]
+
+
 def shares(total: int, weights: Sequence[float]) -> list[int]:
     """Whole numbers in the proportions of `weights` that add up to `total`, by the largest remainder."""
     weights = [Fraction(weight) for weight in weights]

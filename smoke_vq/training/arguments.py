@@ -68,6 +68,9 @@ class DataArguments(ArgumentGroup):
     resize: bool = option(False, "Resize frames of another size to the model's instead of refusing them.")
     dataloader_num_workers: int = option(2, "Worker processes per rank that decode, when packed is false.", FREE)
     flip: bool = option(True, "Mirror training frames left and right at random.")
+    smoke_sampling: float = option(
+        0.0, "Draw training frames in proportion to their smoke in pixels to this power; 0 draws each once in an epoch."
+    )
     # The frames of a step are compared instead, so that a run can continue on another number of processes.
     batch_size: int = option(64, "Frames per process and micro-batch.", ADJUSTABLE, at_least=1)
     max_train_samples: int | None = option(None, "Use at most so many training frames, evenly spaced.", at_least=1)
@@ -87,6 +90,10 @@ class DataArguments(ArgumentGroup):
             raise ValueError(f"dataset_weights expects one weight for each of {self.dataset}, found {weights}.")
         if weights is not None and not all(0 < weight < math.inf for weight in weights):
             raise ValueError(f"dataset_weights expects finite numbers above 0, found {weights}.")
+        if weights is not None and self.smoke_sampling > 0:
+            raise ValueError(
+                "smoke_sampling and dataset_weights both say how often a frame is drawn: expected one of them."
+            )
 
     @property
     def sources(self) -> list[str]:
@@ -103,6 +110,9 @@ class OptimizationArguments(ArgumentGroup):
 
     _argument_group_name = "optimization"
 
+    optimizer: Literal["adamw", "muon"] = option(
+        "adamw", "AdamW, or Muon for matrices and convolutions with AdamW for all other parameters."
+    )
     epochs: int = option(100, "Passes over the training split.", ADJUSTABLE, at_least=1)
     max_steps: int | None = option(None, "Train for so many optimizer steps instead.", ADJUSTABLE, at_least=1)
     lr: float = option(1e-4, "Learning rate after warm-up.", ADJUSTABLE)

@@ -12,6 +12,7 @@ from ..checks import check_installed
 from ..data.frames import PackedFrames
 from ..data.loader import FrameLoader
 from ..data.processor import SmokeImageProcessor
+from ..data.smoke_sampling import SmokeSampledFrames
 from ..data.sources import load_frames
 from ..evaluation.evaluator import ReconstructionEvaluator
 from ..hub.card import CardText
@@ -77,6 +78,8 @@ def make_train_loader(
             arguments.max_train_samples,
             arguments.dataset_weights,
         )
+        if arguments.smoke_sampling > 0:
+            frames = SmokeSampledFrames(frames, arguments.smoke_sampling)
     return FrameLoader(
         frames,
         processor,

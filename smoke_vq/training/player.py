@@ -11,16 +11,21 @@ from torch import nn
 
 from ..quantizers import Quantizer
 from .arguments import OptimizationArguments
+from .muon import Muon
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
-    """Apply weight decay to weights of two or more dimensions, but not to norms, biases and quantizers."""
+    """Apply weight decay, and Muon's `orthogonal`, to weights of two or more dimensions, but not to norms, biases and
+    quantizers."""
     quantizers = [module for module in network.modules() if isinstance(module, Quantizer)]
     own = {id(parameter) for quantizer in quantizers for parameter in quantizer.parameters()}
     parameters = [p for p in network.parameters() if p.requires_grad]
     decayed = [p for p in parameters if p.ndim >= 2 and id(p) not in own]
     others = [p for p in parameters if p.ndim < 2 or id(p) in own]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    groups = [
+        {"params": decayed, "weight_decay": weight_decay, "orthogonal": True},
+        {"params": others, "weight_decay": 0.0, "orthogonal": False},
+    ]
     return [group for group in groups if group["params"]]
 
 
@@ -56,12 +61,13 @@ class Player:
             network = network.to(memory_format=torch.channels_last)
         if arguments.gradient_checkpointing and network._supports_gradient_checkpointing:
             network.enable_gradient_checkpointing()
-        optimizer = torch.optim.AdamW(
-            parameter_groups(network, arguments.weight_decay),
-            lr=self.lr,
-            betas=(arguments.adam_beta1 if beta1 is None else beta1, arguments.adam_beta2),
-            fused=accelerator.device.type in ("cuda", "cpu"),
-        )
+        groups = parameter_groups(network, arguments.weight_decay)
+        betas = (arguments.adam_beta1 if beta1 is None else beta1, arguments.adam_beta2)
+        if arguments.optimizer == "muon":
+            optimizer = Muon(groups, lr=self.lr, betas=betas)
+        else:
+            fused = accelerator.device.type in ("cuda", "cpu")
+            optimizer = torch.optim.AdamW(groups, lr=self.lr, betas=betas, fused=fused)
         # The schedule is not prepared: a prepared one steps once per process and micro-batch.
         self.scheduler = get_scheduler(
             arguments.lr_scheduler,

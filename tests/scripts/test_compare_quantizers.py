@@ -141,6 +141,17 @@ def test_the_variants_of_the_repository_have_640_bits_and_the_same_encoder(monke
         assert indices.numel() * math.log2(model.quantizer.num_codes) == 640, name
 
 
+def test_the_recipes_of_the_repository_are_variants_of_the_same_base(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    from comparisons.variants import read_variants
+
+    names = sorted(path.stem for path in (ROOT / "configs/recipes").glob("*.yaml"))
+    variants = read_variants([ROOT / "configs/recipes"], names, ROOT / "configs/config_vqvae_compare.yaml")
+    settings = {name: (own.get("optimizer"), float(own.get("smoke_sampling", 0))) for name, own in variants.items()}
+    assert settings["base"] == ("adamw", 0.0) and settings["muon_sampling"] == ("muon", 0.5)
+    assert all(own["model"] == variants["base"]["model"] for own in variants.values())
+
+
 def test_quantizers_of_other_libraries(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     from comparisons.peers import DiffusersQuantizer

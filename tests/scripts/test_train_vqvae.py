@@ -305,6 +305,7 @@ def refused(ended, folder, *messages: str) -> None:
         ("--epochs many", ["invalid int value: 'many'"]),
         ("--dataset simulated:huge", ["Unknown configuration of simulated plumes 'huge'", "'tiny'"]),
         ("--dataset-weights 1 2", ["dataset_weights expects one weight for each of", "found [1.0, 2.0]"]),
+        ("--dataset-weights 1 --smoke-sampling 1", ["smoke_sampling and dataset_weights both say how often"]),
         ("--validation-dataset /nowhere", ["There is no dataset at /nowhere"]),
         ("--batch-size 64", ["40 frames, fewer than one batch of 64"]),
         ("--gradient-accumulation-steps 6", ["An epoch of 5 batches is shorter than one step of 6 micro-batches"]),

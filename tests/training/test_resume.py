@@ -68,6 +68,7 @@ def test_killed_before_the_first_checkpoint_starts_again(train, tmp_path, finish
         "--checkpointing-steps 5",
         "--validation-epochs 2",
         "--mixed-precision bf16",
+        "--optimizer muon --smoke-sampling 0.5",
         '--model.quantizer_type ema --model.quantizer_kwargs {"search_dim":4,"cosine":true,"gradient":"rotation"}',
     ],
 )
