@@ -14,9 +14,9 @@ RMS = 0.2  # of an update, as AdamW's usually is, so that both learn with one le
 class Muon(torch.optim.Optimizer):
     """Momentum that is made orthogonal (Jordan et al., 2024, https://kellerjordan.github.io/posts/muon).
 
-    Groups with `orthogonal` have parameters of two or more dimensions; a convolution (O, I, k, k) is a matrix (O, I k k).
-    Their update is `lr 0.2 sqrt(max(rows, columns))` times the orthogonal matrix nearest to their Nesterov momentum, with
-    decoupled weight decay. All other groups learn by AdamW.
+    Groups with `orthogonal` have parameters of two or more dimensions; a convolution (O, I, k, k) is a matrix
+    (O, I k k). Their update is `lr 0.2 sqrt(max(rows, columns))` times the orthogonal matrix nearest to their Nesterov
+    momentum, with decoupled weight decay. All other groups learn by AdamW.
 
     Args:
         params: groups; `orthogonal` is False where it is not given.
