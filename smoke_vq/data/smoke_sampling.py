@@ -12,7 +12,8 @@ from .order import proportional_order
 class SmokeSampledFrames(Frames):
     """Frames of which an epoch draws each in proportion to `(1 + s) ** power`, s its smoke in pixels.
 
-    Its smoke is the sum of its alpha. An epoch has as many draws as there are frames: it has some frames several times, and leaves out others.
+    Its smoke is the sum of its alpha. An epoch has as many draws as there are frames: it has some frames several times,
+    and leaves out others.
 
     Args:
         power: 0 draws every frame once, 1 in proportion to the smoke.
