@@ -255,6 +255,12 @@ def test_shipped_configs_parse_and_build_their_model(path):
     assert path.read_text().startswith("#"), "a configuration opens with its command, hardware and expected result"
 
 
+def test_the_configuration_for_128_pixels_has_16x16_codes():
+    model = SmokeVQVAE(**parse_arguments(VQVAEArguments, ["--config", "128_tiny"]).recipe.model)
+    with torch.no_grad():
+        assert model.encode(torch.zeros(1, 3, 128, 128)).indices.shape == (1, 16, 16)
+
+
 def test_the_full_config_shows_every_key_of_config_json():
     arguments = parse_arguments(VQVAEArguments, ["--config", str(ROOT / "configs/config_vqvae.yaml"), "--dataset", "d"])
     keys = {name for name in inspect.signature(SmokeVQVAE.__init__).parameters if name != "self"}
