@@ -18,6 +18,7 @@ extras = {
     "test": [
         *(
             "flow_matching>=1.0",
+            "hypothesis>=6.100",
             "ipykernel>=6.29",
             "mypy>=1.8",
             "nbclient>=0.10",
