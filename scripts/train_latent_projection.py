@@ -35,6 +35,7 @@ def main() -> None:
         autoencoder = AutoAutoencoder.from_pretrained(recipe.autoencoder)
         processor = SmokeImageProcessor.from_pretrained(recipe.autoencoder)
     autoencoder.to(accelerator.device).requires_grad_(False)
+    autoencoder.checks_pixels = False  # the processor makes them: a step need not wait for their values
     facts = {"latent_channels": autoencoder.config.latent_channels, "autoencoder_sha256": model_digest(autoencoder)}
     for key, value in facts.items():
         if recipe.model.get(key, value) != value:

@@ -28,12 +28,14 @@ from smoke_vq import (
 )
 from smoke_vq.checks import check_count
 from smoke_vq.data.frames import PackedFrames
+from smoke_vq.data.loader import FrameLoader
 from smoke_vq.downloads.checksums import read_checksums
 from smoke_vq.hub.card import write_card
 from smoke_vq.hub.push import push_dataset
 from smoke_vq.hub.staging import published_files, stage_model
 from smoke_vq.layout import CHECKSUMS, CONFIG, MODEL_FILES, PROCESSOR, WEIGHTS, WEIGHTS_INDEX
 from smoke_vq.limits import MAX_HEADER_BYTES, MAX_IMAGE_PIXELS, MAX_TEXT_BYTES
+from smoke_vq.models.initialization import check_codes_can_start
 from smoke_vq.pipelines.clips import clip_values, read_clip
 from smoke_vq.preparation.matting.video import read_video, video_info
 from smoke_vq.preparation.settings import read_settings
@@ -234,6 +236,18 @@ QUANTIZERS = [
 )
 def test_quantizers(name, num_codes, dim, kwargs, sentence):
     refused(lambda: make_quantizer(name, num_codes, dim, kwargs), ValueError, sentence)
+
+
+def test_more_codes_than_latents_are_refused_before_anything_is_encoded(model, monkeypatch):
+    frames = PackedFrames(torch.zeros(9, SIZE, SIZE, 3, dtype=torch.uint8))
+    loader = FrameLoader(frames, SmokeImageProcessor(size=SIZE), batch_size=4, shuffle=True)  # 8 frames of 64 latents
+    monkeypatch.setattr(SmokeVQVAE, "encode", None)
+    check_codes_can_start(model, loader, 512)
+    large = SmokeVQVAE(**TINY | {"num_vq_embeddings": 513})
+    refused(lambda: check_codes_can_start(large, loader, 512), ValueError, "give 512 latents for 513 codes: use more")
+    check_codes_can_start(large, loader, 0)
+    fixed = SmokeVQVAE(**TINY | {"num_vq_embeddings": 1024, "quantizer_type": "lfq"})
+    check_codes_can_start(fixed, loader, 512)
 
 
 # The processor

@@ -59,6 +59,10 @@ SLIPS = [
     ("reconstruct notes.txt", "notes.txt ends in '.txt': expected one of"),
     ("prepare --input clips --output-dir out", "clips"),
     # Sizes
+    (
+        f"train vqvae --dataset {DATA} --validation-dataset {DATA} {TINY} --batch-size 8 --model.num_vq_embeddings 600",
+        "The training data give 512 latents for 600 codes",
+    ),
     ("evaluate --models nano --dataset train.safetensors", "64x64"),
     (f"train vqvae --dataset {DATA} --validation-dataset {DATA} {TINY} --model.sample_size 32", "32x32"),
     ("predict --input clip.npz", "64x64"),

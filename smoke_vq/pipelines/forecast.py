@@ -113,7 +113,8 @@ class SmokeForecastPipeline(PretrainedPipeline):
                 are distorted.
 
         Raises:
-            ValueError: too few observed frames, another size, or another invalid argument.
+            ValueError: too few observed frames, another size, or another invalid argument; a forecast that is not
+                finite.
             OSError: there is no such clip.
         """
         counts = {"num_frames": num_frames, "num_inference_steps": num_inference_steps, "num_samples": num_samples}
@@ -133,6 +134,8 @@ class SmokeForecastPipeline(PretrainedPipeline):
         past = space.encode(pixel_values.flatten(0, 1)).unflatten(0, pixel_values.shape[:2])
         past = past.to(self.transformer.dtype).repeat_interleave(num_samples, dim=0)
         latents = rollout(self.transformer, past, num_frames, num_inference_steps, sampler, generator)
+        if not latents.isfinite().all():
+            raise ValueError("The forecast is not finite: the transformer's latents hold NaN or infinity.")
         output = space.decode(latents.flatten(0, 1), quantize)
         if output_type != "pt":
             output = self.processor.to_images(output)

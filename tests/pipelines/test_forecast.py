@@ -201,3 +201,10 @@ def test_parts_that_were_not_trained_with_each_other_are_refused(pipeline, make_
     everything.transformer.register_to_config(projection_sha256="0" * 64)
     with pytest.raises(ValueError, match="was trained with a projection of the latents: found none"):
         parts(everything)
+
+
+def test_a_forecast_that_is_not_finite_is_refused(pipeline, clip):
+    with torch.no_grad():
+        pipeline.transformer.proj_out.bias[0] = float("nan")
+    with pytest.raises(ValueError, match="The forecast is not finite"):
+        forecast(pipeline, clip)
