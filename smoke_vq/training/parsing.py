@@ -18,6 +18,7 @@ import yaml
 from transformers import HfArgumentParser
 
 from ..assets import configurations
+from ..limits import read_yaml
 from .arguments import Recipe, TrainingArguments, groups_of, options_of
 from .renamed import rename_flags, rename_keys
 
@@ -118,8 +119,8 @@ def _take_nested(argv: list[str], mappings: list[str]) -> tuple[dict[str, dict],
             raise ValueError(f"The flag {token} expects a value.")
         try:
             value = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ValueError(f"The flag {token} expects a YAML value, found {value!r}.") from error
+        except (yaml.YAMLError, RecursionError) as error:
+            raise ValueError(f"The flag {token} expects a YAML value, found {value!r:.99}.") from error
         if not dot and not isinstance(value, dict):
             raise ValueError(f"The flag {token} expects a mapping, found {value!r}; {token}.KEY sets one key.")
         taken.setdefault(name, {}).update(_with_numbers({key: value} if dot else value))
@@ -159,10 +160,7 @@ def read_configuration(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"The configuration file {path} does not exist.")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
+    content = read_yaml(path, str(path))
     if not isinstance(content, dict):
         raise ValueError(f"{path} expects a mapping of keys to values, found {type(content).__name__}.")
     return content

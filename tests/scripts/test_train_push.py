@@ -56,9 +56,9 @@ def assert_published(hub, run_folder: Path) -> None:
     assert temporary_files(run_folder) == []
 
 
-def make_publisher(run_folder: Path, data: Path, **arguments: str) -> Publisher:
+def make_publisher(data: Path) -> Publisher:
     facts = describe_training([str(data)], "train", "validation")
-    return Publisher(run_folder, SmokeVQVAE.card_text, facts, {"dataset": [str(data)]} | arguments, NAME)
+    return Publisher(SmokeVQVAE.card_text, facts, {"dataset": [str(data)]}, NAME)
 
 
 def test_pushes_each_best_model_and_then_the_finished_one(hub, train, tmp_path):
@@ -105,7 +105,7 @@ def test_training_does_not_wait_for_a_slow_push(hub, train, finished_run, tmp_pa
 
 
 def test_only_the_newest_waiting_model_is_pushed(hub, copied_run, data):
-    publisher = make_publisher(copied_run, data)
+    publisher = make_publisher(data)
     held = hub.fault(COMMIT, hold=True, times=1)
     original = (copied_run / "best" / WEIGHTS).read_bytes()
     for name in ("README.md", "metrics.json", "training.json"):
@@ -128,7 +128,7 @@ def test_a_failed_push_does_not_stop_later_ones(hub, copied_run, data, monkeypat
     def fail(*arguments):
         raise ZeroDivisionError("in a card")
 
-    publisher = make_publisher(copied_run, data)
+    publisher = make_publisher(data)
     for step, broken in ((1, True), (2, False)):
         with monkeypatch.context() as patch:
             if broken:
@@ -137,15 +137,6 @@ def test_a_failed_push_does_not_stop_later_ones(hub, copied_run, data, monkeypat
             publisher.push.result(30)
     assert "in a card" in capsys.readouterr().err and temporary_files(copied_run) == []
     assert [facts(files)["step"] for files in pushes(hub)] == [2]
-
-
-def test_files_of_a_killed_run_are_deleted(hub, copied_run, data):
-    """By its continuation only: another run of the same name may still need them, and is refused later."""
-    (copied_run / ".best-killed/model").mkdir(parents=True)
-    make_publisher(copied_run, data)
-    assert temporary_files(copied_run) == [".best-killed"]
-    make_publisher(copied_run, data, resume_from_checkpoint="latest")
-    assert temporary_files(copied_run) == []
 
 
 def test_a_failed_push_is_printed_and_training_continues(hub, train, tmp_path):
@@ -248,7 +239,7 @@ def test_a_vqgan_is_pushed_with_its_discriminator_and_training_continues_from_it
 
 def test_a_stopped_training_does_not_wait_for_the_push_of_a_waiting_model(hub, copied_run, data):
     held = hub.fault(COMMIT, hold=True, times=1)
-    with pytest.raises(KeyboardInterrupt), make_publisher(copied_run, data) as publisher:
+    with pytest.raises(KeyboardInterrupt), make_publisher(data) as publisher:
         publisher.push_best(Result(copied_run / "best", 1, 1.0, "10-0"))
         held.wait()
         publisher.push_best(Result(copied_run / "best", 2, 1.0, "10-0"))

@@ -190,6 +190,7 @@ def test_a_switch_needs_no_value(parse, flag):
         ("- dataset\n", [], "expects a mapping of keys to values, found list"),
         ("", [], "expects a mapping of keys to values, found NoneType"),
         ("dataset: [d\n", [], "is not valid YAML"),
+        ("[" * 100_000, [], "is nested too deep"),
         ("dataset: d\n", ["--lr", "-1"], r"lr expects a finite number of 0 or more, found -1\.0"),
         ("dataset: d\nlr: .inf\n", [], "lr expects a finite number of 0 or more, found inf"),
         ("dataset: d\nlr: .nan\n", [], "lr expects a finite number of 0 or more, found nan"),
