@@ -16,8 +16,10 @@ def run(main: Callable[[], None]) -> None:
 
     SIGTERM ends it like Ctrl-C, so that temporary files are deleted.
     """
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    takes_over = in_main_thread and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if takes_over:
+        signal.signal(signal.SIGTERM, _stop)
     try:
         main()
     except KeyboardInterrupt:
@@ -26,6 +28,23 @@ def run(main: Callable[[], None]) -> None:
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    finally:
+        if takes_over:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _stop(number, frame) -> None:
+    raise KeyboardInterrupt
+
+
+def _die_at_sigterm() -> None:
+    """In a forked process: a pool ends its processes by SIGTERM, which a handler in Python can miss before a wait."""
+    if signal.getsignal(signal.SIGTERM) is _stop:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_die_at_sigterm)
 
 
 def use_all_cores(accelerator: "Accelerator", num_threads: int | None = None) -> None:

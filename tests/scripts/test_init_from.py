@@ -125,7 +125,8 @@ def test_a_vqvae_starts_from_a_vqgan_and_takes_over_the_state_of_its_quantizer(d
 def test_refused_before_data_are_read(finetune, tmp_path, monkeypatch, flags, sentence):
     (tmp_path / "runs/start").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    ended = finetune(f"{flags} --dataset /nowhere/at/all")
+    monkeypatch.setattr("smoke_vq.training.builders.load_frames", lambda *_, **__: pytest.fail("the data are read"))
+    ended = finetune(flags)
     assert ended.code == 2 and sentence in ended.err, ended.err
     assert not (tmp_path / "run").exists()
 

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 from training_runs import FLAGS, ROOT, Killed, assert_same_run, history, launch
 
-from smoke_vq import SmokeVQVAE
+from smoke_vq import SmokeVQVAE, script
 from smoke_vq.data.loader import FrameLoader
 from smoke_vq.evaluation.evaluator import ReconstructionEvaluator
 from smoke_vq.training import TrainingArguments, VQVAEArguments, VQVAEObjective, run_log
@@ -346,3 +346,24 @@ def test_frames_that_cannot_be_shared_are_refused(tmp_path):
     (checkpoint / "trainer_state.json").write_text(json.dumps({"frames_per_step": 8, "num_processes": 2}))
     with pytest.raises(ValueError, match="has 8 frames, which cannot be divided among 3 processes: expected a number"):
         keep_frames_per_step(arguments, 3)
+
+
+def test_a_pool_of_a_command_ends_at_sigterm():
+    """A handler in Python can miss a signal before a wait, and the pool would wait for its process for ever."""
+    seen = []
+
+    def main() -> None:
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.write(writer, str(signal.getsignal(signal.SIGTERM) == signal.SIG_DFL).encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+        seen.append((os.read(reader, 9), signal.getsignal(signal.SIGTERM) == signal.SIG_DFL))
+
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        script.run(main)
+        assert seen == [(b"True", False)] and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
