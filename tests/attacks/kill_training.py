@@ -23,6 +23,7 @@ import resource
 import shutil
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -98,6 +99,7 @@ def fork(work: Callable[[], None], log: Path) -> int:
     """Run `work` in a child process; returns its exit status, or minus the number of the signal that ended it."""
     child = os.fork()
     if child == 0:
+        tqdm.set_lock(threading.RLock())  # forks would share one, which a kill can leave locked
         code = 1
         try:
             with log.open("a") as file:
