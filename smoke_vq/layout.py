@@ -33,6 +33,7 @@ BEST = "best"
 LAST = "last"
 FORECASTER = "forecaster"  # a pipeline, of a forecaster's training
 CHECKPOINTS = "checkpoints"
+MANIFEST = "manifest.json"  # of a checkpoint: the sha256 of its files
 HISTORY = "history.jsonl"
 HEARTBEAT = "heartbeat.json"
 SAMPLE_ROWS = "samples"  # one strip of reconstructions for each validation; SAMPLES shows them all

@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ..layout import CHECKSUMS, CONFIG, PIPELINE, PROCESSOR
+from ..layout import CHECKSUMS, CONFIG, MANIFEST, PIPELINE, PROCESSOR
 from ..limits import read_json
 from .checksums import DIGEST, digest, read_checksums
 
-MANIFEST = "manifest.json"  # of a checkpoint
 WHOLE, DAMAGED, UNKNOWN = "whole", "damaged", "unknown"
 _NEEDED = (CONFIG, PIPELINE, PROCESSOR, "*.safetensors", "*.safetensors.index*.json", "*.parquet")
 

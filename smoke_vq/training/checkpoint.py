@@ -3,77 +3,28 @@
 Older checkpoints are deleted only after that. All files are safetensors or JSON: reading one runs no code.
 """
 
-import contextlib
 import json
 import os
-import random
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
 from accelerate import Accelerator
 
 from ..downloads.checksums import digest
-from ..downloads.errors import first_line
+from ..layout import MANIFEST
+from ..limits import read_json
 from .disk_space import check_disk_space
-from .nested_state import EncodedState, NestedState, read_nested_state
+from .snapshot import SUFFIX, Snapshot
 
 STATE_FILE = "trainer_state.json"
-MANIFEST_FILE = "manifest.json"
 PREFIX = "checkpoint-"
 PARTIAL = ".partial"
-SUFFIX = ".safetensors"
-PICKLE = "optimizer.bin"  # in checkpoints that accelerate has written
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
     """The complete checkpoints in `folder`, oldest first."""
     found = [path for path in folder.glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdigit()]
     return sorted(found, key=lambda path: int(path.name.removeprefix(PREFIX)))
-
-
-@dataclass
-class Snapshot:
-    """Everything that a checkpoint holds, as a copy in host memory.
-
-    Attributes:
-        state: what the trainer needs to continue, as JSON.
-        parts: by file name without suffix; empty except on the main process.
-    """
-
-    step: int
-    state: dict[str, Any]
-    parts: dict[str, NestedState | EncodedState]
-
-    @classmethod
-    def take(cls, accelerator: Accelerator, step: int, state: dict[str, Any]) -> "Snapshot":
-        """Copy networks, optimizers, registered objects and random states; called by all processes."""
-        states = _gather(accelerator, NestedState(_random_states(accelerator)).encode())
-        if not accelerator.is_main_process:
-            return cls(step, state, {})
-        parts: dict[str, NestedState | EncodedState]
-        parts = {name: NestedState(part.state_dict()) for name, part in _parts(accelerator)}
-        if accelerator.device.type == "cuda":
-            torch.cuda.synchronize()
-        return cls(step, state, parts | {f"random_states_{rank}": part for rank, part in enumerate(states)})
-
-    @property
-    def size(self) -> int:
-        """Bytes on disk, nearly."""
-        return sum(part.size for part in self.parts.values())
-
-
-def _gather(accelerator: Accelerator, own: EncodedState) -> list[EncodedState]:
-    """The states of all processes, sent as bytes: objects would be pickled."""
-    content = torch.frombuffer(bytearray(own.content), dtype=torch.uint8).to(accelerator.device)
-    sizes = accelerator.gather(torch.tensor([len(content)], device=accelerator.device)).tolist()
-    padded = torch.nn.functional.pad(content, (0, max(sizes) - len(content)))
-    rows = accelerator.gather(padded).reshape(len(sizes), -1).cpu().numpy()
-    return [EncodedState(row[:size].tobytes()) for row, size in zip(rows, sizes, strict=True)]
 
 
 def save_checkpoint(accelerator: Accelerator, folder: Path, step: int, state: dict, keep: int) -> Path:
@@ -110,8 +61,8 @@ def write_snapshot(snapshot: Snapshot, folder: Path, keep: int) -> None:
             part.write(partial / f"{name}{SUFFIX}")
         (partial / STATE_FILE).write_text(json.dumps(snapshot.state, indent=1))
         files = sorted(partial.iterdir())
-        (partial / MANIFEST_FILE).write_text(json.dumps({path.name: digest(path) for path in files}, indent=1))
-        for path in [*files, partial / MANIFEST_FILE]:
+        (partial / MANIFEST).write_text(json.dumps({path.name: digest(path) for path in files}, indent=1))
+        for path in [*files, partial / MANIFEST]:
             _sync(path)
         replaced = final.with_name(f"{final.name}.old{PARTIAL}")
         if final.exists():
@@ -138,120 +89,21 @@ def read_state(folder: Path) -> dict:
     Raises:
         ValueError: a file is missing or damaged.
     """
-    try:
-        manifest = dict(json.loads((folder / MANIFEST_FILE).read_text()))
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise ValueError(
-            f"The checkpoint {folder} has no readable {MANIFEST_FILE}; delete it to use an older one."
-        ) from error
+    manifest = _read(folder, MANIFEST)
     for name, recorded in manifest.items():
         path = folder / name
         if not path.is_file():
             raise ValueError(f"{name} is missing from the checkpoint {folder}; delete it to use an older one.")
         if digest(path) != recorded:
             raise ValueError(f"The checkpoint {folder} is damaged: {name} has changed; delete it to use an older one.")
+    return _read(folder, STATE_FILE)
+
+
+def _read(folder: Path, name: str) -> dict:
     try:
-        return dict(json.loads((folder / STATE_FILE).read_text()))
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise ValueError(
-            f"The checkpoint {folder} has no readable {STATE_FILE}; delete it to use an older one."
-        ) from error
-
-
-def load_checkpoint(accelerator: Accelerator, folder: Path, trust_pickle: bool = False) -> None:
-    """Restore networks, optimizers, schedules, averages and random states.
-
-    A process without random states in the checkpoint, as after a change of their number, keeps its own.
-
-    Args:
-        trust_pickle: read a checkpoint that an older version has written with pickle, which may run any code.
-
-    Raises:
-        ValueError: the checkpoint was written with pickle, or is one of another training.
-    """
-    if (folder / PICKLE).exists():
-        if not trust_pickle:
-            raise ValueError(
-                f"The checkpoint {folder} was written by an older version of smoke_vq as pickle files, which can run "
-                f"any code when they are read: pass --trust-pickle true if nobody else can have changed it."
-            )
-        accelerator.load_state(str(folder))
-        return
-    for name, part in _parts(accelerator):
-        if name == _SCALER and not (folder / f"{name}{SUFFIX}").exists():
-            continue  # the checkpoint is of a training in another precision
-        state = read_nested_state(folder / f"{name}{SUFFIX}")
-        with _naming(folder, name):
-            part.load_state_dict(state)
-    accelerator.step = 0  # of micro-batches: checkpoints are written between optimizer steps
-    path = folder / f"random_states_{accelerator.process_index}{SUFFIX}"
-    if path.exists():
-        _restore_random_states(accelerator, read_nested_state(path))
-
-
-_SCALER = "scaler"
-
-
-def _parts(accelerator: Accelerator) -> Iterator[tuple[str, Any]]:
-    """What a checkpoint holds, by file name: objects with `state_dict` and `load_state_dict`."""
-    for index, network in enumerate(accelerator._models):
-        yield _numbered("model", index), accelerator.unwrap_model(network, keep_torch_compile=False)
-    for index, optimizer in enumerate(accelerator._optimizers):
-        yield _numbered("optimizer", index), _Optimizer(optimizer.optimizer)
-    for index, registered in enumerate(accelerator._custom_objects):
-        yield f"state_{index}", registered
-    if accelerator.scaler is not None:
-        yield _SCALER, accelerator.scaler
-
-
-def _numbered(name: str, index: int) -> str:
-    return name if index == 0 else f"{name}_{index}"
-
-
-@dataclass
-class _Optimizer:
-    """An optimizer whose state is independent of the device: which kernels it uses is not part of it."""
-
-    optimizer: torch.optim.Optimizer
-    KERNELS = ("fused", "foreach", "capturable")
-
-    def state_dict(self) -> dict[str, Any]:
-        return self.optimizer.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        for group, own in zip(state["param_groups"], self.optimizer.param_groups, strict=True):
-            group |= {name: own[name] for name in self.KERNELS if name in own}
-        self.optimizer.load_state_dict(state)
-
-
-def _random_states(accelerator: Accelerator) -> dict[str, Any]:
-    states = {
-        "python": random.getstate(),
-        "numpy": np.random.get_state(),
-        "torch": torch.get_rng_state(),
-    }
-    if accelerator.device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state()
-    return states
-
-
-def _restore_random_states(accelerator: Accelerator, states: dict[str, Any]) -> None:
-    random.setstate(states["python"])
-    np.random.set_state(states["numpy"])
-    torch.set_rng_state(states["torch"])
-    if accelerator.device.type == "cuda" and "cuda" in states:
-        torch.cuda.set_rng_state(states["cuda"])
-
-
-@contextlib.contextmanager
-def _naming(folder: Path, name: str) -> Iterator[None]:
-    """Turn what a state that does not fit raises into one sentence."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise ValueError(
-            f"{name}{SUFFIX} of the checkpoint {folder} is not of this training: {first_line(error)}"
-        ) from error
+        return dict(read_json(folder / name, name))
+    except (OSError, ValueError, TypeError) as error:
+        raise ValueError(f"The checkpoint {folder} has no readable {name}; delete it to use an older one.") from error
 
 
 def _sync(path: Path) -> None:

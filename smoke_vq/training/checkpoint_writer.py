@@ -7,7 +7,8 @@ from pathlib import Path
 from accelerate import Accelerator
 
 from ..downloads.errors import first_line
-from .checkpoint import Snapshot, list_checkpoints, write_snapshot
+from .checkpoint import list_checkpoints, write_snapshot
+from .snapshot import Snapshot
 
 
 class CheckpointWriter:
@@ -84,6 +85,19 @@ class CheckpointWriter:
     def last(self) -> Path | None:
         """The newest complete checkpoint."""
         return next(reversed(list_checkpoints(self.folder)), None)
+
+    def advice(self, change: str = "") -> str:
+        """A sentence about how to continue, with the newest complete checkpoint.
+
+        Args:
+            change: what to try.
+        """
+        self.join()
+        last = self.last()
+        if last is None:
+            return f"There is no checkpoint yet{change and f'; try {change}'}."
+        command = f"--resume-from-checkpoint latest{change and f' and {change}'}"
+        return f"The last good checkpoint is {last}; continue with {command}."
 
     def _try_to_write(self, snapshot: Snapshot) -> None:
         try:

@@ -3,7 +3,10 @@
 import errno
 import os
 import shutil
+from collections.abc import Collection
 from pathlib import Path
+
+from .player import Player
 
 MARGIN = 1.05  # of the file system's own needs
 
@@ -20,3 +23,19 @@ def check_disk_space(folder: Path, size: float, purpose: str = "") -> None:
         needed = f"{size * MARGIN / 1e6:,.0f} MB{purpose and f' for {purpose}'}"
         message = f"{os.strerror(errno.ENOSPC)}: {folder} needs {needed}, found {free / 1e6:,.0f} MB free"
         raise OSError(message)
+
+
+def check_space_for_run(folder: Path, players: Collection[Player], keep: int, existing: int) -> None:
+    """Raise an OSError if the checkpoints and models of a run will not fit on its disk.
+
+    Args:
+        folder: of the run.
+        players: the networks that learn.
+        keep, existing: how many checkpoints are kept, and how many there are.
+    """
+    weights = [sum(parameter.nbytes for parameter in player.network.parameters()) for player in players]
+    averages = sum(size for player, size in zip(players, weights, strict=True) if player.ema is not None)
+    checkpoint = 3 * sum(weights) + averages  # AdamW keeps two moments
+    # One checkpoint more than are kept while it is written, and the best model, the last, and one that is written.
+    size = max(1, keep + 1 - existing) * checkpoint + 3 * sum(weights)
+    check_disk_space(folder, size, f"{keep} checkpoints and the models of the run")

@@ -1,6 +1,5 @@
 """The folder of a run: which checkpoint to resume from, and whether the run may continue with changed arguments."""
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ import yaml
 from accelerate import Accelerator
 
 from .. import layout
+from ..limits import read_json, read_yaml
 from .arguments import ADJUSTABLE, FIXED, RunArguments, TrainingArguments, options_of
 from .checkpoint import STATE_FILE, list_checkpoints, remove_partial
 from .renamed import FORMER_LOSS_WEIGHTS, rename_keys
@@ -49,7 +49,7 @@ class RunFolder:
         if checkpoint is None:
             self.say(f"{self.path} has no checkpoint yet: starting from the first step.")
             return None
-        before = yaml.safe_load((self.path / layout.ARGUMENTS).read_text())
+        before = read_yaml(self.path / layout.ARGUMENTS, str(self.path / layout.ARGUMENTS))
         for change in check_same_run(self.path, before, self.arguments):
             self.say(change)
         return checkpoint
@@ -105,7 +105,7 @@ def keep_frames_per_step(arguments: TrainingArguments, num_processes: int) -> st
     """
     checkpoint = named_checkpoint(arguments.run)
     try:
-        state = {} if checkpoint is None else json.loads((checkpoint / STATE_FILE).read_text())
+        state = {} if checkpoint is None else read_json(checkpoint / STATE_FILE, STATE_FILE)
         frames, before = int(state["frames_per_step"]), int(state["num_processes"])
     except (OSError, ValueError, TypeError, KeyError):
         return ""  # nothing to continue, or a checkpoint that is refused when it is read

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -17,11 +16,12 @@ from .. import layout
 from ..data.loader import FrameLoader
 from ..downloads.errors import first_line
 from ..evaluation.evaluator import Evaluation
+from ..limits import read_json
 from ..metrics import figure_of
 from .arguments import OptimizationArguments, TrainingArguments
-from .checkpoint import list_checkpoints, load_checkpoint, read_state
+from .checkpoint import list_checkpoints, read_state
 from .checkpoint_writer import CheckpointWriter
-from .disk_space import check_disk_space
+from .disk_space import check_space_for_run
 from .export import export_model, update_model
 from .heartbeat import HangWatch, Heartbeat
 from .loss_guard import FiniteGuard, SpikeAlarm
@@ -29,6 +29,7 @@ from .objective import Batch, Evaluator, Objective, is_better
 from .run_folder import RunFolder, frames_per_step
 from .run_log import History, SampleSheet, log_picture, start_trackers
 from .running_means import RunningMeans
+from .snapshot import load_snapshot
 from .stop_signals import Stopped, StopSignals
 
 
@@ -131,11 +132,13 @@ class Trainer:
             self.accelerator.end_training()
             raise KeyboardInterrupt from None
         except (OSError, SafetensorError) as error:
-            raise OSError(f"{first_line(error).rstrip('.')}. {self._advice()}") from error
+            raise OSError(f"{first_line(error).rstrip('.')}. {self.checkpoints.advice()}") from error
 
     def _train(self) -> Result | None:
         checkpoint = self.folder.find_checkpoint()
-        self._check_disk_space()
+        if self.accelerator.is_main_process:
+            limit, existing = self.arguments.run.checkpoints_total_limit, list_checkpoints(self.folder.checkpoints)
+            check_space_for_run(self.folder.path, self.objective.players.values(), limit, len(existing))
         history_size = 0 if checkpoint is None else self._restore(checkpoint)
         self.accelerator.wait_for_everyone()
         started = time.perf_counter() - self.seconds
@@ -227,18 +230,6 @@ class Trainer:
         every = self.arguments.run.checkpointing_steps
         return every is not None and self.step % every == 0
 
-    def _check_disk_space(self) -> None:
-        """Raise an OSError before the first step if the checkpoints and models will not fit on the disk."""
-        players = self.objective.players.values()
-        weights = [sum(p.nbytes for p in player.network.parameters()) for player in players]
-        averages = sum(size for player, size in zip(players, weights, strict=True) if player.ema is not None)
-        checkpoint = 3 * sum(weights) + averages  # AdamW keeps two moments
-        limit = self.arguments.run.checkpoints_total_limit
-        more = max(1, limit + 1 - len(list_checkpoints(self.folder.checkpoints)))
-        size = more * checkpoint + 3 * sum(weights)  # best, last, and one that is being written
-        if self.accelerator.is_main_process:
-            check_disk_space(self.folder.path, size, f"{limit} checkpoints and the models of the run")
-
     # Logging
 
     def _log(self, bar: tqdm) -> None:
@@ -261,22 +252,8 @@ class Trainer:
         if not found:
             return
         self.accelerator.end_training()
-        raise ValueError(
-            f"The loss was not a finite number {found}. {self._advice('a lower --lr or --mixed-precision no')}"
-        )
-
-    def _advice(self, change: str = "") -> str:
-        """A sentence with the last complete checkpoint.
-
-        Args:
-            change: what to try.
-        """
-        self.checkpoints.join()
-        last = self.checkpoints.last()
-        if last is None:
-            return f"There is no checkpoint yet{change and f'; try {change}'}."
-        command = f"--resume-from-checkpoint latest{change and f' and {change}'}"
-        return f"The last good checkpoint is {last}; continue with {command}."
+        advice = self.checkpoints.advice("a lower --lr or --mixed-precision no")
+        raise ValueError(f"The loss was not a finite number {found}. {advice}")
 
     def _progress(self) -> tqdm:
         return tqdm(
@@ -391,7 +368,7 @@ class Trainer:
             )
         if state["data"] != self.loader.frames.fingerprint():
             raise ValueError(f"The training data are not those of {checkpoint}.")
-        load_checkpoint(self.accelerator, checkpoint, self.arguments.run.trust_pickle)
+        load_snapshot(self.accelerator, checkpoint, self.arguments.run.trust_pickle)
         for player in self.objective.players.values():
             player.restored()
         accumulation = self.arguments.optimization.gradient_accumulation_steps
@@ -402,7 +379,7 @@ class Trainer:
         self.losses.restore(state["sums"])
         # The exported model may be newer than the checkpoint, so its figures are read from its own folder.
         best = self.folder.path / layout.BEST / layout.VALIDATION
-        figures = json.loads(best.read_text()) if best.is_file() else {}
+        figures = read_json(best, str(best)) if best.is_file() else {}
         self.best = figures if len(figures) > 1 else {}  # with its step alone it is the last one, for want of a better
         self._say(f"Resumed from {checkpoint}, step {self.step} of {self.num_steps}.")
         return state["history_size"]

@@ -3,22 +3,10 @@
 import shutil
 
 import pytest
-import torch
-from accelerate import Accelerator
-from training_runs import reset_accelerate
 
-from smoke_vq.training.checkpoint import list_checkpoints, load_checkpoint, read_state, save_checkpoint
+from smoke_vq.training.checkpoint import list_checkpoints, read_state, save_checkpoint
 from smoke_vq.training.nested_state import NestedState
-
-
-@pytest.fixture
-def accelerator():
-    reset_accelerate()
-    accelerator = Accelerator(cpu=True)
-    network = torch.nn.Linear(2, 2)
-    accelerator.network, _ = accelerator.prepare(network, torch.optim.AdamW(network.parameters()))
-    yield accelerator
-    reset_accelerate()
+from smoke_vq.training.snapshot import load_snapshot
 
 
 @pytest.fixture
@@ -36,7 +24,7 @@ def names(folder) -> list[str]:
 def test_round_trip(accelerator, folder):
     for path, step in zip(list_checkpoints(folder), (5, 10), strict=True):
         assert read_state(path) == {"step": step}
-        load_checkpoint(accelerator, path)
+        load_snapshot(accelerator, path)
         assert (accelerator.network.weight == step).all()
 
 

@@ -7,23 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from accelerate import Accelerator
-from training_runs import reset_accelerate
 
 from smoke_vq.training import checkpoint, disk_space
-from smoke_vq.training.checkpoint import list_checkpoints, load_checkpoint, read_state
+from smoke_vq.training.checkpoint import list_checkpoints, read_state
 from smoke_vq.training.checkpoint_writer import CheckpointWriter
 from smoke_vq.training.nested_state import NestedState
-
-
-@pytest.fixture
-def accelerator():
-    reset_accelerate()
-    accelerator = Accelerator(cpu=True)
-    network = torch.nn.Linear(2, 2)
-    accelerator.network, _ = accelerator.prepare(network, torch.optim.AdamW(network.parameters()))
-    yield accelerator
-    reset_accelerate()
+from smoke_vq.training.snapshot import load_snapshot
 
 
 @pytest.fixture
@@ -59,7 +48,7 @@ def test_the_state_is_that_of_the_call_and_the_training_goes_on(accelerator, wri
     go.set()
     writer.wait()
     assert steps(writer) == [5, 10]
-    load_checkpoint(accelerator, list_checkpoints(writer.folder)[-1])
+    load_snapshot(accelerator, list_checkpoints(writer.folder)[-1])
     assert (accelerator.network.weight == 10).all()
 
 
@@ -159,14 +148,14 @@ def test_a_registered_object_is_part_of_it(accelerator, tmp_path):
     accelerator.register_for_checkpointing(counter)
     checkpoint.save_checkpoint(accelerator, tmp_path, 1, {"step": 1}, keep=1)
     counter.count = 0
-    load_checkpoint(accelerator, tmp_path / "checkpoint-00000001")
+    load_snapshot(accelerator, tmp_path / "checkpoint-00000001")
     assert counter.count == 3
 
 
 def test_a_state_of_another_training_is_refused(accelerator, writer):
     accelerator._models[0] = torch.nn.Linear(3, 3)
     with pytest.raises(ValueError, match=r"model\.safetensors of the checkpoint .* is not of this training: Error"):
-        load_checkpoint(accelerator, writer.last())
+        load_snapshot(accelerator, writer.last())
 
 
 def test_an_older_checkpoint_is_unpickled_only_if_it_is_trusted(accelerator, tmp_path, pickle_allowed):
@@ -175,8 +164,8 @@ def test_an_older_checkpoint_is_unpickled_only_if_it_is_trusted(accelerator, tmp
     assert (tmp_path / "old/optimizer.bin").is_file()
     accelerator.network.weight.data.fill_(0)
     with pytest.raises(ValueError, match="pickle files, which can run any code when they are read: pass --trust"):
-        load_checkpoint(accelerator, tmp_path / "old")
-    load_checkpoint(accelerator, tmp_path / "old", trust_pickle=True)
+        load_snapshot(accelerator, tmp_path / "old")
+    load_snapshot(accelerator, tmp_path / "old", trust_pickle=True)
     assert (accelerator.network.weight == 7).all()
 
 
@@ -186,6 +175,6 @@ def test_the_kernels_of_an_optimizer_are_those_of_the_machine(accelerator, tmp_p
     group["fused"] = True
     checkpoint.save_checkpoint(accelerator, tmp_path, 1, {"step": 1}, keep=1)
     group["fused"], group["lr"] = None, 0.5
-    load_checkpoint(accelerator, tmp_path / "checkpoint-00000001")
+    load_snapshot(accelerator, tmp_path / "checkpoint-00000001")
     restored = accelerator._optimizers[0].optimizer.param_groups[0]
     assert restored["fused"] is None and restored["lr"] == 1e-3

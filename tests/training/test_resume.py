@@ -339,6 +339,21 @@ def test_a_damaged_checkpoint_is_refused_and_an_older_one_can_be_used(train, cop
     assert history(copied_run) == history(finished_run)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("training_arguments.yaml", "dataset: [", "is not valid YAML"),
+        ("training_arguments.yaml", None, "is not a file"),
+        ("best/validation.json", '{"step": 1', "is not valid JSON"),
+    ],
+)
+def test_a_damaged_file_of_a_run_is_named_when_it_is_resumed(train, copied_run, name, content, reason):
+    file = copied_run / name
+    file.unlink() if content is None else file.write_text(content)
+    ended = train("--resume --epochs 4")
+    assert ended.code == 2 and f"{file} {reason}" in ended.err and "Traceback" not in ended.err
+
+
 def test_the_arguments_of_a_run_are_a_configuration(train, copied_run):
     """training_arguments.yaml can be passed as --config."""
     values = yaml.safe_load((copied_run / "training_arguments.yaml").read_text())
