@@ -15,6 +15,7 @@ from conftest import SIZE, png
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from synthetic_clips import write_video
+from training_runs import MODEL
 
 from smoke_vq import (
     AutoSmokeModel,
@@ -42,14 +43,6 @@ from smoke_vq.preparation.settings import read_settings
 from smoke_vq.quantizers import make_quantizer
 from smoke_vq.training import VQVAEArguments, parse_arguments
 
-TINY = {
-    "sample_size": SIZE,
-    "latent_channels": 8,
-    "encoder_block_out_channels": (8, 16),
-    "decoder_block_out_channels": (16, 8),
-    "layers_per_block": 1,
-    "num_vq_embeddings": 32,
-}
 FRAME = np.zeros((SIZE, SIZE, 3), np.uint8)
 DEEP = '{"a":' * 100_000 + "1" + "}" * 100_000
 
@@ -73,7 +66,7 @@ def refused(call, error, sentence: str) -> None:
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    return SmokeVQVAE(**TINY, latents_mean=[0.0] * 8, latents_std=[1.0] * 8).eval()
+    return SmokeVQVAE(**MODEL, latents_mean=[0.0] * 8, latents_std=[1.0] * 8).eval()
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +160,7 @@ def test_every_floating_dtype_is_taken(model, dtype):
 
 def test_values_are_not_checked_in_training_nor_in_a_graph_nor_with_the_switch_off(model):
     outside, inside = PIXELS + 2, PIXELS
-    training = SmokeVQVAE(**TINY).train()
+    training = SmokeVQVAE(**MODEL).train()
     training(outside)
     with pytest.raises(ValueError, match="found 2 to 2"):
         training.encode(outside)
@@ -219,7 +212,7 @@ CONFIGURATIONS = [
 
 @pytest.mark.parametrize(("model_class", "change", "sentence"), CONFIGURATIONS, ids=str)
 def test_configurations(model_class, change, sentence):
-    refused(lambda: model_class(**(TINY if model_class is SmokeVQVAE else {}) | change), ValueError, sentence)
+    refused(lambda: model_class(**(MODEL if model_class is SmokeVQVAE else {}) | change), ValueError, sentence)
 
 
 QUANTIZERS = [
@@ -243,10 +236,10 @@ def test_more_codes_than_latents_are_refused_before_anything_is_encoded(model, m
     loader = FrameLoader(frames, SmokeImageProcessor(size=SIZE), batch_size=4, shuffle=True)  # 8 frames of 64 latents
     monkeypatch.setattr(SmokeVQVAE, "encode", None)
     check_codes_can_start(model, loader, 512)
-    large = SmokeVQVAE(**TINY | {"num_vq_embeddings": 513})
+    large = SmokeVQVAE(**MODEL | {"num_vq_embeddings": 513})
     refused(lambda: check_codes_can_start(large, loader, 512), ValueError, "give 512 latents for 513 codes: use more")
     check_codes_can_start(large, loader, 0)
-    fixed = SmokeVQVAE(**TINY | {"num_vq_embeddings": 1024, "quantizer_type": "lfq"})
+    fixed = SmokeVQVAE(**MODEL | {"num_vq_embeddings": 1024, "quantizer_type": "lfq"})
     check_codes_can_start(fixed, loader, 512)
 
 
