@@ -43,6 +43,14 @@ def pickle_allowed(monkeypatch):
 
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Scripts that earlier tests ran in this process use all cores, with sums in another order."""
+    torch.set_num_threads(1)
+
+
 # A background process of a shell ignores Ctrl-C, and so would the runs that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

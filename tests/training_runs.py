@@ -90,7 +90,6 @@ def run(script: str, flags: str) -> Ended:
     reset_accelerate()
     out, err, argv, code = io.StringIO(), io.StringIO(), sys.argv, 0
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    threads = torch.get_num_threads()
     sys.argv = [str(ROOT / "scripts" / script), *flags.split()]
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -100,7 +99,6 @@ def run(script: str, flags: str) -> Ended:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        torch.set_num_threads(threads)
         sys.argv = argv
         reset_accelerate()
     return Ended(code, out.getvalue(), err.getvalue())
