@@ -2,10 +2,11 @@
 
 smoke-vq encode --model runs/tiny/best --dataset simulated:small --output-dir data/plumes_codes
 accelerate launch scripts/encode_dataset.py --model user/repo --dataset data/rise64 --latents --output-dir data/codes
-smoke-vq encode --model user/repo --dataset videos --splits train --resize --output-dir data/codes
+smoke-vq encode --model user/repo --dataset videos --splits train --resize --fps 12 --output-dir data/codes
 
 A folder of videos is the split train, and a folder of folders of videos has their names as splits; each video is a
-sequence. Its frames are encoded as they are: smoke-vq prepare cuts smoke out of videos.
+sequence. Its frames are encoded as they are: smoke-vq prepare cuts smoke out of videos. --fps takes a number of frames
+per second from every video, whatever its own frame rate.
 
 The processes of `accelerate launch` or `torchrun` share the work, on a folder that all of them see. An interrupted run
 continues if it is started again with the same settings.
@@ -37,6 +38,7 @@ def main() -> None:
     parser.add_argument("--rows-per-file", type=int, default=4096)
     parser.add_argument("--batch-size", type=int, default=256, help="frames encoded at a time")
     parser.add_argument("--resize", action="store_true", help="resize frames of another size")
+    parser.add_argument("--fps", type=float, help="frames per second that are taken of videos (default: all frames)")
     parser.add_argument(
         "--output-dir", required=True, help="new or empty folder, or one that an interrupted run started"
     )
@@ -45,7 +47,7 @@ def main() -> None:
         if getattr(arguments, name) < 1:
             raise ValueError(f"{name} expects 1 or more, found {getattr(arguments, name)}.")
     find_folder(arguments.model, revision=arguments.revision)
-    check_sources([arguments.dataset])
+    check_sources([arguments.dataset], arguments.fps)
     from smoke_vq.data.processor import SmokeImageProcessor
     from smoke_vq.models.auto import AutoAutoencoder
     from smoke_vq.tokens import encode_dataset
@@ -57,18 +59,28 @@ def main() -> None:
     processor = SmokeImageProcessor.from_pretrained(arguments.model, **download)
     with accelerator.main_process_first():
         splits = {
-            split: load_frames(arguments.dataset, split, processor.height, packed=False, resize=arguments.resize)
+            split: load_frames(
+                arguments.dataset,
+                split,
+                processor.height,
+                packed=False,
+                resize=arguments.resize,
+                fps=arguments.fps,
+            )
             for split in arguments.splits
         }
     if arguments.mirror:
         splits = {split: WithMirroredFrames(frames) for split, frames in splits.items()}
+    data = describe_data(arguments.dataset, ", ".join(arguments.splits))
+    if arguments.fps is not None:
+        data["fps"] = arguments.fps
     encode_dataset(
         model,
         processor,
         splits,
         arguments.output_dir,
         encoder={"name": public_name(arguments.model), "revision": arguments.revision},
-        data=describe_data(arguments.dataset, ", ".join(arguments.splits)),
+        data=data,
         latents=arguments.latents,
         rows_per_file=arguments.rows_per_file,
         batch_size=arguments.batch_size,

@@ -86,7 +86,9 @@ def parse_arguments() -> argparse.Namespace:
         "--observed", type=int, help="frames at the start that are observed; those after them are the truth "
         f"(default: all; {_SIMULATED_PAST} of a simulated plume)",
     )  # fmt: skip
-    parser.add_argument("--input-fps", type=float, help="frames per second that are taken of a video (default: all)")
+    parser.add_argument(
+        "--input-fps", type=float, help="frames per second that are taken of a video (default: all frames)"
+    )
     parser.add_argument("--resize", action="store_true", help="resize frames of another size instead of refusing them")
     parser.add_argument("--num-frames", type=int, default=16, help="frames to predict (default: 16)")
     parser.add_argument("--num-samples", type=int, help=f"forecasts (default: {_NUM_SAMPLES}; 1 of a regression)")

@@ -33,7 +33,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--gain", type=float, help="brightness factor (default: 1 to 4, chosen for each clip)")
     parser.add_argument("--min-coverage", type=float, default=0.0003, help="smallest share of smoke in a kept frame")
     parser.add_argument("--max-coverage", type=float, default=0.85, help="largest share of smoke in a kept frame")
-    parser.add_argument("--fps", type=float, help="frames per second; frames are left out or repeated (default: all)")
+    parser.add_argument("--fps", type=float, help="frames per second that are taken of a video (default: all frames)")
     parser.add_argument("--max-frames", type=int, metavar="N", help="read only the first N frames of each video")
     parser.add_argument(
         "--clip-frames",

@@ -63,7 +63,7 @@ def parse_arguments() -> argparse.Namespace:
         "--model", default="nano", help="folder of a saved model, or Hub name (default: nano, installed)"
     )
     parser.add_argument("--cut-out", choices=["auto", "yes", "no"], default="auto", help="of smoke (default: auto)")
-    parser.add_argument("--fps", type=float, help="frames per second that are taken (default: all frames)")
+    parser.add_argument("--fps", type=float, help="frames per second that are taken of a video (default: all frames)")
     parser.add_argument("--max-frames", type=int, help="stop after this many frames")
     parser.add_argument("--formats", nargs="+", choices=["mp4", "gif", "webp"], default=["mp4", "gif"])
     parser.add_argument("--output-dir", type=Path, default=Path("reconstructions"))

@@ -39,6 +39,7 @@ SLIPS = [
     ("predict --input clip.npz --sampler eular", "Unknown sampler 'eular': expected one of"),
     ("predict --input clip.npz --output film.avi", "Unknown film format '.avi': expected one of"),
     ("reconstruct clip.npz --fps 0", "fps expects a finite number above 0, found 0.0."),
+    ("encode --model nano --dataset train.safetensors --fps 12 --output-dir out", "has no frame rate: fps is for"),
     ("simulate --output-dir out --num-frames 0", "num-frames is 0: expected at least 1."),
     ("prepare --input clips --output-dir out --num-proc 0", "num-proc is 0: expected at least 1."),
     ("reconstruct clip.npz --device gpu", "The device 'gpu' cannot be used: Expected one of cpu, cuda,"),

@@ -29,6 +29,16 @@ def test_frames_are_those_of_the_videos_in_order(videos):
     assert np.array_equal(load_frames(str(videos), size=48).images[:5].numpy(), read_video(videos / "a.mp4"))
 
 
+def test_frames_are_taken_by_time(videos, dataset_folder):
+    frames = load_frames(str(videos), size=48, fps=6)  # of 12
+    expected = [frame for name in ("a.mp4", "b.mp4") for frame in read_video(videos / name, fps=6)]
+    assert frames.sequences.tolist() == [0] * 3 + [1] * 2 and np.array_equal(frames.images.numpy(), np.stack(expected))
+    with pytest.raises(ValueError, match="fps expects a finite number above 0, found 0"):
+        load_frames(str(videos), size=48, fps=0)
+    with pytest.raises(ValueError, match="has no frame rate: fps is for folders of videos"):
+        load_frames([str(videos), str(dataset_folder)], size=48, fps=6)
+
+
 def test_folders_of_videos_are_splits(videos, tmp_path):
     (tmp_path / "splits").mkdir()
     videos.rename(tmp_path / "splits/validation")

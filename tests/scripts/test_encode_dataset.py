@@ -55,6 +55,7 @@ def test_two_processes_write_the_files_of_one(codes, finished_run, data, tmp_pat
         ("--model /nowhere", "The folder '/nowhere' does not exist"),
         ("--dataset /nowhere", "/nowhere"),
         ("--splits learn", "has no split 'learn'"),
+        ("--fps 12", "has no frame rate: fps is for folders of videos"),
     ],
 )
 def test_mistakes_end_in_one_sentence(finished_run, data, tmp_path, flags, said):
@@ -96,3 +97,9 @@ def test_a_folder_of_videos_is_encoded_video_by_video(finished_run, tmp_path):
     assert np.array_equal(rows.with_format("numpy")["indices"][5:], indices.numpy())
     unresized = run("encode_dataset.py", f"{flags}2 --splits train")
     assert unresized.code == 2 and "Expected frames of 16x16, found 32x32" in unresized.err
+    resampled = run("encode_dataset.py", f"{flags}_at_6 --splits train --resize --fps 6")  # of 12
+    assert resampled.code == 0, resampled.err
+    slow = datasets.load_dataset(str(tmp_path / "codes_at_6"), split="train")
+    assert slow["sequence"] == [0] * 3 + [1] * 2 and slow["frame"] == [*range(3), *range(2)]
+    assert slow["indices"] == rows.select([0, 2, 4, 5, 7])["indices"]
+    assert "fps: `6.0`" in (tmp_path / "codes_at_6/README.md").read_text()

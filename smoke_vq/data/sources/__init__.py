@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Sequence
 
+from ...checks import check_positive
 from ..frames import Frames
 from ..mixed_frames import MixedFrames
 from .base import Source
@@ -27,14 +28,22 @@ def find_source(name: str) -> Source:
     return next(source for source in reversed(SOURCES.values()) if source.matches(name))
 
 
-def check_sources(names: Iterable[str]) -> None:
-    """Refuse names for which there are no data, before anything is loaded.
+def check_sources(names: Iterable[str], fps: float | None = None) -> None:
+    """Refuse names for which there are no data, and a frame rate for data without one, before anything is loaded.
+
+    Args:
+        fps: frames per second that are to be taken, as in `load_frames`.
 
     Raises:
         FileNotFoundError, ValueError: as far as it is known without reading the data.
     """
+    if fps is not None:
+        check_positive("fps", fps)
     for name in names:
-        find_source(name).check(name)
+        source = find_source(name)
+        source.check(name)
+        if fps is not None and not source.has_frame_rate:
+            raise ValueError(f"{name} has no frame rate: fps is for folders of videos.")
 
 
 def load_frames(
@@ -45,6 +54,7 @@ def load_frames(
     resize: bool = False,
     max_frames: int | None = None,
     weights: Sequence[float] | None = None,
+    fps: float | None = None,
 ) -> Frames:
     """Load one split of a dataset, or of several as one.
 
@@ -60,15 +70,17 @@ def load_frames(
         resize: resize frames of another size instead of refusing them.
         max_frames: the largest number of frames, evenly spaced over the split (of all sources).
         weights: of several sources, how often a training epoch draws from each (see `MixedFrames`).
+        fps: frames per second that are taken of videos; frames are left out or repeated. Default: each frame once.
 
     Raises:
         FileNotFoundError: the folder, file or dataset does not exist.
-        ValueError: unknown split or configuration, no frames, or a frame that cannot be decoded or has another size or
-            other channels.
+        ValueError: unknown split or configuration, no frames, a frame that cannot be decoded or has another size or
+            other channels, or `fps` of data that are not videos.
     """
     names = [str(source)] if isinstance(source, (str, os.PathLike)) else list(source)
-    check_sources(names)
-    parts = [find_source(name).load(name, split, size, resize) for name in names]
+    check_sources(names, fps)
+    rate = {} if fps is None else {"fps": fps}
+    parts = [find_source(name).load(name, split, size, resize, **rate) for name in names]
     if len(parts) == 1:
         frames = parts[0].select(max_frames)
         return frames.pack() if packed else frames

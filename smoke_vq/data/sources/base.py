@@ -16,10 +16,12 @@ class Source:
 
     is_local: names are paths of this machine, of which only the last part is published.
     on_hub: names are datasets of the Hub.
+    has_frame_rate: `load` takes `fps`, the frames per second that are taken.
     """
 
     is_local = False
     on_hub = False
+    has_frame_rate = False
 
     def matches(self, name: str) -> bool:
         """Whether this source reads the name."""

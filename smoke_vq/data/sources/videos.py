@@ -17,10 +17,11 @@ class VideosSource(Source):
     """A folder of videos, which is the split "train", or of folders of videos, one for each split.
 
     The frames of a video follow each other in time (`Frames.sequences`). They are decoded once into memory, at the size
-    of the model.
+    of the model, at `fps` as in `iter_frames`.
     """
 
     is_local = True
+    has_frame_rate = True
 
     def matches(self, name: str) -> bool:
         return bool(_splits(Path(name)))
@@ -28,14 +29,14 @@ class VideosSource(Source):
     def open(self, name: str, split: str):
         raise ValueError(f"{name} has videos, which have no columns: smoke-vq prepare makes a dataset of them.")
 
-    def load(self, name: str, split: str, size: int, resize: bool) -> PackedFrames:
+    def load(self, name: str, split: str, size: int, resize: bool, fps: float | None = None) -> PackedFrames:
         folders = _splits(Path(name))
         if split not in folders:
             raise ValueError(f"{name} has no split {split!r}: found {sorted(folders)}.")
         images, sequences = [], []
         for number, path in enumerate(list_videos(folders[split])):
             try:
-                frames = [as_frame(frame, 3, size, resize) for frame in iter_frames(path)]
+                frames = [as_frame(frame, 3, size, resize) for frame in iter_frames(path, fps=fps)]
             except ValueError as error:
                 raise ValueError(f"{path} cannot be used: {error}") from error
             images.append(torch.from_numpy(np.stack(frames)))
