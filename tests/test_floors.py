@@ -21,6 +21,7 @@ FLOORS = {
         "remote_code",
         "limits",
         "tensors",
+        "float64",
         "simulation",
     },
     1: {"quantizers", "flow_matching", "losses", "metrics", "preparation", "downloads"},

@@ -4,6 +4,7 @@ import math
 
 import torch
 
+from ..float64 import to_float64
 from ..pixels import clamp, to_unit
 from .figure import Figure
 from .metric import Batch, Metric
@@ -39,10 +40,10 @@ class ColourError(Metric):
         mask = batch.mask[:, 0].float()
         angle = torch.atan2(a * true_b - b * true_a, a * true_a + b * true_b).abs()
         weight = mask * (chroma * true_chroma).sqrt()
-        self.add("saturation_error", (mask * (chroma - true_chroma).abs()).sum(dtype=torch.float64))
-        self.add("saturation_weight", mask.sum(dtype=torch.float64))
-        self.add("hue_error", (weight * angle).sum(dtype=torch.float64) * (180 / math.pi))
-        self.add("hue_weight", weight.sum(dtype=torch.float64))
+        self.add("saturation_error", to_float64(mask * (chroma - true_chroma).abs()).sum())
+        self.add("saturation_weight", to_float64(mask).sum())
+        self.add("hue_error", to_float64(weight * angle).sum() * (180 / math.pi))
+        self.add("hue_weight", to_float64(weight).sum())
 
     def compute(self) -> dict[str, float]:
         return {

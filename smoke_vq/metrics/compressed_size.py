@@ -1,5 +1,6 @@
 """Size of compressed frames."""
 
+from ..float64 import to_float64
 from .figure import Figure
 from .metric import Batch, Metric
 
@@ -17,7 +18,7 @@ class CompressedSize(Metric):
         for name, size in sizes.items():
             if size is not None:
                 self.keep(name, size)
-                self.add(name, size.double().sum())
+                self.add(name, to_float64(size).sum())
                 self.add(f"{name}_frames", size.new_tensor(len(size)))
 
     def compute(self) -> dict[str, float]:

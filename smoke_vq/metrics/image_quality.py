@@ -2,6 +2,7 @@
 
 import torch
 
+from ..float64 import to_float64
 from ..pixels import DATA_RANGE, clamp, to_unit
 from .figure import Figure
 from .metric import Batch, Metric
@@ -33,10 +34,10 @@ class ImageQuality(Metric):
 
         sample, target, mask = clamp(batch.sample.float()), batch.target.float(), batch.mask.float()
         error = (sample - target).square().mean(dim=1, keepdim=True)
-        self.add("smoke_error", (mask * error).sum(dtype=torch.float64))
-        self.add("smoke_weight", mask.sum(dtype=torch.float64))
-        self.add("background_error", ((1 - mask) * error).sum(dtype=torch.float64))
-        self.add("background_weight", (1 - mask).sum(dtype=torch.float64))
+        self.add("smoke_error", to_float64(mask * error).sum())
+        self.add("smoke_weight", to_float64(mask).sum())
+        self.add("background_error", to_float64((1 - mask) * error).sum())
+        self.add("background_weight", to_float64(1 - mask).sum())
         mse = error.flatten(1).mean(dim=1)
         psnr = 10 * torch.log10(DATA_RANGE**2 / mse.clamp(min=_SMALLEST_MSE))
         # In [0, 1], because the luminance term of SSIM depends on where black is.
@@ -50,8 +51,9 @@ class ImageQuality(Metric):
             self.add(name, values.sum())
         self.add("num_frames", torch.tensor(len(sample), device=sample.device))
         for name, images in (("sample", sample), ("target", target)):
-            self.add(f"{name}_sum", images.sum(dim=0, dtype=torch.float64))
-            self.add(f"{name}_square", images.double().square().sum(dim=0))
+            images = to_float64(images)
+            self.add(f"{name}_sum", images.sum(dim=0))
+            self.add(f"{name}_square", images.square().sum(dim=0))
 
     def compute(self) -> dict[str, float]:
         sums = self.sums

@@ -2,6 +2,7 @@
 
 import torch
 
+from ..float64 import to_float64
 from .figure import Figure
 from .metric import Batch, Metric
 
@@ -20,7 +21,7 @@ class LatentFidelity(Metric):
     def update(self, batch: Batch) -> None:
         if batch.target_latents is None or batch.latents is None:
             return
-        latents, target = batch.latents.double(), batch.target_latents.double()
+        latents, target = to_float64(batch.latents), to_float64(batch.target_latents)
         self.add("error", (latents - target).square().sum())
         self.add("sum", target.sum(dim=(0, 2, 3)))
         self.add("square", target.square().sum())

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import torch
 
+from ..float64 import to_float64
 from .figure import Figure
 
 
@@ -63,8 +64,8 @@ class Metric:
         self._kept: dict[str, list[torch.Tensor]] = {}
 
     def add(self, name: str, value: torch.Tensor) -> None:
-        """Add to the sum `name`, in float64 (float32 sums over a dataset lose the small terms)."""
-        value = value.detach().double()
+        """Add to the sum `name`, in float64 (float32 sums over a dataset lose the small terms; see `to_float64`)."""
+        value = to_float64(value.detach())
         self.sums[name] = self.sums[name] + value if name in self.sums else value
 
     def keep(self, name: str, values: torch.Tensor) -> None:

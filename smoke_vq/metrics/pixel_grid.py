@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 import torch
 
+from ..float64 import to_float64
 from ..pixels import DATA_RANGE, clamp, to_pixel_values
 from .figure import Figure
 from .metric import Batch, Metric
@@ -86,8 +87,9 @@ def constant_frame_waves(
 
 
 def _windowed_spectrum(images: torch.Tensor) -> torch.Tensor:
+    images = to_float64(images)
     height, width = (torch.hann_window(size, dtype=torch.float64, device=images.device) for size in images.shape[2:])
-    return torch.fft.fft2(images.double() * height[:, None] * width)
+    return torch.fft.fft2(images * height[:, None] * width)
 
 
 def _has_neighbours(shape: torch.Size) -> bool:

@@ -4,6 +4,7 @@ import math
 
 import torch
 
+from ..float64 import to_float64
 from ..pixels import clamp, to_images, to_unit
 from .figure import Figure
 from .metric import Batch, Metric
@@ -44,24 +45,24 @@ class PlumeQuality(Metric):
     def update(self, batch: Batch) -> None:
         sample, target = to_unit(clamp(batch.sample.float())), to_unit(batch.target.float())
         light, true_light = sample.mean(dim=1), target.mean(dim=1)
-        mass, true_mass = (value.double().sum(dim=(1, 2)) for value in (light, true_light))
+        mass, true_mass = (to_float64(value).sum(dim=(1, 2)) for value in (light, true_light))
         difference = (mass - true_mass).abs()
         self.add("mass_difference", difference.sum())
         self.add("mass", true_mass.sum())
 
         visible, smoke = light > VISIBLE, true_light > VISIBLE
-        union = (visible | smoke).sum(dim=(1, 2))
-        iou = (visible & smoke).sum(dim=(1, 2)).double() / union
+        union = to_float64((visible | smoke).sum(dim=(1, 2)))
+        iou = to_float64((visible & smoke).sum(dim=(1, 2))) / union
         self.add("iou", iou[union > 0].sum())
         self.add("iou_frames", (union > 0).sum())
 
-        self.add("sample_power", radial_power_spectrum(sample).double().sum(dim=0))
-        self.add("target_power", radial_power_spectrum(target).double().sum(dim=0))
+        self.add("sample_power", to_float64(radial_power_spectrum(sample)).sum(dim=0))
+        self.add("target_power", to_float64(radial_power_spectrum(target)).sum(dim=0))
         self.add("num_frames", torch.tensor(len(sample), device=sample.device))
 
         inner = smoke[:, :-1, :-1]
-        self.add("gradient", (gradient(light) * inner).sum(dtype=torch.float64))
-        self.add("true_gradient", (gradient(true_light) * inner).sum(dtype=torch.float64))
+        self.add("gradient", to_float64(gradient(light) * inner).sum())
+        self.add("true_gradient", to_float64(gradient(true_light) * inner).sum())
 
         undefined = torch.full_like(true_mass, float("nan"))
         self.keep("mass_error", torch.where(true_mass > 0, difference / true_mass, undefined))

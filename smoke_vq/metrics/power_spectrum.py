@@ -35,6 +35,6 @@ def radial_power_spectrum(images: torch.Tensor) -> torch.Tensor:
 def spectral_slope(power: torch.Tensor, first: int = 3) -> float:
     """Exponent of a power law fitted to a mean spectrum (K,) from index `first` on; about -3 for smoke."""
     waves = torch.arange(first, len(power) + 1, dtype=torch.float64)
-    x, y = waves.log(), power[first - 1 :].double().cpu().log()
+    x, y = waves.log(), power[first - 1 :].cpu().double().log()
     x = x - x.mean()
     return float((x * (y - y.mean())).sum() / x.square().sum())

@@ -6,6 +6,7 @@ to the vector with the largest error.
 
 import torch
 
+from ..float64 import finest_dtype
 from .nearest import nearest_codes
 
 
@@ -13,10 +14,11 @@ def _seed(vectors: torch.Tensor, num_codes: int, generator: torch.Generator) -> 
     """k-means++: draw each new centre with a probability proportional to its squared distance from the others."""
     centres = [vectors[torch.randint(len(vectors), (1,), generator=generator, device=vectors.device)]]
     distances = (vectors - centres[0]).square().sum(dim=1)
+    dtype = finest_dtype(vectors.device)
     for _ in range(num_codes - 1):
         # Invert the cumulative distribution: torch.multinomial is limited to 2^24 entries.
-        cumulative = distances.double().cumsum(0)
-        draw = torch.rand(1, generator=generator, device=vectors.device, dtype=torch.float64) * cumulative[-1]
+        cumulative = distances.cumsum(0, dtype=dtype)
+        draw = torch.rand(1, generator=generator, device=vectors.device, dtype=dtype) * cumulative[-1]
         centre = vectors[torch.searchsorted(cumulative, draw).clamp(max=len(vectors) - 1)]
         centres.append(centre)
         distances = torch.minimum(distances, (vectors - centre).square().sum(dim=1))

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from accelerate import Accelerator
 
+from ..float64 import to_float64
+
 
 @dataclass
 class PrincipalComponents:
@@ -41,7 +43,7 @@ def principal_components(batches: Iterable[torch.Tensor], accelerator: Accelerat
     """
     total: torch.Tensor | None = None
     for latents in batches:
-        vectors = latents.double().transpose(0, 1).flatten(1)  # (D, N)
+        vectors = to_float64(latents).transpose(0, 1).flatten(1)  # (D, N)
         vectors = torch.cat([torch.ones_like(vectors[:1]), vectors])
         products = vectors @ vectors.T  # the count, the sums and the products in one (D + 1, D + 1) matrix
         total = products if total is None else total + products

@@ -8,6 +8,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from ..data.loader import FrameLoader
+from ..float64 import to_float64
 
 
 @torch.no_grad()
@@ -24,7 +25,7 @@ def latent_statistics(
     """
     sums: torch.Tensor | float = 0.0
     for batch in loader.epoch(0):
-        latents = model.encode(batch["pixel_values"]).latents.double().transpose(0, 1).flatten(1)
+        latents = to_float64(model.encode(batch["pixel_values"]).latents).transpose(0, 1).flatten(1)
         counts = torch.full_like(latents[:, 0], latents.shape[1])
         sums = sums + torch.stack([counts, latents.sum(dim=1), latents.square().sum(dim=1)])
     counts, first, second = accelerator.reduce(sums, "sum")

@@ -5,9 +5,11 @@ from collections.abc import Iterable
 import torch
 from accelerate import Accelerator
 
+from ..float64 import finest_dtype
+
 
 class RunningMeans:
-    """Sums each loss on the device, in float64; `means` averages over micro-batches and processes."""
+    """Sums each loss on the device, in float64 if it has it; `means` averages over micro-batches and processes."""
 
     def __init__(self, accelerator: Accelerator):
         self.accelerator = accelerator
@@ -15,7 +17,8 @@ class RunningMeans:
 
     def add(self, losses: dict[str, torch.Tensor]) -> None:
         for name, loss in losses.items():
-            entry = torch.stack([loss.double(), torch.ones_like(loss.double())])
+            loss = loss.to(finest_dtype(loss.device))
+            entry = torch.stack([loss, torch.ones_like(loss)])
             self.sums[name] = self.sums.get(name, 0) + entry
 
     def means(self) -> dict[str, float]:
@@ -36,7 +39,7 @@ class RunningMeans:
 
     def restore(self, state: list[dict[str, Iterable[float]]]) -> None:
         """Take over the sums of a checkpoint; if the number of processes has changed, the first one takes them all."""
-        place = dict(dtype=torch.float64, device=self.accelerator.device)
+        place = dict(dtype=finest_dtype(self.accelerator.device), device=self.accelerator.device)
         sums = [{name: torch.tensor(entry, **place) for name, entry in own.items()} for own in state]
         if len(sums) != self.accelerator.num_processes:
             total = {name: sum(own[name] for own in sums) for name in sums[0]}

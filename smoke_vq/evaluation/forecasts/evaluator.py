@@ -134,7 +134,7 @@ class ForecastEvaluator:
         def measure_latents(case: ForecastCase) -> torch.Tensor:
             latents, true = self._latents(model, case)[0], self._encoded(case, "outcome")
             pairs = [part for one in (latents, true) for part in (one.var(), one.diff(dim=0).abs().mean())]
-            return torch.stack(pairs).double().cpu()
+            return torch.stack(pairs).cpu().double()
 
         variance, motion, true_variance, true_motion = sum(self._shared(self.some, measure_latents)).tolist()
         ratio = (variance / max(true_variance, 1e-12)) ** 0.5

@@ -4,6 +4,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast
 
+from ...float64 import finest_dtype
 from ...metrics import expected_usage
 from ...quantizers import Quantizer
 from ...quantizers.kmeans import kmeans
@@ -84,7 +85,8 @@ class CodebookHealth:
         if len(dead) == 0:
             return
         codes = self.quantizer.codes().detach()
-        distances = (vectors - codes[nearest_codes(vectors, codes)]).square().sum(dim=1).double()
+        distances = (vectors - codes[nearest_codes(vectors, codes)]).square().sum(dim=1)
+        distances = distances.to(finest_dtype(distances.device))
         generator = torch.Generator(vectors.device).manual_seed((self.seed * 1_000_003 + step) % (1 << 63))
         drawn = torch.multinomial(distances + distances.mean() * 1e-6 + 1e-12, len(dead), generator=generator)
         self._overwrite(dead, broadcast(vectors[drawn].contiguous()))
