@@ -32,7 +32,7 @@ def main() -> None:
 
     recipe, data = arguments.recipe, arguments.data
     check_arguments(SmokeFlowTransformer, recipe.model, "model")
-    for option in ("max_train_samples", "dataset_weights", "smoke_sampling"):
+    for option in ("max_train_samples", "dataset_weights", "smoke_sampling", "crop_until"):
         if getattr(data, option):
             raise ValueError(f"{option} has no effect on the training of a forecaster: expected it to be left out.")
     accelerator = make_accelerator(arguments)

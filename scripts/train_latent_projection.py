@@ -42,7 +42,7 @@ def main() -> None:
             raise ValueError(f"model.{key} is {recipe.model[key]!r}, but {recipe.autoencoder} has {value!r}.")
     recipe.model = facts | recipe.model
     model = LatentProjection(**recipe.model).to(accelerator.device)
-    loader = make_train_loader(accelerator, arguments.data, processor, arguments.run.seed)
+    loader = make_train_loader(accelerator, arguments, processor)
     num_steps = Trainer.count_steps(arguments.optimization, loader)
     build = partial(ProjectionEvaluator, autoencoder=autoencoder, start=copy.deepcopy(model).eval())
     evaluator = make_evaluator(accelerator, arguments.data, processor, arguments.tracking.num_images, build=build)

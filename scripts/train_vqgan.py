@@ -43,7 +43,7 @@ def main() -> None:
         whose = "new" if trained_discriminator is None else f"that of {recipe.init_from}"
         accelerator.print(f"The discriminator is {whose}.")
     processor = SmokeImageProcessor.for_model(model.config)
-    loader = make_train_loader(accelerator, arguments.data, processor, arguments.run.seed)
+    loader = make_train_loader(accelerator, arguments, processor)
     if recipe.init_from is None:
         check_codes_can_start(model, loader, recipe.codebook_init_vectors)
     evaluator = make_evaluator(accelerator, arguments.data, processor, arguments.tracking.num_images, perceptual)

@@ -31,7 +31,7 @@ def main() -> None:
         with accelerator.main_process_first():  # one process downloads the model
             model = continue_autoencoder(SmokeVQVAE, recipe.init_from, recipe.model)
     processor = SmokeImageProcessor.for_model(model.config)
-    loader = make_train_loader(accelerator, arguments.data, processor, arguments.run.seed)
+    loader = make_train_loader(accelerator, arguments, processor)
     if recipe.init_from is None:
         check_codes_can_start(model, loader, recipe.codebook_init_vectors)
     evaluator = make_evaluator(accelerator, arguments.data, processor, arguments.tracking.num_images)

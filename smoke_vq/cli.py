@@ -37,6 +37,7 @@ COMMANDS = {
     ],
     "Research": [
         ("compare-quantizers", "compare_quantizers", "train quantizers under one protocol"),
+        ("speedrun", "speedrun", "seconds of training until a model is good enough"),
         ("benchmark", "benchmark", "speed of every part relative to its ideal"),
     ],
 }

@@ -113,7 +113,7 @@ def main(argv: list[str]) -> None:
     encoder = SmokeVQVAE(**MODEL).eval()
     model = BrightnessRegression(**arguments.recipe.model)
     processor = SmokeImageProcessor(size=SIZE)
-    loader = make_train_loader(accelerator, arguments.data, processor, arguments.run.seed)
+    loader = make_train_loader(accelerator, arguments, processor)
     frames = load_frames(arguments.data.dataset[0], arguments.data.validation_split, SIZE)
     evaluator = RegressionEvaluator(frames, processor, encoder)
     num_steps = Trainer.count_steps(arguments.optimization, loader)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch.utils.data import DataLoader
 
+from .crops import smoke_crops
 from .frames import Frames
-from .order import coin_flips
+from .order import coin_flips, uniforms
 
 if TYPE_CHECKING:
     from .processor import SmokeImageProcessor
@@ -29,6 +30,8 @@ class FrameLoader:
     Args:
         batch_size: frames per process and batch.
         flip: mirror left and right by a coin that depends on (seed, epoch, row); the frames of a window together.
+        crop_size, crop_batches: the first `crop_batches` batches of all epochs are squares of `crop_size` pixels where
+            the smoke is (see `smoke_crops`) instead of whole frames.
         num_workers: processes that decode; frames in memory need none.
         rank, world_size: index of this process, and number of processes.
     """
@@ -40,6 +43,8 @@ class FrameLoader:
         batch_size: int,
         shuffle: bool = False,
         flip: bool = False,
+        crop_size: int = 0,
+        crop_batches: int = 0,
         seed: int = 0,
         num_workers: int = 0,
         device: torch.device | str = "cpu",
@@ -53,6 +58,7 @@ class FrameLoader:
             raise ValueError(f"{frames.name} has {len(frames)} frames, fewer than {what}.")
         self.frames, self.processor, self.batch_size = frames.to(device), processor, batch_size
         self.shuffle, self.flip, self.seed = shuffle, flip, seed
+        self.crop_size, self.crop_batches = crop_size, crop_batches
         self.device, self.rank, self.world_size = device, rank, world_size
         self.num_workers = 0 if frames.in_memory else num_workers
 
@@ -86,12 +92,13 @@ class FrameLoader:
             collate_fn=dict,  # the frames have made a batch already
             pin_memory=self.num_workers > 0 and torch.device(self.device).type == "cuda",
         )
-        for batch in loader:
-            yield self._process(batch, epoch)
+        for number, batch in enumerate(loader, start):
+            yield self._process(batch, epoch, crop=epoch * len(self) + number < self.crop_batches)
 
-    def _process(self, batch: dict[str, torch.Tensor], epoch: int) -> dict[str, torch.Tensor]:
-        # The coins are a hash on the processor, which would wait for rows on a GPU.
+    def _process(self, batch: dict[str, torch.Tensor], epoch: int, crop: bool) -> dict[str, torch.Tensor]:
+        # Coins and places are hashes on the processor, which would wait for rows on a GPU.
         flips = coin_flips(self.seed, epoch, batch["row"]) if self.flip else None
+        places = uniforms(self.seed, epoch, batch["row"]) if crop else None
         batch = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
         if "image" not in batch:
             return batch
@@ -102,4 +109,7 @@ class FrameLoader:
             flips = flips.to(self.device, non_blocking=True).view(-1, *[1] * (pixel_values.ndim - 1))
             pixel_values = torch.where(flips, pixel_values.flip(-1), pixel_values)
             mask = torch.where(flips, mask.flip(-1), mask)
+        if places is not None:
+            places = places.to(self.device, non_blocking=True)
+            pixel_values, mask = smoke_crops(pixel_values, mask, self.crop_size, places)
         return {"pixel_values": pixel_values, "mask": mask} | batch

@@ -76,6 +76,12 @@ def draws(seed: int, epoch: int, rows: torch.Tensor, counts: torch.Tensor) -> to
     return torch.from_numpy(hashes.astype(np.int64)).to(rows.device)
 
 
+def uniforms(seed: int, epoch: int, rows: torch.Tensor) -> torch.Tensor:
+    """A number in [0, 1) for each (seed, epoch, row), as float32 on the CPU; independent of coins and draws."""
+    hashes = _hash(seed, epoch, rows, stream=2) >> np.uint64(40)  # as many bits as float32 has
+    return torch.from_numpy(hashes.astype(np.float32) / 2**24)
+
+
 def _hash(seed: int, epoch: int, rows: torch.Tensor, stream: int = 0) -> np.ndarray:
     """uint64, by splitmix64 (Steele et al., 2014)."""
     start = (seed * GOLDEN + epoch * 0xD1B54A32D192ED03 + stream * 0xBF58476D1CE4E5B9) & MASK64

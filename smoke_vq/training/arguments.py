@@ -71,6 +71,10 @@ class DataArguments(ArgumentGroup):
     smoke_sampling: float = option(
         0.0, "Draw training frames in proportion to their smoke in pixels to this power; 0 draws each once in an epoch."
     )
+    crop_until: float = option(
+        0.0, "Share of the training that learns from squares of crop_size pixels where the smoke is, at its start."
+    )
+    crop_size: int = option(32, "Side of these squares in pixels, a multiple of 8.", at_least=8)
     # The frames of a step are compared instead, so that a run can continue on another number of processes.
     batch_size: int = option(64, "Frames per process and micro-batch.", ADJUSTABLE, at_least=1)
     max_train_samples: int | None = option(None, "Use at most so many training frames, evenly spaced.", at_least=1)
@@ -94,6 +98,11 @@ class DataArguments(ArgumentGroup):
             raise ValueError(
                 "smoke_sampling and dataset_weights both say how often a frame is drawn: expected one of them."
             )
+
+        if self.crop_until > 1:
+            raise ValueError(f"crop_until expects a share from 0 to 1, found {self.crop_until}.")
+        if self.crop_size % 8 != 0:
+            raise ValueError(f"crop_size expects a multiple of 8, found {self.crop_size}.")
 
     @property
     def sources(self) -> list[str]:

@@ -18,7 +18,7 @@ from ..evaluation.evaluator import ReconstructionEvaluator
 from ..hub.card import CardText
 from ..hub.provenance import describe_training
 from ..script import use_all_cores
-from .arguments import DataArguments, TrainingArguments
+from .arguments import DataArguments, OptimizationArguments, TrainingArguments
 from .publisher import Publisher
 from .run_folder import keep_frames_per_step
 
@@ -65,33 +65,53 @@ def make_accelerator(arguments: TrainingArguments) -> Accelerator:
 
 
 def make_train_loader(
-    accelerator: Accelerator, arguments: DataArguments, processor: SmokeImageProcessor, seed: int
+    accelerator: Accelerator, arguments: TrainingArguments, processor: SmokeImageProcessor
 ) -> FrameLoader:
-    """Shuffled, randomly mirrored batches of the training split."""
+    """Shuffled, randomly mirrored batches of the training split, the first of them squares of the frames by choice.
+
+    Raises:
+        ValueError: squares that are larger than a frame.
+    """
+    data = arguments.data
+    if data.crop_until > 0 and data.crop_size > processor.height:
+        raise ValueError(
+            f"crop_size expects at most {processor.height} pixels, the size of the model's frames, found "
+            f"{data.crop_size}."
+        )
     with accelerator.main_process_first():  # one process fills the cache of datasets
         frames = load_frames(
-            arguments.sources,
-            arguments.train_split,
+            data.sources,
+            data.train_split,
             processor.height,
-            arguments.packed,
-            arguments.resize,
-            arguments.max_train_samples,
-            arguments.dataset_weights,
+            data.packed,
+            data.resize,
+            data.max_train_samples,
+            data.dataset_weights,
         )
-        if arguments.smoke_sampling > 0:
-            frames = SmokeSampledFrames(frames, arguments.smoke_sampling)
-    return FrameLoader(
+        if data.smoke_sampling > 0:
+            frames = SmokeSampledFrames(frames, data.smoke_sampling)
+    loader = FrameLoader(
         frames,
         processor,
-        arguments.batch_size,
+        data.batch_size,
         shuffle=True,
-        flip=arguments.flip,
-        seed=seed,
-        num_workers=arguments.dataloader_num_workers,
+        flip=data.flip,
+        crop_size=data.crop_size,
+        seed=arguments.run.seed,
+        num_workers=data.dataloader_num_workers,
         device=accelerator.device,
         rank=accelerator.process_index,
         world_size=accelerator.num_processes,
     )
+    loader.crop_batches = round(data.crop_until * num_batches(arguments.optimization, loader))
+    return loader
+
+
+def num_batches(arguments: OptimizationArguments, loader: FrameLoader) -> int:
+    """Micro-batches of the complete training on one process."""
+    if arguments.max_steps is None:
+        return arguments.epochs * len(loader)
+    return arguments.max_steps * arguments.gradient_accumulation_steps
 
 
 def make_evaluator(

@@ -320,6 +320,7 @@ class Trainer:
             export_model(model, self.folder.path / name, validation, self.objective.companions())
 
     def _finish(self) -> Result | None:
+        self.heartbeat.beat(self.step, "export")
         best_folder = self.folder.path / layout.BEST
         with self.objective.player.averaged() as model:
             self._export(model, layout.LAST, {"step": self.step})

@@ -180,6 +180,7 @@ def test_what_is_refused_before_anything_is_encoded(train, tmp_path, data, autoe
         (f"--validation-dataset {tmp_path / 'nowhere'}", data, "There is no dataset at"),
         ("--max-train-samples 8", data, "max_train_samples has no effect"),
         ("--smoke-sampling 0.5", data, "smoke_sampling has no effect"),
+        ("--crop-until 0.5", data, "crop_until has no effect"),
         ("--model.coupling brigde", data, "Unknown coupling 'brigde'"),
         ("--model.in_channels 9", data, "expects a number from 1 to latent_channels"),
         ("--model.sample_size 4", data, r"The model expects latents (3, 4, 4), found (3, 8, 8)"),

@@ -38,6 +38,8 @@ def other_value(name: str):
         return not default
     if isinstance(default, float) or float in kinds:
         return 0.25
+    if name == "crop_size":
+        return 24  # a multiple of 8
     if isinstance(default, int) or int in kinds:
         return 7
     return "elsewhere"
