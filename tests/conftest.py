@@ -143,6 +143,15 @@ def write_dataset(tmp_path):
 
 
 @pytest.fixture
+def few_plumes(monkeypatch):
+    """The configuration "tiny" of simulated plumes with one short simulation in each split."""
+    from smoke_vq.preparation.plumes.builder import PLUME_CONFIGS
+
+    for name, value in {"num_frames": 6, "train_simulations": 1, "validation_simulations": 1}.items():
+        monkeypatch.setattr(PLUME_CONFIGS["tiny"], name, value)
+
+
+@pytest.fixture
 def hub(monkeypatch, tmp_path_factory):
     """A Hub on loopback; until the test ends, the client of this process uses it, logged in as "user"."""
     from loopback_hub import LoopbackHub, client_of

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from training_runs import FLAGS, ROOT, launch, smoke
+from training_runs import FLAGS, ROOT, fork, smoke
 
 from smoke_vq import SmokeForecastPipeline, SmokeVQVAE, __version__, cli
 from smoke_vq.assets import configurations
@@ -106,5 +106,5 @@ def test_a_training_started_by_accelerate(tmp_path):
     for split in ("train", "validation"):
         smoke(24).save(tmp_path / "data" / f"{split}.safetensors")
     launcher = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "-m", "smoke_vq", "train", "vqvae"]
-    launch([*launcher, *f"--dataset {tmp_path / 'data'} --output-dir {tmp_path} {FLAGS} --run-name run".split()])
+    fork([*launcher, *f"--dataset {tmp_path / 'data'} --output-dir {tmp_path} {FLAGS} --run-name run".split()])
     assert "smoke-vq train vqvae --dataset data" in (tmp_path / "run/best/README.md").read_text()

@@ -1,7 +1,6 @@
 """Runs of the real scripts on tiny data, in this process or, for tests that kill them, in another one."""
 
 import contextlib
-import dataclasses
 import io
 import json
 import os
@@ -16,12 +15,12 @@ import numpy as np
 import pytest
 import torch
 from accelerate.state import AcceleratorState, GradientState, PartialState
+from forked import ROOT, Ended, Script, ranks
 
 from smoke_vq.data.frames import PackedFrames
 from smoke_vq.training import run_log
 from smoke_vq.training.recipes import codebook_health
 
-ROOT = Path(__file__).resolve().parent.parent
 SIZE = 16
 MODEL = {
     "sample_size": SIZE,
@@ -61,13 +60,6 @@ class Killed(BaseException):
     """Simulates a kill: the library does not catch it."""
 
 
-@dataclasses.dataclass
-class Ended:
-    code: int
-    out: str
-    err: str
-
-
 def smoke(count: int, seed: int = 0, size: int = SIZE) -> PackedFrames:
     """Blobs of different sizes on black, with alpha."""
     rng = np.random.default_rng(seed)
@@ -105,22 +97,45 @@ def run(script: str, flags: str) -> Ended:
 
 
 def launch(words: list, check: bool = True, **environment: str) -> Ended:
-    """Run a command in a new process, on the CPU, in the root folder of the repository."""
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", **environment}
-    command = [sys.executable, *map(str, words)]
+    """Run Python with these words in a new process, on the CPU, in the root folder of the repository."""
+    command, environment = [sys.executable, *map(str, words)], on_one_core(**environment)
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
     if check:
         assert ended.returncode == 0, ended.stderr[-3000:]
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 
-def signalled(script: str, flags: str, number: str, step: int, processes: int = 1) -> Ended:
-    """Run a script that gets signal `number` (on its first process) after `step`."""
+def fork(words: list, check: bool = True, processes: int = 1, **environment: str) -> Ended:
+    """Run a script as `launch` does, but forked from a process that has imported the libraries.
+
+    Args:
+        words: the script, or "-m" and a module, and its arguments.
+        processes: started as torchrun does; the exit status is the first that is not 0.
+    """
+    each = ranks(processes) if processes > 1 else [{}]
+    scripts = [Script(words, on_one_core(**environment, **own)) for own in each]
+    try:
+        all_ended = [script.wait() for script in scripts]
+    finally:
+        for script in scripts:
+            script.kill()
+    code = next((ended.code for ended in all_ended if ended.code), 0)
+    out, err = "".join(ended.out for ended in all_ended), "".join(ended.err for ended in all_ended)
+    assert code == 0 or not check, err[-3000:]
+    return Ended(code, out, err)
+
+
+def on_one_core(**changes: str) -> dict[str, str]:
+    """The environment of a process that uses one core, with these changes."""
+    return {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", **changes}
+
+
+def signalled(script: str, flags: str, number: str, step: int, start=fork, **more) -> Ended:
+    """Run a script that gets signal `number` (on its first process) after `step`; `start` is `fork` or `launch`."""
     driver = Path(flags.split("--output-dir ")[1].split()[0]) / "driver.py"
     driver.parent.mkdir(parents=True, exist_ok=True)
     driver.write_text(DRIVER)
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"] if processes > 1 else []
-    return launch([*launcher, driver, number, step, ROOT / "scripts" / script, *flags.split()], check=False)
+    return start([driver, number, step, ROOT / "scripts" / script, *flags.split()], check=False, **more)
 
 
 def history(folder: Path, kind: str = "train/") -> list[tuple]:

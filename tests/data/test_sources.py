@@ -131,7 +131,7 @@ def test_refuses_in_one_sentence(broken, source, error, sentence):
     assert "\n" not in str(raised.value)
 
 
-def test_simulated_plumes(monkeypatch, tmp_path):
+def test_simulated_plumes(few_plumes, monkeypatch, tmp_path):
     """By name; a folder of that name needs a path."""
     frames = load_frames("simulated:tiny", "validation")
     assert frames.size == (64, 64) and frames.has_alpha

@@ -2,10 +2,7 @@
 
 import json
 import math
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,7 +11,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from training_runs import MODEL, ROOT, run, smoke
+from training_runs import MODEL, ROOT, Script, on_one_core, run, smoke
 
 from smoke_vq import SmokeVQVAE
 from smoke_vq.quantizers import VectorQuantizer
@@ -50,30 +47,26 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
-def start(folder: Path, flags: str = "--seeds 0 1") -> subprocess.Popen:
+def start(folder: Path, flags: str) -> Script:
     base = f"--config {folder / 'base.yaml'} --dataset {folder / 'data'} --output-dir {folder / 'out'}"
-    command = [sys.executable, ROOT / "scripts/compare_quantizers.py", *base.split(), *flags.split()]
-    changes = {"SMOKE_VQ_ALEXNET": str(folder / "alexnet.safetensors"), "OMP_NUM_THREADS": "1"}
-    environment = os.environ | changes | {"ACCELERATE_USE_CPU": "true"}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([*map(str, command)], cwd=ROOT, env=environment, **pipes)
+    words = [ROOT / "scripts/compare_quantizers.py", *base.split(), *flags.split()]
+    return Script(words, on_one_core(SMOKE_VQ_ALEXNET=str(folder / "alexnet.safetensors")))
 
 
 def test_two_variants_and_two_seeds_continue_after_an_interruption(folder):
     out, flags = folder / "out", "--variants vq vq_rotation --seeds 0 1"
     process = start(folder, flags)
-    while process.poll() is None and not (out / "runs/vq_rotation_0/history.jsonl").is_file():
+    while process.is_running and not (out / "runs/vq_rotation_0/history.jsonl").is_file():
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=100)
-    assert process.returncode == 130, err
+    stopped = process.wait(100)
+    assert stopped.code == 130, stopped.err
     assert (out / "runs/vq_0/figures.json").is_file() and not (out / "results.json").exists()
     assert not (out / "runs/vq_rotation_0/best/README.md").exists()
     before = (out / "runs/vq_0/best/README.md").stat().st_mtime_ns
 
-    process = start(folder, flags)
-    printed, err = process.communicate(timeout=200)
-    assert process.returncode == 0, err
+    ended = start(folder, flags).wait(200)
+    assert ended.code == 0, ended.err
     assert (out / "runs/vq_0/best/README.md").stat().st_mtime_ns == before, "a complete run is not trained again"
     assert not (out / "runs/vq_0/checkpoints").exists()
     results = json.loads((out / "results.json").read_text())
@@ -92,7 +85,7 @@ def test_two_variants_and_two_seeds_continue_after_an_interruption(folder):
     assert results["variants"]["vq_rotation"]["differences"]["psnr"] == expected
     assert {"thumbnail", "WebP", "JPEG"} <= set(results["codecs"])
     assert results["codecs"]["thumbnail"]["8x8"]["bits"] == 8 * 8 * 3 * 8
-    assert (out / "table.md").read_text().strip() in printed and "| vq_rotation |" in printed
+    assert (out / "table.md").read_text().strip() in ended.out and "| vq_rotation |" in ended.out
     assert Image.open(out / "rate_distortion.png").width > 1000
 
 

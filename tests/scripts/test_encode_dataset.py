@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from synthetic_clips import write_video
-from training_runs import ROOT, launch, run
+from training_runs import ROOT, fork, run
 
 from smoke_vq import SmokeImageProcessor, SmokeVQVAE
 from smoke_vq.data.frames import PackedFrames
@@ -41,9 +41,8 @@ def test_there_and_back(codes, finished_run, data, tmp_path):
 
 
 def test_two_processes_write_the_files_of_one(codes, finished_run, data, tmp_path):
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     flags = f"--model {finished_run / 'best'} --dataset {data} --output-dir {tmp_path / 'two'}"
-    launch([*launcher, ROOT / "scripts/encode_dataset.py", *flags.split()])
+    fork([ROOT / "scripts/encode_dataset.py", *flags.split()], processes=2)
     for path in (codes / "data").iterdir():
         assert (tmp_path / "two/data" / path.name).read_bytes() == path.read_bytes()
 

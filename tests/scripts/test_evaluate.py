@@ -7,7 +7,7 @@ import shutil
 import pytest
 import torch
 from PIL import Image
-from training_runs import ROOT, launch, run, smoke
+from training_runs import ROOT, fork, run, smoke
 
 from smoke_vq.data.frames import PackedFrames
 
@@ -132,8 +132,7 @@ def test_two_processes_measure_the_same_as_one(finished_run, tmp_path):
     PackedFrames(frames.images, frames.alphas, sequences=sequences).save(tmp_path / "validation.safetensors")
     flags = f"--model {finished_run / 'best'} --dataset {tmp_path} --per-sample --batch-size 2 --output-dir {tmp_path}"
     assert run("evaluate.py", f"{flags}/one").code == 0
-    script = [ROOT / "scripts/evaluate.py", *f"{flags}/two".split()]
-    launch(["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *script])
+    fork([ROOT / "scripts/evaluate.py", *f"{flags}/two".split()], processes=2)
     one, two = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("one", "two"))
     assert one.keys() == two.keys() and one["best"]["flicker"] > 0
     for name in one:

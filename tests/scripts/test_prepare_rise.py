@@ -1,17 +1,14 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from synthetic_clips import write_video
-from training_runs import run
+from training_runs import ROOT, Script, on_one_core, run
 
-ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "prepare_rise.py"
 SHARED = Path(os.environ.get("SMOKE_VQ_SHARED", ROOT.parent / "shared")) / "rise"
 for module in ("av", "cv2", "datasets", "pymatting"):
@@ -91,14 +88,12 @@ def test_the_dataset_does_not_depend_on_processes_or_interruptions(videos, tmp_p
     options = ("--input", videos, "--validation-fraction", 0.25, "--size", 32)
     assert call(*options, "--output-dir", tmp_path / "whole")[0] == 0
     stopped = (*options, "--output-dir", tmp_path / "stopped")
-    command = [str(word) for word in (sys.executable, SCRIPT, *stopped, "--num-proc", 2)]
-    process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE)
+    script = Script([SCRIPT, *stopped, "--num-proc", 2], on_one_core())
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("stopped/.clips/*/*.json")) and time.monotonic() < deadline:
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode == 130 and not (tmp_path / "stopped" / "README.md").exists()
+    script.send_signal(signal.SIGINT)
+    assert script.wait(60).code == 130 and not (tmp_path / "stopped" / "README.md").exists()
     assert list(tmp_path.glob("stopped/.clips/train/*.json")) and not list(tmp_path.glob("stopped/**/*.tmp"))
     status, bar = call(*stopped)
     assert status == 0 and "/3" in bar and "0/3" not in bar, "finished clips are not cut out again"

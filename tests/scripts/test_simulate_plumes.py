@@ -7,18 +7,15 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import datasets
 import numpy as np
 import pytest
-from loopback_hub import LoopbackHub
 from PIL import Image
-from training_runs import run
+from training_runs import ROOT, Script, fork, on_one_core, run
 
 from smoke_vq.data.sources import load_frames
 
-ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "simulate_plumes.py"
 # 4 simulations for train (the last one has 2 frames) and 1 for validation, each in its own shard.
 QUICK = [
@@ -26,17 +23,15 @@ QUICK = [
     *("--validation-frames", "3", "--simulations-per-shard", "1", "--num-proc", "1", "--device", "cpu"),
 ]
 SHARDS = [*(f"train-0000{index}-of-00004.parquet" for index in range(4)), "validation-00000-of-00001.parquet"]
-TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
 
 
-def command(*arguments, launcher=()):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    return {"args": [sys.executable, *launcher, str(SCRIPT), *QUICK, *map(str, arguments)], "env": environment}
+def command(*arguments) -> list:
+    return [SCRIPT, *QUICK, *arguments]
 
 
 def call(*arguments):
     """Run the script in this process and return its exit status and stderr."""
-    ended = run("simulate_plumes.py", " ".join(map(str, [*QUICK, *arguments])))
+    ended = run(SCRIPT.name, " ".join(map(str, command(*arguments)[1:])))
     return ended.code, ended.err
 
 
@@ -44,9 +39,7 @@ def call(*arguments):
 def whole(tmp_path_factory):
     """A finished folder, and the stderr of the run."""
     folder = tmp_path_factory.mktemp("plumes") / "whole"
-    done = subprocess.run(**command("--output-dir", folder), capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return folder, done.stderr
+    return folder, fork(command("--output-dir", folder)).err
 
 
 def shards(folder):
@@ -78,29 +71,23 @@ def test_the_folder_is_a_dataset_with_card_contact_sheet_and_animation(whole, tm
 
 def test_two_launched_processes_with_two_workers_each_write_the_same_bits(whole, tmp_path):
     output = tmp_path / "two"
-    done = subprocess.run(
-        **command("--output-dir", output, "--num-proc", 2, launcher=TORCHRUN),
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
+    done = fork(command("--output-dir", output, "--num-proc", 2), processes=2)
     assert shards(output) == shards(whole[0])
     assert (output / "README.md").read_text() == (whole[0] / "README.md").read_text()
-    assert done.stdout.count("is complete") == 1 and not list(output.rglob("*.tmp"))
+    assert done.out.count("is complete") == 1 and not list(output.rglob("*.tmp"))
 
 
 @pytest.mark.parametrize(("num_proc", "number"), [(1, signal.SIGINT), (2, signal.SIGTERM)])
 def test_a_stopped_run_leaves_complete_shards_and_continues(tmp_path, num_proc, number):
     output = tmp_path / "stopped"
     long = ("--num-frames", 300, "--frames-per-simulation", 20, "--output-dir", output)
-    process = subprocess.Popen(**command(*long, "--num-proc", num_proc), stderr=subprocess.PIPE, text=True)
+    script = Script(command(*long, "--num-proc", num_proc), on_one_core())
     deadline = time.monotonic() + 120
     while not list(output.glob("data/*.parquet")) and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.send_signal(number)
-    _, message = process.communicate(timeout=60)
-    assert process.returncode == 130 and message.endswith("Stopped.\n") and "Traceback" not in message
+    script.send_signal(number)
+    stopped = script.wait(60)
+    assert stopped.code == 130 and stopped.err.endswith("Stopped.\n") and "Traceback" not in stopped.err
     finished = {path: path.stat().st_mtime_ns for path in (output / "data").iterdir()}
     assert 0 < len(finished) < 16 and all(path.suffix == ".parquet" for path in finished)
     assert not (output / "README.md").exists() and not list(output.rglob("*.tmp"))
@@ -159,9 +146,9 @@ def test_invalid_input_ends_in_one_sentence_and_writes_nothing(whole, tmp_path):
 def test_a_full_disk_is_reported_in_one_sentence_and_leaves_complete_shards(tmp_path):
     """A limit on the size of files replaces the full disk: a shard of one frame fits, one of sixty does not."""
     output, limit = tmp_path / "full", 50_000
-    flags = command("--num-frames", 61, "--frames-per-simulation", 60, "--output-dir", output, "--num-proc", 2)
+    words = command("--num-frames", 61, "--frames-per-simulation", 60, "--output-dir", output, "--num-proc", 2)
     done = subprocess.run(
-        **flags, capture_output=True, text=True, timeout=300,
+        [sys.executable, *map(str, words)], env=on_one_core(), capture_output=True, text=True, timeout=300,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )  # fmt: skip
     message = done.stderr.splitlines()[-1]
@@ -174,23 +161,21 @@ def test_a_full_disk_is_reported_in_one_sentence_and_leaves_complete_shards(tmp_
     assert not list(output.rglob("*.tmp"))
 
 
-def test_the_same_command_repeats_a_failed_push(whole, tmp_path):
-    with LoopbackHub() as hub:
-        push = command("--output-dir", whole[0], "--push-to-hub", "user/plumes", "--private")
-        push["env"] |= {**hub.environment, "HF_HOME": str(tmp_path)}
-        before = shards(whole[0])
-        full = hub.fault("POST .*/commit/", status=507)
-        failed = subprocess.run(**push, capture_output=True, text=True, timeout=300)
-        assert failed.returncode == 2 and hub.repository("user/plumes", "dataset").private
-        assert full.count == 1 and list(hub.files("user/plumes", repo_type="dataset")) == [".gitattributes"]
-        assert "the repository is unchanged" in failed.stderr.splitlines()[-1]
-        assert "Traceback" not in failed.stderr and shards(whole[0]) == before
-        full.remove()
-        older = hub.put("user/plumes", {"data/train-00000-of-00001.parquet": b"an older one"}, repo_type="dataset")
-        pushed = subprocess.run(**push, capture_output=True, text=True, timeout=300)
-        assert pushed.returncode == 0 and "/datasets/user/plumes" in pushed.stdout
-        assert hub.commits("user/plumes", repo_type="dataset")[0].parent is older
-        files = hub.files("user/plumes", repo_type="dataset")
+def test_the_same_command_repeats_a_failed_push(hub, whole):
+    push = " ".join(map(str, command("--output-dir", whole[0], "--push-to-hub", "user/plumes", "--private")[1:]))
+    before = shards(whole[0])
+    full = hub.fault("POST .*/commit/", status=507)
+    failed = run(SCRIPT.name, push)
+    assert failed.code == 2 and hub.repository("user/plumes", "dataset").private
+    assert full.count == 1 and list(hub.files("user/plumes", repo_type="dataset")) == [".gitattributes"]
+    assert "the repository is unchanged" in failed.err.splitlines()[-1]
+    assert "Traceback" not in failed.err and shards(whole[0]) == before
+    full.remove()
+    older = hub.put("user/plumes", {"data/train-00000-of-00001.parquet": b"an older one"}, repo_type="dataset")
+    pushed = run(SCRIPT.name, push)
+    assert pushed.code == 0 and "/datasets/user/plumes" in pushed.out
+    assert hub.commits("user/plumes", repo_type="dataset")[0].parent is older
+    files = hub.files("user/plumes", repo_type="dataset")
     local = {str(path.relative_to(whole[0])): path.read_bytes() for path in whole[0].rglob("*") if path.is_file()}
     assert files == local | {".gitattributes": files[".gitattributes"]}
 

@@ -11,9 +11,9 @@ from training_runs import (
     SIZE,
     Killed,
     assert_same_run,
+    fork,
     history,
     kill_after,  # noqa: F401
-    launch,
     run,
     smoke,
 )
@@ -109,9 +109,8 @@ def test_the_variants_train(train, tmp_path, flags):
 
 
 def test_two_processes_share_a_small_dataset(data, autoencoder, tmp_path):
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     flags = f"--autoencoder {autoencoder} --dataset {data} --output-dir {tmp_path} {FLAGS} --batch-size 4"
-    ended = launch([*launcher, ROOT / "scripts/train_flow_matching.py", *flags.split()])
+    ended = fork([ROOT / "scripts/train_flow_matching.py", *flags.split()], processes=2)
     assert "The complete forecaster" in ended.out
     SmokeForecastPipeline.from_pretrained(tmp_path / "run/forecaster")
     figures = json.loads((tmp_path / "run/best/metrics.json").read_text())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_runs import ROOT, SIZE, Killed, assert_same_run, history, launch, run
+from training_runs import ROOT, SIZE, Killed, assert_same_run, fork, history, run
 
 from smoke_vq import LatentProjection, SmokeImageProcessor, SmokeVQVAE, load_frames
 from smoke_vq.tokens import model_digest
@@ -87,9 +87,8 @@ def test_a_killed_run_continues_to_the_last_bit(train_projection, trained, tmp_p
 
 
 def test_two_processes_equal_one_with_twice_the_batch(data, finished_run, trained, tmp_path):
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     flags = f"--autoencoder {finished_run / 'best'} --dataset {data} --output-dir {tmp_path} {FLAGS} --batch-size 4"
-    launch([*launcher, ROOT / "scripts/train_latent_projection.py", *flags.split()])
+    fork([ROOT / "scripts/train_latent_projection.py", *flags.split()], processes=2)
     for name in ("latent", "pixel"):
         found, expected = (
             {at: value for at, n, value in history(folder) if n == f"train/{name}"}

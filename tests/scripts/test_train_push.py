@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 from huggingface_hub import hf_hub_download
-from training_runs import FLAGS, history, run, signalled
+from training_runs import FLAGS, history, launch, run, signalled
 
 from smoke_vq import PatchDiscriminator, SmokeVQGAN, SmokeVQVAE
 from smoke_vq.hub.provenance import describe_training
@@ -168,7 +168,9 @@ def test_a_stopped_training_completes_its_push(hub, train, data, tmp_path, monke
     for name, value in (hub.environment | {"HF_HOME": str(tmp_path / "home")}).items():
         monkeypatch.setenv(name, value)
     held = hub.fault(COMMIT, delay=0.5, times=1)
-    stopped = signalled("train_vqvae.py", f"--dataset {data} --output-dir {tmp_path} {FLAGS} {PUSH}", "SIGTERM", 8)
+    stopped = signalled(
+        "train_vqvae.py", f"--dataset {data} --output-dir {tmp_path} {FLAGS} {PUSH}", "SIGTERM", 8, launch
+    )
     assert stopped.code == 130 and held.count == 1 and "same command and" in stopped.out, stopped.err
     assert facts(pushes(hub)[0])["step"] == 5 and temporary_files(tmp_path / "run") == []
     assert train(f"{PUSH} --resume").code == 0

@@ -13,8 +13,8 @@ from training_runs import (
     SIZE,
     Killed,
     assert_same_run,
+    fork,
     history,
-    launch,
     run,
     weights,
 )
@@ -115,9 +115,8 @@ def test_a_run_without_a_best_model_is_continued(train_vqgan, finished, tmp_path
 
 
 def test_two_processes_equal_one_with_twice_the_batch(data, finished, vgg16_weights, tmp_path):
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     flags = f"--dataset {data} --output-dir {tmp_path} --perceptual-weights {vgg16_weights} {GAN_FLAGS}"
-    launch([*launcher, ROOT / "scripts/train_vqgan.py", *flags.split(), "--batch-size", "4"])
+    fork([ROOT / "scripts/train_vqgan.py", *flags.split(), "--batch-size", "4"], processes=2)
     for name in ("reconstruction", "perceptual", "discriminator", "adversarial", "adaptive_weight_raw", "lecam"):
         found, expected = (
             {at: value for at, n, value in history(folder) if n == f"train/{name}" and at <= 8}

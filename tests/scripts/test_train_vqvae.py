@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from training_runs import FLAGS, ROOT, SIZE, Killed, assert_same_run, history, launch, run, smoke, weights
+from training_runs import FLAGS, ROOT, SIZE, Killed, assert_same_run, fork, history, run, smoke, weights
 
 from smoke_vq import SmokeImageProcessor, SmokeVQVAE
 from smoke_vq.data.frames import PackedFrames
@@ -141,7 +141,7 @@ def test_accelerate_launch_with_a_configuration(data, tmp_path):
     file.write_text(f"dataset: {data}\nbatch_size: 8\nepochs: 9\nlr: 1e-3\ncodebook_init_vectors: 512\nmodel:\n{model}")
     words = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1", "scripts/train_vqvae.py"]
     flags = f"--config {file} --output-dir {tmp_path} --run-name mine --epochs 1 --num-threads 1"
-    launch([*words, *flags.split()])
+    fork([*words, *flags.split()])
     assert sorted({step for step, *_ in history(tmp_path / "mine", "validation/")}) == [5]
     SmokeVQVAE.from_pretrained(tmp_path / "mine/best")
 
@@ -263,7 +263,7 @@ def test_validation_joins_the_datasets_of_a_mix(train, data, wisps, tmp_path):
     assert "whole split `validation` of `blobs` and `wisps`, " in text
 
 
-def test_simulated_plumes_beside_a_folder(train, data, tmp_path):
+def test_simulated_plumes_beside_a_folder(few_plumes, train, data, tmp_path):
     flags = "--resize --max-train-samples 80 --max-steps 2 --dataset-weights 1 1"
     ended = train(f"--dataset simulated:tiny {data} {flags}")
     assert ended.code == 0, ended.err

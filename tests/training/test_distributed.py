@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_runs import FLAGS, ROOT, assert_same_run, history, launch, reset_accelerate, run, signalled, weights
+from training_runs import FLAGS, ROOT, assert_same_run, fork, history, reset_accelerate, run, signalled, weights
 
 WORKER = Path(__file__).with_name("two_processes.py")
-TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
 
 
 @pytest.fixture(scope="module", params=["vq", "ema"])
@@ -19,7 +18,7 @@ def quantizer(request) -> str:
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory, quantizer) -> list[dict]:
     folder = tmp_path_factory.mktemp("ranks")
-    launch([*TORCHRUN, WORKER, folder, quantizer])
+    fork([WORKER, folder, quantizer], processes=2)
     return [torch.load(folder / f"rank-{rank}.pt") for rank in (0, 1)]
 
 
@@ -76,7 +75,7 @@ def pair(data, tmp_path_factory) -> tuple[Path, str]:
     """The folder and flags of a run on two processes with half the batch each."""
     folder = tmp_path_factory.mktemp("pair")
     flags = f"--dataset {data} --output-dir {folder} {FLAGS} --batch-size 4 --revival-steps 0"
-    launch([*TORCHRUN, ROOT / "scripts/train_vqvae.py", *flags.split(), "--run-name", "uninterrupted"])
+    fork([ROOT / "scripts/train_vqvae.py", *flags.split(), "--run-name", "uninterrupted"], processes=2)
     return folder, flags
 
 
@@ -101,7 +100,7 @@ def test_two_processes_stop_together_and_resume_to_the_last_bit(pair):
     folder, flags = pair
     interrupted = signalled("train_vqvae.py", flags, "SIGINT", 7, processes=2)  # sent to the first process only
     assert interrupted.code != 0 and "Stopped at step 7 of 15." in interrupted.out, interrupted.err
-    resumed = launch([*TORCHRUN, ROOT / "scripts/train_vqvae.py", *flags.split(), "--resume"])
+    resumed = fork([ROOT / "scripts/train_vqvae.py", *flags.split(), "--resume"], processes=2)
     assert "step 7 of 15" in resumed.out
     assert_same_run(folder / "run", folder / "uninterrupted")
     assert weights(folder / "run/last") == weights(folder / "uninterrupted/last")
@@ -112,7 +111,7 @@ def test_one_process_then_two_then_one_see_the_same_frames(data, tmp_path):
     flags = f"--dataset {data} --output-dir {tmp_path} {FLAGS} --lr-scheduler constant --revival-steps 0"
     assert run("train_vqvae.py", f"{flags} --run-name alone").code == 0
     assert run("train_vqvae.py", f"{flags} --max-steps 5").code == 0
-    second = launch([*TORCHRUN, ROOT / "scripts/train_vqvae.py", *f"{flags} --max-steps 8 --resume".split()])
+    second = fork([ROOT / "scripts/train_vqvae.py", *f"{flags} --max-steps 8 --resume".split()], processes=2)
     assert "Continuing on 2 process(es) instead of 1: a step still has 8 frames, with batch_size = 4" in second.out
     last = run("train_vqvae.py", f"{flags} --max-steps 15 --resume")
     assert last.code == 0 and "Continuing with batch_size = 8, which was 4." in last.out, last.err

@@ -8,7 +8,7 @@ import signal
 import subprocess
 
 import pytest
-from training_runs import FLAGS, ROOT, Killed, assert_same_run, history, launch
+from training_runs import FLAGS, ROOT, Killed, assert_same_run, fork, history
 
 from smoke_vq import SmokeVQVAE, script
 from smoke_vq.data.loader import FrameLoader
@@ -119,10 +119,14 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def test_a_process_that_fails_ends_all_of_them(data, tmp_path, what, processes, message):
     driver = tmp_path / "driver.py"
     driver.write_text(FAULTY)
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"] if processes > 1 else []
     flags = f"--dataset {data} --output-dir {tmp_path} {FLAGS} --batch-size 4 --hang-timeout 4"
-    words = [*launcher, driver, what, ROOT / "scripts/train_vqvae.py", *flags.split()]
-    ended = launch(words, check=False, RANK_THAT_FAILS=str(processes - 1))  # within the 240 seconds of `launch`
+    words = [driver, what, ROOT / "scripts/train_vqvae.py", *flags.split()]
+    failing = {"check": False, "RANK_THAT_FAILS": str(processes - 1)}
+    if what == "hang":  # each process ends itself, within the 240 seconds of `fork`
+        ended = fork(words, processes=processes, **failing)
+    else:  # torchrun ends the others
+        torchrun = f"-m torch.distributed.run --standalone --nproc_per_node={processes} --run-path --start-method fork"
+        ended = fork([*torchrun.split(), *words], **failing)
     assert ended.code != 0 and message in ended.err, ended.err[-3000:]
     if what == "hang":
         assert "time.sleep" in ended.err or "begin_step" in ended.err  # the place where it hangs

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_runs import launch
+from training_runs import fork
 
 WORKER = Path(__file__).with_name("two_processes.py")
 
 
 def test_two_processes_share_the_forecasts_and_have_the_figures_of_one(tmp_path):
     pytest.importorskip("cv2")
-    launch(["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", WORKER, tmp_path])
+    fork([WORKER, tmp_path], processes=2)
     first, second = (torch.load(tmp_path / f"rank-{rank}.pt") for rank in (0, 1))
     spec = importlib.util.spec_from_file_location("two_processes_of_forecasts", WORKER)
     worker = importlib.util.module_from_spec(spec)
