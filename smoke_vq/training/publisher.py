@@ -87,6 +87,7 @@ class Publisher:
 
         Raises:
             OSError: the push failed; the folder is complete.
+            KeyboardInterrupt: Ctrl-C or SIGTERM; the folder is complete, the repository has all of the push or nothing.
         """
         folder, evaluation = result.folder, result.evaluation
         columns = {"this model": evaluation.metrics} | evaluation.baselines
@@ -98,10 +99,17 @@ class Publisher:
         print(f"\n{markdown_table(columns)}\n\nBest model (step {result.step}), card and pictures: {folder}")
         if self.repo_id is not None:
             self._forget_waiting()
-            self.api.run_as_future(dict).result()  # waits for a push in progress: there is one worker
-            enable_progress_bars()
             command = f"smoke-vq push --folder {shlex.quote(str(folder))} --repo-id {self.repo_id}"
-            print(f"Pushed: {self._push(folder, 'Upload model', f'to push {folder}, run `{command}`')}")
+            try:
+                self.api.run_as_future(dict).result()  # waits for a push in progress: there is one worker
+                enable_progress_bars()
+                print(f"Pushed: {self._push(folder, 'Upload model', f'to push {folder}, run `{command}`')}")
+            except KeyboardInterrupt:
+                print(
+                    f"Stopped before the push to '{self.repo_id}' was complete. Continue with the same command and "
+                    f"--resume-from-checkpoint latest, or run `{command}`."
+                )
+                raise
 
     def _take_snapshot(self, result) -> tempfile.TemporaryDirectory:
         """A temporary folder with the best model and what its card needs."""

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import signal
 import threading
 import time
 from pathlib import Path
@@ -175,6 +176,42 @@ def test_a_stopped_training_completes_its_push(hub, train, data, tmp_path, monke
     assert facts(pushes(hub)[0])["step"] == 5 and temporary_files(tmp_path / "run") == []
     assert train(f"{PUSH} --resume").code == 0
     assert_published(hub, tmp_path / "run")
+
+
+@pytest.mark.parametrize("request_of_the_push", ["PUT /lfs/", COMMIT])
+def test_sigterm_in_the_last_push_publishes_all_or_nothing_and_the_resumed_run_pushes(
+    hub, train, tmp_path, monkeypatch, request_of_the_push
+):
+    real, before = Publisher.finish, []
+
+    def finish(self, result):
+        self.push.result(30)  # that of the best model so far
+        before.extend(pushes(hub))
+        fault = hub.fault(request_of_the_push, delay=0.5, times=1)
+
+        def signal_when_requested():
+            fault.wait(30)
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+
+        threading.Thread(target=signal_when_requested).start()
+        real(self, result)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Publisher, "finish", finish)
+        ended = train(f"{PUSH} --validation-epochs 3")
+    assert ended.code == 130 and ended.err.rstrip().endswith("Stopped.") and "Traceback" not in ended.err, ended.err
+    last = ended.out.rstrip().splitlines()[-1]
+    assert last.startswith(
+        f"Stopped before the push to '{NAME}' was complete. Continue with the same command and --resume"
+    )
+    run_folder = tmp_path / "run"
+    assert (run_folder / "checkpoints/checkpoint-00000015").is_dir() and temporary_files(run_folder) == []
+    assert len(before) == 1 and pushes(hub)[0] == before[0]
+    if len(pushes(hub)) > 1:  # the Hub had the whole request
+        assert_published(hub, run_folder)
+    assert train(f"{PUSH} --validation-epochs 3 --resume").code == 0
+    assert_published(hub, run_folder)
+    assert SmokeVQVAE.from_pretrained(NAME).config.latents_mean is not None
 
 
 def test_a_resumed_run_may_be_pushed(hub, train, copied_run):
