@@ -11,6 +11,7 @@ from PIL import Image
 MAX_TEXT_BYTES = 8 * 2**20  # of a configuration, an index or a table of figures
 MAX_HEADER_BYTES = 10 * 2**20  # of a safetensors file; that of 10,000 weights has about 1 MB
 MAX_WEIGHTS_FILES = 1000  # of a sharded model
+MAX_DOWNLOAD_BYTES = 64 * 2**30  # of the files of a model; those of this library have up to some GB
 MAX_IMAGE_PIXELS = 89_478_485  # of an image or a frame of a video: where Pillow begins to warn
 MAX_CLIP_BYTES = 4 * 2**30  # of a clip that is read into memory as a whole
 # What Pillow raises for files that are no images, truncated or damaged, and for decompression bombs.

@@ -103,7 +103,11 @@ class HubHandler(FaultyHandler):
 
     def info(self, repository: Repository, revision: str = "main") -> Answer:
         commit = repository.find(revision)
-        siblings = [{"rfilename": path} for path in sorted(commit.files)]
+        sized = "blobs" in self.query
+        siblings = [
+            {"rfilename": path} | ({"size": len(blob.content)} if sized else {})
+            for path, blob in sorted(commit.files.items())
+        ]
         return as_json(
             {
                 **{"id": repository.id, "author": repository.id.split("/")[0], "sha": commit.sha, "tags": []},

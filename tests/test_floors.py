@@ -12,6 +12,7 @@ FLOORS = {
     0: {
         "registry",
         "checks",
+        "disk_space",
         "script",
         "pictures",
         "pixels",

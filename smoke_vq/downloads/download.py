@@ -5,13 +5,16 @@ import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from huggingface_hub import HfApi, constants, snapshot_download
+from huggingface_hub import HfApi, constants, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.utils import filter_repo_objects
 
 from ..assets import TRAINED
+from ..disk_space import check_disk_space
 from ..layout import CHECKSUMS
+from ..limits import MAX_DOWNLOAD_BYTES
 from .checksums import digest, recorded_digest
-from .errors import check_token, download_sentences
+from .errors import HTTP_ERROR, check_token, download_sentences
 
 DOWNLOAD_KEYWORDS = frozenset(("cache_dir", "force_download", "local_files_only", "token", "revision", "verify"))
 
@@ -80,18 +83,22 @@ def download_files(
         verify: compare each file with the digest that the Hub recorded, at every load.
 
     Raises:
-        OSError: no such repository or revision; the Hub does not answer and the cache is incomplete;
-            FileNotFoundError if the repository does not hold a required file.
-        ValueError: a file is damaged.
+        OSError: no such repository or revision; the Hub does not answer and the cache is incomplete; the disk has too
+            little space; FileNotFoundError if the repository does not hold a required file.
+        ValueError: a file is damaged; the files have more than `MAX_DOWNLOAD_BYTES`.
     """
     check_token(token)
     place = f"'{repo_id if subfolder is None else f'{repo_id}/{subfolder}'}'"
     api = HfApi(token=token)
+    may_ask = not (local_files_only or constants.HF_HUB_OFFLINE)
+    wanted = [str(PurePosixPath(subfolder or "", pattern)) for pattern in patterns]
     with download_sentences(repo_id, revision, cache_dir, local_files_only, token):
+        if may_ask:
+            _check_sizes(api, repo_id, wanted, place, revision, cache_dir, force_download)
         snapshot = Path(
             snapshot_download(
                 repo_id,
-                allow_patterns=[str(PurePosixPath(subfolder or "", pattern)) for pattern in patterns],
+                allow_patterns=wanted,
                 revision=revision,
                 token=token,
                 cache_dir=cache_dir,
@@ -108,7 +115,6 @@ def download_files(
             names = [path.name for path in paths if path.parent == PurePosixPath(subfolder or "")]
             raise FileNotFoundError(f"{place} on the Hub {describe_missing(missing[0], names)}")
         files = [path for pattern in patterns for path in folder.glob(pattern)] if verify else []
-        may_ask = not (local_files_only or constants.HF_HUB_OFFLINE)
         if may_ask and not all(map(recorded_digest, files)):  # a cache without links, as on Windows
             found = api.verify_repo_checksums(repo_id, revision=snapshot.name, cache_dir=cache_dir)
             damaged = {one["path"]: (one["actual"], one["expected"]) for one in found.mismatches}
@@ -130,6 +136,32 @@ def download_files(
             f"with force_download=True to download it again."
         )
     return folder
+
+
+def _check_sizes(
+    api: HfApi, repo_id: str, patterns: list[str], place: str, revision: str | None, cache_dir, force_download: bool
+) -> None:
+    """Refuse files that are too large for this library or for the disk, by the sizes that the Hub reports.
+
+    Does nothing if the Hub does not answer: then the files are in the cache, or the download says what is wrong.
+    """
+    try:
+        info = api.model_info(repo_id, revision=revision, files_metadata=True)
+    except (OSError, HTTP_ERROR):
+        return
+    sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
+    sizes = {name: sizes[name] for name in filter_repo_objects(sizes, allow_patterns=patterns)}
+    if (size := sum(sizes.values())) > MAX_DOWNLOAD_BYTES:
+        raise ValueError(
+            f"The files of {place} on the Hub have {size:,} bytes: expected at most {MAX_DOWNLOAD_BYTES:,}."
+        )
+    absent = [
+        size
+        for name, size in sizes.items()
+        if force_download
+        or not isinstance(try_to_load_from_cache(repo_id, name, cache_dir=cache_dir, revision=info.sha), str)
+    ]
+    check_disk_space(Path(cache_dir or constants.HF_HUB_CACHE), sum(absent), f"the files of {place}")
 
 
 def describe_missing(expected: str, names: Iterable[str]) -> str:

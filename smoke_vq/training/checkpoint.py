@@ -10,10 +10,10 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
+from ..disk_space import check_disk_space
 from ..downloads.checksums import digest
 from ..layout import MANIFEST
 from ..limits import read_json
-from .disk_space import check_disk_space
 from .snapshot import SUFFIX, Snapshot
 
 STATE_FILE = "trainer_state.json"

@@ -9,8 +9,8 @@ from pathlib import Path
 from torch import nn
 
 from .. import layout
+from ..disk_space import check_disk_space
 from ..downloads.checksums import record_checksums, take_checksums, write_checksums
-from .disk_space import check_disk_space
 
 
 def export_model(

@@ -85,6 +85,34 @@ def test_a_second_load_downloads_nothing(published):
     assert len(published.requests) - before <= 2
 
 
+def test_files_of_more_than_the_limit_are_refused_before_the_first_is_downloaded(published, saved, monkeypatch):
+    size = len(saved["config.json"]) + len(saved[WEIGHTS])
+    monkeypatch.setattr("smoke_vq.downloads.download.MAX_DOWNLOAD_BYTES", size - 1)
+    with pytest.raises(
+        ValueError, match=f"files of 'user/smoke' on the Hub have {size:,} bytes: expected at most"
+    ) as raised:
+        SmokeVQVAE.from_pretrained(NAME)
+    assert "\n" not in str(raised.value)
+    assert not any("resolve" in request.path or "/lfs/" in request.path for request in published.requests)
+    monkeypatch.setattr("smoke_vq.downloads.download.MAX_DOWNLOAD_BYTES", size)
+    SmokeVQVAE.from_pretrained(NAME)
+
+
+def test_a_download_that_does_not_fit_on_the_disk_is_refused_before_it_starts(published, monkeypatch):
+    real = shutil.disk_usage
+    monkeypatch.setattr("smoke_vq.disk_space.shutil.disk_usage", lambda path: real(path)._replace(free=1000))
+    with pytest.raises(OSError, match=r"No space left .* for the files of 'user/smoke', found 0 MB free$") as raised:
+        SmokeVQVAE.from_pretrained(NAME)
+    assert "\n" not in str(raised.value)
+    assert not any("resolve" in request.path or "/lfs/" in request.path for request in published.requests)
+    monkeypatch.setattr("smoke_vq.disk_space.shutil.disk_usage", real)
+    SmokeVQVAE.from_pretrained(NAME)
+    monkeypatch.setattr("smoke_vq.disk_space.shutil.disk_usage", lambda path: real(path)._replace(free=1000))
+    SmokeVQVAE.from_pretrained(NAME)  # from the cache
+    with pytest.raises(OSError, match="No space left"):
+        SmokeVQVAE.from_pretrained(NAME, force_download=True)
+
+
 def test_a_revision_is_pinned(published, same, tiny_kwargs):
     first = published.commits(NAME)[0].sha
     published.put(NAME, {WEIGHTS: as_bytes(SmokeVQVAE(**tiny_kwargs))})

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from smoke_vq.training import checkpoint, disk_space
+from smoke_vq import disk_space
+from smoke_vq.training import checkpoint
 from smoke_vq.training.checkpoint import list_checkpoints, read_state
 from smoke_vq.training.checkpoint_writer import CheckpointWriter
 from smoke_vq.training.nested_state import NestedState

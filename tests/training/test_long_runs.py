@@ -213,7 +213,7 @@ def test_an_export_that_cannot_be_written_keeps_the_best_model(train, tmp_path, 
 
 
 def test_a_run_that_will_not_fit_is_refused_before_the_first_step(train, tmp_path, monkeypatch):
-    from smoke_vq.training import disk_space
+    from smoke_vq import disk_space
 
     real = disk_space.shutil.disk_usage
     monkeypatch.setattr(disk_space.shutil, "disk_usage", lambda path: real(path)._replace(free=1000))
