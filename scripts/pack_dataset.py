@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 from smoke_vq.data.sources import load_frames
+from smoke_vq.downloads.checksums import record_checksums, take_checksums
 from smoke_vq.script import run
 
 
@@ -19,11 +20,13 @@ def main() -> None:
     parser.add_argument("--output-dir", type=Path, required=True)
     arguments = parser.parse_args()
     splits = {s: load_frames(arguments.dataset, s, arguments.size, resize=arguments.resize) for s in arguments.splits}
-    arguments.output_dir.mkdir(parents=True, exist_ok=True)
-    for split, frames in splits.items():
-        path = arguments.output_dir / f"{split}.safetensors"
-        frames.save(path)
-        print(f"{path}: {len(frames)} frames")
+    folder, names = arguments.output_dir, [f"{split}.safetensors" for split in splits]
+    folder.mkdir(parents=True, exist_ok=True)
+    others = take_checksums(folder)
+    for name, frames in zip(names, splits.values(), strict=True):
+        frames.save(folder / name)
+        print(f"{folder / name}: {len(frames)} frames")
+    record_checksums(folder, names, others)
 
 
 if __name__ == "__main__":

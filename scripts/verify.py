@@ -7,6 +7,7 @@ Exit status: 0 whole, 1 damaged, 3 unknown (there are no checksums: saved by an 
 
 smoke-vq verify runs/tiny/best
 smoke-vq verify runs/tiny
+smoke-vq verify data/rise64
 smoke-vq verify user/smoke-vqvae --revision main
 """
 

@@ -27,7 +27,7 @@ COMMANDS = {
     "Train and publish": [
         ("train", None, "an autoencoder, a projection of its latents, or a forecaster"),
         ("push", "push_to_hub", "publish a model or a dataset with its card"),
-        ("verify", "verify", "whether the files of a model, run or checkpoint are as they were saved"),
+        ("verify", "verify", "whether the files of a model, run or dataset are as they were saved"),
         ("export", "export_onnx", "an autoencoder to ONNX, with a page that runs it in a browser"),
     ],
     "Codes and latents": [

@@ -63,10 +63,10 @@ MODEL_FILES = (
     *(VALIDATION, METRICS, PICTURE, SAMPLES, FILM, BY_HORIZON, TRAINING, ARGUMENTS, CARD, EVAL_RESULTS),
 )
 
-# A dataset's folder, which holds CARD too.
+# A dataset's folder, which holds CARD and CHECKSUMS too.
 DATA = "data"  # Parquet files
 CONTACT_SHEET = "contact_sheet.png"
 ANIMATION = "animation.webp"  # simulated plumes only
 SETTINGS = "settings.json"  # simulated plumes and codes: what the content depends on
 DROPPED = "dropped.json"  # RISE only: the clips that were dropped, and why
-DATASET_FILES = (f"{DATA}/*.parquet", CARD, CONTACT_SHEET, ANIMATION, SETTINGS, DROPPED)
+DATASET_FILES = (f"{DATA}/*.parquet", CARD, CONTACT_SHEET, ANIMATION, SETTINGS, DROPPED, CHECKSUMS)

@@ -1,8 +1,9 @@
 """A dataset folder that `datasets.load_dataset` reads: Parquet files, a card and a contact sheet.
 
-README.md is written last: a folder without it is incomplete.
+README.md is written last, after checksums.sha256 of all files: a folder without it is incomplete.
 """
 
+import hashlib
 import io
 import json
 import os
@@ -14,8 +15,9 @@ from typing import Any, BinaryIO
 
 import jinja2
 import numpy as np
+from huggingface_hub.utils.sha import sha_fileobj
 
-from ..layout import CARD, DATA, SETTINGS
+from ..layout import CARD, CHECKSUMS, DATA, DATASET_FILES, SETTINGS
 from ..limits import read_picture
 from ..pictures import image_grid
 from .settings import read_settings
@@ -158,7 +160,7 @@ def parquet(rows: list[dict], features) -> bytes:
 def write_card(
     folder: Path, template: Path, values: dict[str, Any], features, num_rows: dict[str, int], **metadata
 ) -> None:
-    """Write README.md: YAML with the data files, the features and the number of rows, followed by the text.
+    """Write README.md, after checksums.sha256: YAML with data files, features and numbers of rows, and the text.
 
     Args:
         template: Jinja template of the text.
@@ -181,7 +183,23 @@ def write_card(
     DatasetInfosDict({"default": info}).to_dataset_card_data(card)
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     text = environment.from_string(template.read_text(encoding="utf-8")).render(values)
-    write_atomically(folder / CARD, f"---\n{card.to_yaml()}\n---\n\n{text.strip()}\n".encode())
+    content = f"---\n{card.to_yaml()}\n---\n\n{text.strip()}\n".encode()
+    _write_checksums(folder, content)
+    write_atomically(folder / CARD, content)
+
+
+def _write_checksums(folder: Path, card: bytes) -> None:
+    """Record the sha256 of all files of a dataset's folder and of its card, which is not written yet.
+
+    After a kill between the two, `smoke-vq verify` says that the card is missing.
+    """
+    checksums = {CARD: hashlib.sha256(card).hexdigest()}
+    for path in (path for pattern in DATASET_FILES for path in folder.glob(pattern)):
+        if path.name not in (CARD, CHECKSUMS):
+            with path.open("rb") as file:
+                checksums[path.relative_to(folder).as_posix()] = sha_fileobj(file).hex()
+    lines = [f"{value}  {name}\n" for name, value in sorted(checksums.items())]  # as sha256sum writes them
+    write_atomically(folder / CHECKSUMS, "".join(lines).encode())
 
 
 def evenly_spaced(items: list, count: int) -> list:

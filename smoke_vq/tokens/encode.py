@@ -11,11 +11,11 @@ from torch import nn
 
 from ..data.frames import Frames
 from ..data.processor import SmokeImageProcessor
-from ..layout import CARD, DATA, SETTINGS
+from ..layout import CARD, CHECKSUMS, DATA, SETTINGS
 from ..preparation.folder import open_output_folder, remove_temporary_files, write_card
 from ..preparation.jobs import run_jobs
 
-FILES = {SETTINGS, DATA, CARD}
+FILES = {SETTINGS, DATA, CARD, CHECKSUMS}
 ENCODER_KEY = b"smoke_vq_encoder"  # in the metadata of each Parquet file: the digest of its encoder
 _MAX_CODES = 2**16
 _TEMPLATE = Path(__file__).with_name("card.md")

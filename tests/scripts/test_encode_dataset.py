@@ -12,6 +12,7 @@ from training_runs import ROOT, fork, run
 from smoke_vq import SmokeImageProcessor, SmokeVQVAE
 from smoke_vq.data.frames import PackedFrames
 from smoke_vq.data.images import as_frame
+from smoke_vq.downloads.verify import WHOLE, verify_folder
 from smoke_vq.preparation.matting.video import read_video
 
 
@@ -29,6 +30,9 @@ def test_there_and_back(codes, finished_run, data, tmp_path):
         "decode_dataset.py", f"--model {finished_run / 'best'} --input-dir {codes} --output-dir {tmp_path / 'frames'}"
     )
     assert ended.code == 0, ended.err
+    assert [verdict.state for folder in (codes, tmp_path / "frames") for verdict in verify_folder(folder)] == [
+        WHOLE
+    ] * 2
     model, processor = SmokeVQVAE.from_pretrained(finished_run / "best"), SmokeImageProcessor(size=16)
     frames = PackedFrames.load(data / "validation.safetensors")
     with torch.no_grad():

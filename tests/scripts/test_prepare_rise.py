@@ -9,6 +9,8 @@ import pytest
 from synthetic_clips import write_video
 from training_runs import ROOT, Script, on_one_core, run
 
+from smoke_vq.downloads.verify import WHOLE, verify_folder
+
 SCRIPT = ROOT / "scripts" / "prepare_rise.py"
 SHARED = Path(os.environ.get("SMOKE_VQ_SHARED", ROOT.parent / "shared")) / "rise"
 for module in ("av", "cv2", "datasets", "pymatting"):
@@ -80,6 +82,8 @@ def test_rise_folders_become_a_dataset(rise, tmp_path):
         assert (image[alpha == 0] == 0).all() and 0.0003 <= (alpha >= 8).mean() <= 0.85
     assert not (output / ".clips").exists() and (output / "contact_sheet.png").stat().st_size > 1000
     assert json.loads((output / "dropped.json").read_text()) == []
+    (verdict,) = verify_folder(output)
+    assert (verdict.state, verdict.reason) == (WHOLE, "5 file(s) as checksums.sha256 records them.")
     for path in output.rglob("*"):
         assert path.is_dir() or str(tmp_path).encode() not in path.read_bytes(), path.name
 

@@ -8,6 +8,7 @@ import pytest
 from training_runs import run
 
 from smoke_vq.data.sources import load_frames
+from smoke_vq.downloads.verify import WHOLE, verify_folder
 from smoke_vq.preparation.futures.plan import FuturesPlan
 from smoke_vq.preparation.futures.prepare import prepare_futures
 from smoke_vq.preparation.futures.rows import read_futures
@@ -37,7 +38,10 @@ def whole(tmp_path_factory):
 
 
 def test_the_folder_is_a_dataset_with_card_and_contact_sheet(whole, tmp_path):
-    assert sorted(path.name for path in whole.iterdir()) == ["README.md", "contact_sheet.png", "data", "settings.json"]
+    assert sorted(path.name for path in whole.iterdir()) == [
+        "README.md", "checksums.sha256", "contact_sheet.png", "data", "settings.json",
+    ]  # fmt: skip
+    assert [verdict.state for verdict in verify_folder(whole)] == [WHOLE]
     dataset = datasets.load_dataset(str(whole), split="test", cache_dir=str(tmp_path / "cache"))
     assert len(dataset) == 3 * (4 + 6 + 2 * 4 * 5)
     [plume] = simulate_plumes([SEED + 1], PlumeSettings(16, 11, 2, "#102030"))

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -49,7 +50,7 @@ def shards(folder):
 def test_the_folder_is_a_dataset_with_card_contact_sheet_and_animation(whole, tmp_path):
     folder, bar = whole
     assert sorted(path.name for path in folder.iterdir()) == [
-        "README.md", "animation.webp", "contact_sheet.png", "data", "settings.json",
+        "README.md", "animation.webp", "checksums.sha256", "contact_sheet.png", "data", "settings.json",
     ]  # fmt: skip
     assert list(shards(folder)) == SHARDS
     loaded = datasets.load_dataset(str(folder), cache_dir=str(tmp_path / "cache"))
@@ -67,6 +68,23 @@ def test_the_folder_is_a_dataset_with_card_contact_sheet_and_animation(whole, tm
     assert "17/17" in bar and "frames/s" in bar
     for path in folder.rglob("*"):
         assert path.is_dir() or str(folder.parent).encode() not in path.read_bytes(), path.name
+
+
+def test_damage_of_a_parquet_file_is_found_by_verify(whole, tmp_path):
+    output = shutil.copytree(whole[0], tmp_path / "plumes")
+    ended = run("verify.py", str(output))
+    assert ended.code == 0 and ended.out.startswith("whole ") and "9 file(s) as checksums.sha256 records" in ended.out
+    content = bytearray((output / "data" / SHARDS[1]).read_bytes())
+    content[len(content) // 2] ^= 1
+    (output / "data" / SHARDS[1]).write_bytes(content)
+    ended = run("verify.py", str(output))
+    assert ended.code == 1 and ended.out.startswith("damaged ") and ended.out.count("\n") == 1
+    assert f"data/{SHARDS[1]} has the sha256" in ended.out
+    (output / "data" / SHARDS[1]).unlink()
+    assert call("--output-dir", output)[0] == 0
+    assert run("verify.py", str(output)).code == 0, "the same command writes it again"
+    (output / "README.md").unlink()  # as after a kill before the last file
+    assert "README.md is missing" in run("verify.py", str(output)).out
 
 
 def test_two_launched_processes_with_two_workers_each_write_the_same_bits(whole, tmp_path):

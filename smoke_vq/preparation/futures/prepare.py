@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from ...layout import CARD, CONTACT_SHEET, DATA, SETTINGS
+from ...layout import CARD, CHECKSUMS, CONTACT_SHEET, DATA, SETTINGS
 from ...simulation import simulate_futures
 from ..folder import evenly_spaced, open_output_folder, parquet, remove_temporary_files
 from ..jobs import run_jobs
@@ -15,7 +15,7 @@ from .pictures import write_futures_sheet
 from .plan import FuturesPlan
 from .rows import futures_features, futures_rows, read_futures
 
-_FILES = {SETTINGS, DATA, CONTACT_SHEET, CARD}
+_FILES = {SETTINGS, DATA, CONTACT_SHEET, CARD, CHECKSUMS}
 _SHEET_PLUMES = 3
 
 

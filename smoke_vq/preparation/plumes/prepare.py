@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from ...layout import ANIMATION, CARD, CONTACT_SHEET, DATA, SETTINGS
+from ...layout import ANIMATION, CARD, CHECKSUMS, CONTACT_SHEET, DATA, SETTINGS
 from ...simulation import PlumeSettings, simulate_plumes
 from ..folder import open_output_folder, parquet, remove_temporary_files
 from ..jobs import run_jobs
@@ -14,7 +14,7 @@ from .pictures import write_plume_pictures
 from .plan import PlumePlan, PlumeShard
 from .rows import check_disk_space, plume_features, plume_rows
 
-_FILES = {SETTINGS, DATA, CONTACT_SHEET, ANIMATION, CARD}
+_FILES = {SETTINGS, DATA, CONTACT_SHEET, ANIMATION, CARD, CHECKSUMS}
 
 
 def prepare_plumes(

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ...checks import check_installed
-from ...layout import CARD, CONTACT_SHEET, DATA, DROPPED
+from ...layout import CARD, CHECKSUMS, CONTACT_SHEET, DATA, DROPPED
 from ..folder import (
     check_output_folder,
     evenly_spaced,
@@ -29,7 +29,7 @@ from .clip_frames import CLIP_VERSION, ClipSettings, cut_out_video, load_clip_fr
 from .clips import Clip
 
 _WORK_FOLDER = ".clips"
-_FILES = {_WORK_FOLDER, DATA, CARD, DROPPED, CONTACT_SHEET}
+_FILES = {_WORK_FOLDER, DATA, CARD, DROPPED, CONTACT_SHEET, CHECKSUMS}
 _COLUMNS = dict(clip_id="string", frame_index="int32", camera="int32", view="int32", label="int32", time="string")
 _NUM_SHEET_ROWS = {"kept": 16, "dropped": 8}
 
