@@ -14,6 +14,7 @@ from smoke_vq.assets import NANO_FORECASTER, NANO_MODEL
 from smoke_vq.downloads import checksums
 from smoke_vq.downloads.checksums import compare_checksums, read_checksums, record_checksums, take_checksums
 from smoke_vq.downloads.verify import DAMAGED, UNKNOWN, WHOLE, verify_folder
+from smoke_vq.hub.staging import published_files
 from smoke_vq.layout import CHECKSUMS, CONFIG, WEIGHTS
 from smoke_vq.training.export import export_model, update_model
 
@@ -161,3 +162,29 @@ def test_a_repository_is_verified(hub, best, verify):
     code, lines = verify("user/model")
     assert code == 1 and "config.json has the sha256" in lines[1]
     assert verify("user/none")[0] == 2
+
+
+def test_a_signed_folder_loads_and_is_whole(best, same, tmp_path):
+    """The package model-signing, with a key of one's own, as docs/trust.md says; the signature lies in the folder."""
+    pytest.importorskip("model_signing")
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "key.pem").write_bytes(private)
+    (tmp_path / "key.pub").write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+
+    def model_signing(action: str, name: str) -> int:
+        words = [action, "key", best, f"--{name}_key", tmp_path / f"key.{'pem' if name == 'private' else 'pub'}"]
+        command = [sys.executable, "-m", "model_signing", *words, "--signature", best / "model.sig"]
+        return subprocess.run([*map(str, command)], capture_output=True).returncode
+
+    assert model_signing("sign", "private") == 0 and (best / "model.sig").is_file()
+    assert model_signing("verify", "public") == 0
+    assert states(best) == {"best": WHOLE} and same(SmokeVQVAE.from_pretrained(best))
+    assert not [path for path in published_files(best) if path.name == "model.sig"]
+    config = json.loads((best / CONFIG).read_text())
+    (best / CONFIG).write_text(json.dumps(config | {"scaling_factor": 2.0}))
+    record_checksums(best, [CONFIG])  # a forgery, which the checksums cannot show
+    assert states(best) == {"best": WHOLE} and model_signing("verify", "public") != 0
