@@ -9,6 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from training_runs import MODEL, batch, reset_accelerate
 
 from smoke_vq import SmokeVQGAN, SmokeVQVAE
+from smoke_vq.data.crops import smoke_crops
 from smoke_vq.models.discriminator import PatchDiscriminator
 from smoke_vq.quantizers import QUANTIZERS
 from smoke_vq.training import TrainingArguments, VQGANArguments, VQGANObjective, VQVAEArguments, VQVAEObjective
@@ -100,6 +101,14 @@ def test_a_step_of_the_vqvae_waits_for_nothing(waits, quantizer):
 
 def test_a_step_of_the_vqgan_waits_for_nothing(waits):
     assert waits("vqgan", "vq") == []
+
+
+def test_cutting_squares_out_of_a_batch_waits_for_nothing():
+    frames = {name: tensor.float() for name, tensor in batch(8).items()}
+    uniforms = torch.rand(8)
+    with Waits() as found:
+        smoke_crops(frames["pixel_values"], frames["mask"], 8, uniforms)
+    assert found.places == []
 
 
 def test_an_operation_that_waits_is_found():
