@@ -15,7 +15,7 @@ from smoke_vq.downloads import checksums
 from smoke_vq.downloads.checksums import compare_checksums, read_checksums, record_checksums, take_checksums
 from smoke_vq.downloads.verify import DAMAGED, UNKNOWN, WHOLE, verify_folder
 from smoke_vq.hub.staging import published_files
-from smoke_vq.layout import CHECKSUMS, CONFIG, WEIGHTS
+from smoke_vq.layout import CHECKSUMS, CONFIG, MODEL_FILES, WEIGHTS
 from smoke_vq.training.export import export_model, update_model
 
 HALF = "diffusion_pytorch_model.fp16.safetensors"
@@ -183,7 +183,7 @@ def test_a_signed_folder_loads_and_is_whole(best, same, tmp_path):
     assert model_signing("sign", "private") == 0 and (best / "model.sig").is_file()
     assert model_signing("verify", "public") == 0
     assert states(best) == {"best": WHOLE} and same(SmokeVQVAE.from_pretrained(best))
-    assert not [path for path in published_files(best) if path.name == "model.sig"]
+    assert not [path for path in published_files(best, MODEL_FILES) if path.name == "model.sig"]
     config = json.loads((best / CONFIG).read_text())
     (best / CONFIG).write_text(json.dumps(config | {"scaling_factor": 2.0}))
     record_checksums(best, [CONFIG])  # a forgery, which the checksums cannot show
