@@ -4,6 +4,7 @@ from .adversarial import adversarial
 from .browser import browser
 from .data import data
 from .forecast import forecast
+from .growth import growth
 from .loading import loading
 from .models import models
 from .quantizer import quantizer
@@ -24,4 +25,5 @@ PARTS = {
     "forecast": forecast,
     "models": models,
     "browser": browser,
+    "growth": growth,
 }
