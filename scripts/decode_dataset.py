@@ -6,7 +6,7 @@ smoke-vq decode --model runs/tiny/best --input-dir data/plumes_codes --output-di
 import argparse
 from pathlib import Path
 
-from smoke_vq.downloads.download import find_folder
+from smoke_vq.model_config import AUTOENCODERS, check_model
 from smoke_vq.script import run, use_all_cores
 
 
@@ -21,9 +21,12 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.batch_size < 1:
         raise ValueError(f"batch_size expects 1 or more, found {arguments.batch_size}.")
-    find_folder(arguments.model)
+    check_model(arguments.model, AUTOENCODERS)
     if not arguments.input_dir.is_dir():
         raise FileNotFoundError(f"The folder {arguments.input_dir} does not exist.")
+    from smoke_vq.tokens.files import check_code_folder  # imports torch
+
+    check_code_folder(arguments.input_dir)
     from accelerate import Accelerator
 
     from smoke_vq.data.processor import SmokeImageProcessor

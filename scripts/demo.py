@@ -12,7 +12,8 @@ import socket
 
 from smoke_vq import NANO_FORECASTER
 from smoke_vq.checks import check_installed, usable_device
-from smoke_vq.downloads.download import find_folder
+from smoke_vq.layout import PIPELINE
+from smoke_vq.model_config import AUTOENCODERS, check_model
 from smoke_vq.script import run
 
 
@@ -43,8 +44,8 @@ def parse_arguments() -> argparse.Namespace:
     if arguments.port is not None and not 0 < arguments.port < 2**16:
         raise ValueError(f"port expects a number from 1 to {2**16 - 1}, found {arguments.port}.")
     check_address(arguments.host, arguments.port)
-    for model in (arguments.model, arguments.forecaster):
-        find_folder(model)
+    check_model(arguments.model, AUTOENCODERS)
+    check_model(arguments.forecaster, ["SmokeForecastPipeline"], PIPELINE)
     arguments.device = usable_device(arguments.device)
     return arguments
 

@@ -18,8 +18,8 @@ from accelerate import Accelerator
 
 from smoke_vq.data.mirrored_frames import WithMirroredFrames
 from smoke_vq.data.sources import check_sources, load_frames
-from smoke_vq.downloads.download import find_folder
 from smoke_vq.hub.provenance import describe_data, public_name
+from smoke_vq.model_config import AUTOENCODERS, check_model, frame_size
 from smoke_vq.script import run, use_all_cores
 
 
@@ -46,8 +46,8 @@ def main() -> None:
     for name in ("rows_per_file", "batch_size"):
         if getattr(arguments, name) < 1:
             raise ValueError(f"{name} expects 1 or more, found {getattr(arguments, name)}.")
-    find_folder(arguments.model, revision=arguments.revision)
-    check_sources([arguments.dataset], arguments.fps)
+    check_model(arguments.model, AUTOENCODERS, revision=arguments.revision)
+    check_sources([arguments.dataset], arguments.splits, frame_size(arguments.model), arguments.fps)
     from smoke_vq.data.processor import SmokeImageProcessor
     from smoke_vq.models.auto import AutoAutoencoder
     from smoke_vq.tokens import encode_dataset

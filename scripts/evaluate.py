@@ -17,12 +17,12 @@ import torch
 from accelerate import Accelerator
 
 from smoke_vq.data.sources import check_sources, load_frames
-from smoke_vq.downloads.download import find_folder
 from smoke_vq.evaluation.baselines import BASELINES
 from smoke_vq.evaluation.comparison import Column, Comparison
 from smoke_vq.evaluation.evaluator import EVALUATION_METRICS, ReconstructionEvaluator
 from smoke_vq.metrics import METRICS, make_metrics, markdown_table
 from smoke_vq.metrics.fid import InceptionFeatures
+from smoke_vq.model_config import AUTOENCODERS, check_model, frame_size
 from smoke_vq.registry import choose
 from smoke_vq.script import run, use_all_cores
 
@@ -34,8 +34,8 @@ def main() -> None:
     labels = arguments.labels or short_names(arguments.models)
     check_labels(labels, arguments.models)
     for name in arguments.models:
-        find_folder(name)
-    check_sources([arguments.dataset])
+        check_model(name, AUTOENCODERS)
+    check_sources([arguments.dataset], [arguments.split], frame_size(arguments.models[0]))
     from smoke_vq.models.auto import AutoAutoencoder
 
     accelerator = Accelerator(mixed_precision=arguments.mixed_precision)

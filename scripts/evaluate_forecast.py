@@ -16,7 +16,6 @@ from pathlib import Path
 
 from smoke_vq.assets import NANO_MODEL
 from smoke_vq.checks import usable_device
-from smoke_vq.downloads.download import find_folder
 from smoke_vq.evaluation.forecasts.cases import ForecastCase
 from smoke_vq.evaluation.forecasts.measure import measure
 from smoke_vq.evaluation.forecasts.pictures import check_matplotlib, write_pictures
@@ -28,6 +27,8 @@ from smoke_vq.evaluation.forecasts.results import Results
 from smoke_vq.evaluation.forecasts.row import Row
 from smoke_vq.evaluation.forecasts.scores import FORECAST_SCORES, make_scores
 from smoke_vq.evaluation.forecasts.test_set import MIN_PAST, load_test_set, write_observed
+from smoke_vq.layout import PIPELINE
+from smoke_vq.model_config import check_model
 from smoke_vq.preparation.folder import write_atomically
 from smoke_vq.registry import choose
 from smoke_vq.script import run
@@ -36,7 +37,7 @@ from smoke_vq.script import run
 def main() -> None:
     arguments = parse_arguments()
     for name in [*arguments.models, *([arguments.regression] if arguments.regression else [])]:
-        find_folder(name)
+        check_model(name, ["SmokeForecastPipeline"], PIPELINE)
     cases = load_test_set(
         arguments.dataset,
         arguments.split,

@@ -16,8 +16,8 @@ from tempfile import TemporaryDirectory
 
 from smoke_vq import PlumeSettings, simulate_plumes
 from smoke_vq.assets import PAGE
-from smoke_vq.downloads.download import find_folder
 from smoke_vq.layout import DECODER_ONNX, ENCODER_ONNX, PAGE_SETTINGS
+from smoke_vq.model_config import AUTOENCODERS, check_model
 from smoke_vq.onnx_export import check_onnx, compare_onnx, export_onnx
 from smoke_vq.preparation.folder import write_atomically
 from smoke_vq.script import run
@@ -31,7 +31,7 @@ COMPARED = PlumeSettings(num_frames=96)  # the first 32 frames of a plume may be
 def main() -> None:
     arguments = parse_arguments()
     check_onnx()
-    find_folder(arguments.model)
+    check_model(arguments.model, AUTOENCODERS)
     from smoke_vq import SmokeImageProcessor
     from smoke_vq.models.auto import AutoAutoencoder
     from smoke_vq.tokens.colours import colours_of

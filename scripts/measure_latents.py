@@ -12,7 +12,7 @@ from pathlib import Path
 from accelerate import Accelerator
 
 from smoke_vq.data.sources import check_sources, load_frames
-from smoke_vq.downloads.download import find_folder
+from smoke_vq.model_config import AUTOENCODERS, check_model, frame_size
 from smoke_vq.script import run, use_all_cores
 
 
@@ -27,8 +27,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.output_dir.exists():
         raise ValueError(f"{arguments.output_dir} already exists: choose a new folder.")
-    find_folder(arguments.model)
-    check_sources(arguments.dataset)
+    check_model(arguments.model, AUTOENCODERS)
+    check_sources(arguments.dataset, [arguments.split], frame_size(arguments.model))
     from smoke_vq.data.loader import FrameLoader
     from smoke_vq.data.processor import SmokeImageProcessor
     from smoke_vq.models.auto import AutoAutoencoder

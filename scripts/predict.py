@@ -17,7 +17,6 @@ import torch
 
 from smoke_vq import NANO_FORECASTER, PlumeSettings, simulate_plumes
 from smoke_vq.checks import check_positive, usable_device
-from smoke_vq.downloads.download import find_folder
 from smoke_vq.evaluation.forecasts.cases import ForecastCase
 from smoke_vq.evaluation.forecasts.pictures import check_matplotlib
 from smoke_vq.evaluation.forecasts.pictures.film import draw_film
@@ -27,6 +26,8 @@ from smoke_vq.evaluation.forecasts.scores.base import Forecast
 from smoke_vq.evaluation.forecasts.scores.psnr import PSNR
 from smoke_vq.films import check_film_format, film_bytes
 from smoke_vq.flow_matching import SAMPLERS
+from smoke_vq.layout import PIPELINE
+from smoke_vq.model_config import check_model
 from smoke_vq.pixels import to_images
 from smoke_vq.preparation.folder import write_atomically
 from smoke_vq.registry import choose
@@ -39,7 +40,7 @@ _NUM_SAMPLES = 6
 
 def main() -> None:
     arguments = parse_arguments()
-    find_folder(arguments.model)
+    check_model(arguments.model, ["SmokeForecastPipeline"], PIPELINE)
     from smoke_vq.pipelines.clips import clip_values
     from smoke_vq.pipelines.forecast import SmokeForecastPipeline
 

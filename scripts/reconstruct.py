@@ -21,8 +21,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from smoke_vq.checks import check_count, check_positive, usable_device
-from smoke_vq.downloads.download import find_folder
 from smoke_vq.films import check_film_format, film_file
+from smoke_vq.model_config import AUTOENCODERS, check_model
 from smoke_vq.pictures import error_map, image_grid
 from smoke_vq.preparation.folder import open_atomically
 from smoke_vq.preparation.matting.chunks import CUT_OUT, MIN_FRAMES, Chunk, as_they_are, choose_way, cut_out_chunks
@@ -36,7 +36,7 @@ ERROR_GAIN, SCALE, BATCH = 4, 3, 32
 def main() -> None:
     arguments = parse_arguments()
     clips = find_clips(arguments.input)
-    find_folder(arguments.model)
+    check_model(arguments.model, AUTOENCODERS)
     device = usable_device(arguments.device)
     from smoke_vq import SmokeImageProcessor
     from smoke_vq.models.auto import AutoAutoencoder

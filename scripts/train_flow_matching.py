@@ -10,6 +10,7 @@ import shutil
 
 from smoke_vq import NANO_MODEL
 from smoke_vq.layout import ARGUMENTS, FORECASTER, METRICS, TRAINING
+from smoke_vq.model_config import AUTOENCODERS, check_model, frame_size
 from smoke_vq.script import run
 from smoke_vq.training import FlowMatchingArguments, parse_arguments
 from smoke_vq.training.arguments import DataArguments
@@ -17,7 +18,14 @@ from smoke_vq.training.arguments import DataArguments
 
 def main() -> None:
     arguments = parse_arguments(FlowMatchingArguments)
-    arguments.check_names(arguments.recipe.init_from, arguments.recipe.autoencoder, arguments.recipe.projection)
+    recipe, data = arguments.recipe, arguments.data
+    name = str(NANO_MODEL) if recipe.autoencoder is None else recipe.autoencoder
+    check_model(name, AUTOENCODERS)
+    if recipe.init_from is not None:
+        check_model(recipe.init_from, ["SmokeFlowTransformer"])
+    if recipe.projection is not None:
+        check_model(recipe.projection, ["LatentProjection"])
+    arguments.check_data(frame_size(name))
     import torch
 
     from smoke_vq import SmokeFlowTransformer, SmokeForecastPipeline, SmokeImageProcessor
@@ -30,7 +38,6 @@ def main() -> None:
     from smoke_vq.tokens import LatentSpace, model_digest, principal_components, statistics_digest
     from smoke_vq.training import FlowMatchingObjective, Trainer, check_arguments, make_accelerator, make_publisher
 
-    recipe, data = arguments.recipe, arguments.data
     check_arguments(SmokeFlowTransformer, recipe.model, "model")
     for option in ("max_train_samples", "dataset_weights", "smoke_sampling", "crop_until"):
         if getattr(data, option):
@@ -42,7 +49,6 @@ def main() -> None:
         with accelerator.main_process_first():
             model = continue_forecaster(recipe.init_from, recipe.model).train()
     config = model.config
-    name = str(NANO_MODEL) if recipe.autoencoder is None else recipe.autoencoder
     with accelerator.main_process_first():
         autoencoder = AutoAutoencoder.from_pretrained(name).to(accelerator.device).eval().requires_grad_(False)
         processor = SmokeImageProcessor.from_pretrained(name)

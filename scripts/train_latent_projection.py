@@ -6,13 +6,16 @@ accelerate launch scripts/train_latent_projection.py --config configs/config_lat
 import copy
 from functools import partial
 
+from smoke_vq.model_config import AUTOENCODERS, check_model, frame_size
 from smoke_vq.script import run
 from smoke_vq.training import LatentProjectionArguments, parse_arguments
 
 
 def main() -> None:
     arguments = parse_arguments(LatentProjectionArguments)
-    arguments.check_names(arguments.recipe.autoencoder)
+    recipe = arguments.recipe
+    check_model(recipe.autoencoder, AUTOENCODERS)
+    arguments.check_data(frame_size(recipe.autoencoder))
     from smoke_vq import LatentProjection, SmokeImageProcessor
     from smoke_vq.evaluation.projection_evaluator import ProjectionEvaluator
     from smoke_vq.models.auto import AutoAutoencoder
@@ -28,7 +31,6 @@ def main() -> None:
     )
     from smoke_vq.training.recipes.autoencoder import STATISTICS_FRAMES
 
-    recipe = arguments.recipe
     check_arguments(LatentProjection, recipe.model, "model")
     accelerator = make_accelerator(arguments)
     with accelerator.main_process_first():  # one process downloads the autoencoder

@@ -3,13 +3,16 @@
 accelerate launch scripts/train_vqgan.py --config configs/config_vqgan.yaml --run-name my_vqgan --batch-size 32
 """
 
+from smoke_vq.model_config import AUTOENCODERS, check_model
 from smoke_vq.script import run
 from smoke_vq.training import VQGANArguments, parse_arguments
 
 
 def main() -> None:
     arguments = parse_arguments(VQGANArguments)
-    arguments.check_names(arguments.recipe.init_from)
+    recipe = arguments.recipe
+    trained = {} if recipe.init_from is None else check_model(recipe.init_from, AUTOENCODERS) or {}
+    arguments.check_data(trained.get("sample_size", recipe.model.get("sample_size")))
     from smoke_vq import PatchDiscriminator, SmokeImageProcessor, SmokeVQGAN
     from smoke_vq.losses.perceptual import PERCEPTUAL_LOSSES
     from smoke_vq.models.initialization import check_codes_can_start, continue_autoencoder, continue_discriminator
@@ -23,7 +26,6 @@ def main() -> None:
         make_train_loader,
     )
 
-    recipe = arguments.recipe
     check_arguments(SmokeVQGAN, recipe.model, "model")
     check_arguments(PatchDiscriminator, recipe.discriminator, "discriminator")
     accelerator = make_accelerator(arguments)

@@ -3,13 +3,16 @@
 accelerate launch scripts/train_vqvae.py --config configs/config_vqvae.yaml --run-name my_vqvae --batch-size 64
 """
 
+from smoke_vq.model_config import AUTOENCODERS, check_model
 from smoke_vq.script import run
 from smoke_vq.training import VQVAEArguments, parse_arguments
 
 
 def main() -> None:
     arguments = parse_arguments(VQVAEArguments)
-    arguments.check_names(arguments.recipe.init_from)
+    recipe = arguments.recipe
+    trained = {} if recipe.init_from is None else check_model(recipe.init_from, AUTOENCODERS) or {}
+    arguments.check_data(trained.get("sample_size", recipe.model.get("sample_size")))
     from smoke_vq import SmokeImageProcessor, SmokeVQVAE
     from smoke_vq.models.initialization import check_codes_can_start, continue_autoencoder
     from smoke_vq.training import (
@@ -22,7 +25,6 @@ def main() -> None:
         make_train_loader,
     )
 
-    recipe = arguments.recipe
     check_arguments(SmokeVQVAE, recipe.model, "model")
     accelerator = make_accelerator(arguments)
     if recipe.init_from is None:

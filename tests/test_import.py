@@ -68,6 +68,17 @@ WITHOUT_DIFFUSERS = [
     "push --folder runs/tiny/best --repo-id user/smoke",
     "export --model runs/tinny --output-dir out",
     "train vqvae --dataset data/rise64 --model.latent_channels 8",
+    "evaluate --models runs --dataset data",
+    "evaluate --models nano --dataset train.safetensors",
+    "encode --model nano --dataset train.safetensors --output-dir out",
+    "encode --model nano_forecaster --dataset data --output-dir out",
+    "reconstruct clip.npz --model runs",
+    "predict --input clip.npz --model nano",
+    "decode --model nano --input-dir runs --output-dir out",
+    "train vqvae --dataset train.safetensors --init-from nano",
+    "train vqvae --dataset train.safetensors --model.sample_size 32",
+    "train vqgan --dataset train.safetensors --init-from nano_forecaster",
+    "train latent-projection --dataset train.safetensors --autoencoder nano",
     "train vqvae --dataset simulated:smal",
     "train vqgan --dataset data/rise64 --init-from runs/tinny",
     "train flow-matching --dataset data/rise64",
@@ -89,6 +100,8 @@ def test_slips_and_help_do_not_wait_for_heavy_packages(tmp_path, monkeypatch, co
     (tmp_path / "runs").mkdir()
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "train.txt").touch()
+    (tmp_path / "clip.npz").touch()
+    PackedFrames(torch.zeros(1, 16, 16, 3, dtype=torch.uint8)).save(tmp_path / "train.safetensors")
     code = f"""
 import contextlib, io
 from smoke_vq import cli

@@ -67,6 +67,14 @@ SLIPS = [
     ("evaluate --models nano --dataset train.safetensors", "64x64"),
     (f"train vqvae --dataset {DATA} --validation-dataset {DATA} {TINY} --model.sample_size 32", "32x32"),
     ("predict --input clip.npz", "64x64"),
+    ("encode --model nano --dataset train.safetensors --output-dir out", "holds frames of 16x16: expected 64x64"),
+    ("train vqvae --dataset train.safetensors --init-from nano", "holds frames of 16x16: expected 64x64"),
+    # Folders of other things
+    ("encode --model nano_forecaster --dataset train.safetensors --output-dir out", "does not hold config.json"),
+    ("train vqgan --dataset train.safetensors --init-from nano_forecaster", "does not hold config.json"),
+    ("train vqvae --dataset train.safetensors --init-from runs", "does not hold config.json: found no files."),
+    ("predict --input clip.npz --model nano", "does not hold model_index.json"),
+    ("reconstruct clip.npz --model discriminator", "Unknown model class 'PatchDiscriminator': expected one of"),
 ]
 
 
@@ -78,6 +86,8 @@ def smoke_vq(monkeypatch, capsys, tmp_path):
     np.savez(tmp_path / "clip.npz", frames=smoke(9).images.numpy())
     (tmp_path / "notes.txt").write_text("notes")
     (tmp_path / "runs").mkdir()
+    (tmp_path / "discriminator").mkdir()
+    (tmp_path / "discriminator/config.json").write_text('{"_class_name": "PatchDiscriminator"}')
 
     def refuse(*_):
         raise AssertionError("the network was used")
@@ -101,4 +111,4 @@ def test_a_slip_is_one_sentence(smoke_vq, words, message):
     code, err, files = smoke_vq(words)
     assert code == 2 and message in err, err
     assert "Traceback" not in err and err.count("error: ") == 1
-    assert files == ["clip.npz", "notes.txt", "runs", DATA]
+    assert files == ["clip.npz", "discriminator", "notes.txt", "runs", DATA]

@@ -148,17 +148,31 @@ class PackedFrames(Frames):
         Raises:
             ValueError: the file is damaged, or has other tensors.
         """
-        from safetensors import SafetensorError
         from safetensors.torch import load_file
+
+        cls.shape_in(path)
+        tensors = load_file(path)
+        return cls(tensors["images"], tensors.get("alphas"), str(path), tensors.get("sequences"))
+
+    @staticmethod
+    def shape_in(path: Path) -> tuple[int, ...]:
+        """The shape of the images in a file that `save` wrote, from its header.
+
+        Raises:
+            ValueError: the file is damaged, or has other tensors.
+        """
+        from safetensors import SafetensorError, safe_open
 
         try:
             check_safetensors(path)
-            tensors = load_file(path)
+            with safe_open(path, framework="pt") as file:
+                names = sorted(file.keys())
+                shape = tuple(file.get_slice("images").get_shape()) if "images" in names else None
         except (SafetensorError, ValueError) as error:
             raise ValueError(f"{path} is not a complete safetensors file: {str(error).rstrip('.')}.") from error
-        if "images" not in tensors:
-            raise ValueError(f"{path} has no tensor 'images': expected (N, H, W, 3) uint8, found {sorted(tensors)}.")
-        return cls(tensors["images"], tensors.get("alphas"), str(path), tensors.get("sequences"))
+        if shape is None:
+            raise ValueError(f"{path} has no tensor 'images': expected (N, H, W, 3) uint8, found {names}.")
+        return shape
 
 
 def runs(sequences: torch.Tensor, places: torch.Tensor) -> torch.Tensor:

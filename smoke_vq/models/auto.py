@@ -3,11 +3,12 @@
 import os
 from typing import Any
 
+from ..model_config import read_config
 from ..registry import choose
 from .discriminator import PatchDiscriminator
 from .flow_transformer import SmokeFlowTransformer
 from .latent_projection import LatentProjection
-from .model_folder import find_model, read_config
+from .model_folder import find_model
 from .pretrained import PretrainedModel
 from .vqvae import SmokeVQGAN, SmokeVQVAE
 

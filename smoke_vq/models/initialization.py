@@ -7,10 +7,11 @@ import torch
 
 from ..data.loader import FrameLoader
 from ..layout import DISCRIMINATOR
+from ..model_config import read_config
 from .auto import AutoAutoencoder
 from .discriminator import PatchDiscriminator
 from .flow_transformer import SmokeFlowTransformer
-from .model_folder import find_model, read_config
+from .model_folder import find_model
 from .pretrained import PretrainedModel
 from .vqvae import SmokeVQVAE
 

@@ -1,4 +1,4 @@
-"""Finding the folder of a saved model, locally or on the Hub, and reading its config.json."""
+"""Finding the folder of a saved model, locally or on the Hub."""
 
 import os
 from pathlib import Path
@@ -8,8 +8,6 @@ import torch
 
 from ..downloads.download import DOWNLOAD_KEYWORDS, describe_missing, download_files, find_folder, normal_subfolder
 from ..layout import CONFIG, WEIGHTS
-from ..limits import read_json
-from ..version import CONFIG_FORMAT, __version__
 
 # Keywords that locate the model, and those of ModelMixin.from_pretrained (diffusers 0.40 to 0.42), except for
 # ignore_mismatched_sizes and output_loading_info, which would switch off a check.
@@ -53,24 +51,6 @@ def find_model(name_or_path: str | os.PathLike, kwargs: dict[str, Any]) -> tuple
         if not found:
             raise FileNotFoundError(f"The folder {folder} {describe_missing(expected, names)}")
     return folder, kwargs
-
-
-def read_config(folder: Path, name_or_path: str | os.PathLike, name: str = CONFIG) -> dict[str, Any]:
-    """Return the config.json in `folder`, or another file; `name_or_path` is what the user wrote, for error messages.
-
-    Raises:
-        ValueError: it does not belong to a model, or has the format of a later version.
-    """
-    config = read_json(folder / name, f"The {name} of {name_or_path}")
-    if not isinstance(config, dict) or not isinstance(config.get("_class_name"), str):
-        raise ValueError(f"The {name} of {name_or_path} does not name a model class: expected a saved model.")
-    found, writer = config.get("_smoke_vq_format", 1), config.get("_smoke_vq_version", "an unknown version")
-    if type(found) is not int or not 1 <= found <= CONFIG_FORMAT:
-        raise ValueError(
-            f"{name_or_path} was saved by smoke_vq {writer} in format {found}, but smoke_vq {__version__} reads "
-            f"formats 1 to {CONFIG_FORMAT}: upgrade smoke_vq to load it."
-        )
-    return config
 
 
 def _check_dtype(kwargs: dict[str, Any]) -> None:

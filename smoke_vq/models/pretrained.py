@@ -24,9 +24,10 @@ from ..downloads.errors import first_line
 from ..hub.card import LICENSE, CardText, write_card
 from ..hub.push import open_repo, push_folder
 from ..layout import CONFIG, MODEL_CODE
+from ..model_config import read_config
 from ..remote_code import auto_map, write_code
 from ..version import CONFIG_FORMAT, __version__
-from .model_folder import find_model, read_config
+from .model_folder import find_model
 from .weights import check_finite, check_weights, weights_files
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from ..downloads.download import DOWNLOAD_KEYWORDS, describe_missing, download_f
 from ..hub.card import LICENSE, CardText, write_card
 from ..hub.push import open_repo, push_folder
 from ..layout import CONFIG, PIPELINE, PIPELINE_PARTS, PROCESSOR, TRANSFORMER, WEIGHTS, WEIGHTS_INDEX
-from ..models.model_folder import read_config
+from ..model_config import read_config
 from ..models.pretrained import HALVES, PretrainedModel
 from ..registry import choose
 from ..tokens import model_digest

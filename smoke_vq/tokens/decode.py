@@ -1,24 +1,27 @@
 """A dataset folder of codes back to a dataset folder of frames."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import nn
 
-from ..data.processor import SmokeImageProcessor
 from ..layout import CARD, DATA
 from ..preparation.folder import open_output_folder, parquet, png, write_card
 from ..preparation.jobs import run_jobs
 from .encode import FILES, model_digest
 from .files import open_file, read_code_settings
 
+if TYPE_CHECKING:
+    from ..data.processor import SmokeImageProcessor
+
 _TEMPLATE = Path(__file__).with_name("decoded_card.md")
 
 
 def decode_dataset(
     model: nn.Module,
-    processor: SmokeImageProcessor,
+    processor: "SmokeImageProcessor",
     input_dir: str | Path,
     output_dir: str | Path,
     *,
@@ -54,7 +57,7 @@ def decode_dataset(
 
 
 @torch.no_grad()
-def _decode_file(model: nn.Module, processor: SmokeImageProcessor, path: Path, batch_size: int, digest: str) -> bytes:
+def _decode_file(model: nn.Module, processor: "SmokeImageProcessor", path: Path, batch_size: int, digest: str) -> bytes:
     table = open_file(path, digest).read().to_pydict()
     indices = torch.from_numpy(np.array(table.pop("indices"), dtype=np.int64))
     table.pop("latents", None)

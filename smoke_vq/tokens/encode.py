@@ -3,17 +3,19 @@
 import hashlib
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from ..data.frames import Frames
-from ..data.processor import SmokeImageProcessor
 from ..layout import CARD, CHECKSUMS, DATA, SETTINGS
 from ..preparation.folder import open_output_folder, remove_temporary_files, write_card
 from ..preparation.jobs import run_jobs
+
+if TYPE_CHECKING:
+    from ..data.processor import SmokeImageProcessor
 
 FILES = {SETTINGS, DATA, CARD, CHECKSUMS}
 ENCODER_KEY = b"smoke_vq_encoder"  # in the metadata of each Parquet file: the digest of its encoder
@@ -32,7 +34,7 @@ def model_digest(model: nn.Module) -> str:
 
 def encode_dataset(
     model: nn.Module,
-    processor: SmokeImageProcessor,
+    processor: "SmokeImageProcessor",
     splits: dict[str, Frames],
     output_dir: str | Path,
     *,
@@ -96,7 +98,7 @@ def encode_dataset(
 @torch.no_grad()
 def _encode_rows(
     model: nn.Module,
-    processor: SmokeImageProcessor,
+    processor: "SmokeImageProcessor",
     frames: Frames,
     rows: range,
     latents: bool,

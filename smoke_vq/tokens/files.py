@@ -13,6 +13,12 @@ def is_code_folder(path: str | Path) -> bool:
     return "encoder" in (read_settings(path) or {})
 
 
+def check_code_folder(path: str | Path) -> None:
+    """Raise a FileNotFoundError unless `encode_dataset` started this folder."""
+    if not is_code_folder(path):
+        raise FileNotFoundError(f"{path} is not a folder of codes: it has no {SETTINGS} that names an encoder.")
+
+
 def read_code_settings(folder: Path, digest: str) -> dict[str, Any]:
     """The settings of a complete folder that `encode_dataset` wrote.
 
@@ -20,8 +26,7 @@ def read_code_settings(folder: Path, digest: str) -> dict[str, Any]:
         FileNotFoundError: it is not a folder of codes.
         ValueError: it was encoded by another model than the one with this digest, or is incomplete or damaged.
     """
-    if not is_code_folder(folder):
-        raise FileNotFoundError(f"{folder} is not a folder of codes: it has no {SETTINGS} that names an encoder.")
+    check_code_folder(folder)
     settings = read_settings(folder, {"encoder": dict, "splits": dict, "latents": bool})
     if settings["encoder"].get("sha256") != digest:
         raise ValueError(f"{folder} was encoded by another model than this one ({settings['encoder']}).")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -10,10 +11,12 @@ from tqdm import tqdm
 from ..data.frames import Frames, PackedFrames
 from ..data.mirrored_frames import WithMirroredFrames
 from ..data.mixed_frames import MixedFrames
-from ..data.processor import SmokeImageProcessor
 from ..layout import DATA
 from .encode import model_digest
 from .files import open_file, read_code_settings
+
+if TYPE_CHECKING:
+    from ..data.processor import SmokeImageProcessor
 
 Transform = Callable[[torch.Tensor], torch.Tensor]
 
@@ -83,7 +86,7 @@ def read_latents(folder: str | Path, split: str, autoencoder: nn.Module) -> Late
 def encode_frames(
     frames: Frames,
     autoencoder: nn.Module,
-    processor: SmokeImageProcessor,
+    processor: "SmokeImageProcessor",
     mirror: bool = False,
     show: bool = False,
 ) -> LatentFrames:

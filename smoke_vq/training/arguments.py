@@ -262,19 +262,19 @@ class TrainingArguments(Generic[Recipe]):
             raise ValueError(f"Unknown argument {next(iter(values))!r}.")
         return cls(**built)
 
-    def check_names(self, *models: str | None) -> None:
-        """Refuse datasets and `models` that do not exist, as far as it is known without loading them.
+    def check_data(self, size: int | None = None) -> None:
+        """Refuse datasets that do not exist or, if it is known at once, whose frames have another size.
+
+        Args:
+            size: height and width of the model's frames, or None if it is not known yet.
 
         Raises:
-            OSError, ValueError: as `find_folder` and `check_sources`.
+            OSError, ValueError: as `check_sources`.
         """
         from ..data.sources import check_sources  # imports torch
-        from ..downloads.download import find_folder
 
-        for model in models:
-            if model is not None:
-                find_folder(model)
-        check_sources([*self.data.sources, *self.data.validation_sources])
+        check_sources(self.data.sources, [self.data.train_split], size)
+        check_sources(self.data.validation_sources, [self.data.validation_split], size)
 
     def to_dict(self) -> dict[str, Any]:
         """All options by name, without their groups, as in a configuration file."""

@@ -28,11 +28,13 @@ def find_source(name: str) -> Source:
     return next(source for source in reversed(SOURCES.values()) if source.matches(name))
 
 
-def check_sources(names: Iterable[str], fps: float | None = None) -> None:
-    """Refuse names for which there are no data, and a frame rate for data without one, before anything is loaded.
+def check_sources(
+    names: Iterable[str], splits: Iterable[str] = (), size: int | None = None, fps: float | None = None
+) -> None:
+    """Refuse data that do not exist, or not as they are to be loaded, before anything is loaded.
 
     Args:
-        fps: frames per second that are to be taken, as in `load_frames`.
+        splits, size, fps: as in `load_frames`. Without a size, splits are not checked.
 
     Raises:
         FileNotFoundError, ValueError: as far as it is known without reading the data.
@@ -44,6 +46,8 @@ def check_sources(names: Iterable[str], fps: float | None = None) -> None:
         source.check(name)
         if fps is not None and not source.has_frame_rate:
             raise ValueError(f"{name} has no frame rate: fps is for folders of videos.")
+        for split in splits if size is not None else ():
+            source.check_split(name, split, size)
 
 
 def load_frames(
@@ -78,7 +82,7 @@ def load_frames(
             other channels, or `fps` of data that are not videos.
     """
     names = [str(source)] if isinstance(source, (str, os.PathLike)) else list(source)
-    check_sources(names, fps)
+    check_sources(names, fps=fps)
     rate = {} if fps is None else {"fps": fps}
     parts = [find_source(name).load(name, split, size, resize, **rate) for name in names]
     if len(parts) == 1:

@@ -30,6 +30,9 @@ class Source:
     def check(self, name: str) -> None:
         """Raise a FileNotFoundError or ValueError if it is known at once that there are no such data."""
 
+    def check_split(self, name: str, split: str, size: int) -> None:
+        """Raise a ValueError if a file's header says that the split is missing or has frames of another size."""
+
     def open(self, name: str, split: str):
         """One split as a `datasets.Dataset` with all of its columns.
 

@@ -19,12 +19,20 @@ class PackedSource(Source):
         raise ValueError(f"{name} has packed frames, which have no columns: expected the dataset they were made from.")
 
     def load(self, name: str, split: str, size: int, resize: bool) -> PackedFrames:
-        path = Path(name)
-        file = path if path.suffix == ".safetensors" else path / f"{split}.safetensors"
-        if not file.is_file():
-            splits = sorted(other.stem for other in path.glob("*.safetensors"))
-            raise ValueError(f"{name} has no split {split!r}: found {splits}.")
-        frames = PackedFrames.load(file)
-        if frames.size != (size, size):
-            raise ValueError(f"{file} holds frames of {frames.size[1]}x{frames.size[0]}: expected {size}x{size}.")
-        return frames
+        self.check_split(name, split, size)
+        return PackedFrames.load(_file(name, split))
+
+    def check_split(self, name: str, split: str, size: int) -> None:
+        file = _file(name, split)
+        shape = PackedFrames.shape_in(file)
+        if len(shape) == 4 and shape[1:3] != (size, size):
+            raise ValueError(f"{file} holds frames of {shape[2]}x{shape[1]}: expected {size}x{size}.")
+
+
+def _file(name: str, split: str) -> Path:
+    path = Path(name)
+    file = path if path.suffix == ".safetensors" else path / f"{split}.safetensors"
+    if not file.is_file():
+        splits = sorted(other.stem for other in path.glob("*.safetensors"))
+        raise ValueError(f"{name} has no split {split!r}: found {splits}.")
+    return file

@@ -1,0 +1,67 @@
+"""config.json of a saved model, read without importing the classes of models, which takes seconds."""
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from .downloads.download import describe_missing, find_folder
+from .layout import CONFIG, PROCESSOR
+from .limits import read_json
+from .registry import choose
+from .version import CONFIG_FORMAT, __version__
+
+AUTOENCODERS = ("SmokeVQVAE", "SmokeVQGAN")  # names of classes
+
+
+def read_config(folder: Path, name_or_path: str | os.PathLike, name: str = CONFIG) -> dict[str, Any]:
+    """Return the config.json in `folder`, or another file; `name_or_path` is what the user wrote, for error messages.
+
+    Raises:
+        ValueError: it does not belong to a model, or has the format of a later version.
+    """
+    config = read_json(folder / name, f"The {name} of {name_or_path}")
+    if not isinstance(config, dict) or not isinstance(config.get("_class_name"), str):
+        raise ValueError(f"The {name} of {name_or_path} does not name a model class: expected a saved model.")
+    found, writer = config.get("_smoke_vq_format", 1), config.get("_smoke_vq_version", "an unknown version")
+    if type(found) is not int or not 1 <= found <= CONFIG_FORMAT:
+        raise ValueError(
+            f"{name_or_path} was saved by smoke_vq {writer} in format {found}, but smoke_vq {__version__} reads "
+            f"formats 1 to {CONFIG_FORMAT}: upgrade smoke_vq to load it."
+        )
+    return config
+
+
+def check_model(
+    name_or_path: str | os.PathLike, classes: Collection[str], name: str = CONFIG, revision: str | None = None
+) -> dict[str, Any] | None:
+    """The configuration of a model before it is loaded, or None if it is on the Hub.
+
+    Args:
+        classes: names of the classes that it may have.
+        name: of the file with the configuration: model_index.json for a pipeline.
+
+    Raises:
+        OSError: as `find_folder`; FileNotFoundError if a local folder does not hold the file.
+        ValueError: as `find_folder` and `read_config`; a model of another class.
+    """
+    folder = find_folder(name_or_path, revision=revision)
+    if folder is None:
+        return None
+    names = [path.name for path in folder.iterdir()]
+    if name not in names:
+        raise FileNotFoundError(f"The folder {folder} {describe_missing(name, names)}")
+    config = read_config(folder, name_or_path, name)
+    choose(dict.fromkeys(classes), config["_class_name"], "model class")
+    return config
+
+
+def frame_size(name_or_path: str | os.PathLike) -> int | None:
+    """Height and width of the frames that a local autoencoder takes; None if its processor does not say."""
+    folder = find_folder(name_or_path)
+    if folder is None or not (folder / PROCESSOR).is_file():
+        return None
+    settings = read_json(folder / PROCESSOR, f"The {PROCESSOR} of {name_or_path}")
+    size = settings.get("size") if isinstance(settings, dict) else None
+    height = size.get("height") if isinstance(size, dict) else size
+    return height if type(height) is int else None
