@@ -8,7 +8,6 @@ from typing import Any
 from .downloads.download import describe_missing, find_folder
 from .layout import CONFIG, PROCESSOR
 from .limits import read_json
-from .registry import choose
 from .version import CONFIG_FORMAT, __version__
 
 AUTOENCODERS = ("SmokeVQVAE", "SmokeVQGAN")  # names of classes
@@ -52,7 +51,8 @@ def check_model(
     if name not in names:
         raise FileNotFoundError(f"The folder {folder} {describe_missing(name, names)}")
     config = read_config(folder, name_or_path, name)
-    choose(dict.fromkeys(classes), config["_class_name"], "model class")
+    if (found := config["_class_name"]) not in classes:
+        raise ValueError(f"{name_or_path} holds a {found}: expected a {' or '.join(classes)}.")
     return config
 
 

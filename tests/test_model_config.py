@@ -31,7 +31,7 @@ def test_a_folder_without_a_model_or_with_another_one_is_refused(tmp_path):
     with pytest.raises(ValueError, match="does not name a model class"):
         check_model(tmp_path, AUTOENCODERS)
     (tmp_path / "config.json").write_text('{"_class_name": "LatentProjection"}')
-    with pytest.raises(ValueError, match="Unknown model class 'LatentProjection': expected one of"):
+    with pytest.raises(ValueError, match="holds a LatentProjection: expected a SmokeVQVAE or SmokeVQGAN"):
         check_model(tmp_path, AUTOENCODERS)
     assert frame_size(tmp_path) is None
     (tmp_path / PROCESSOR).write_text("[]")

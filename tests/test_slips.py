@@ -74,7 +74,7 @@ SLIPS = [
     ("train vqgan --dataset train.safetensors --init-from nano_forecaster", "does not hold config.json"),
     ("train vqvae --dataset train.safetensors --init-from runs", "does not hold config.json: found no files."),
     ("predict --input clip.npz --model nano", "does not hold model_index.json"),
-    ("reconstruct clip.npz --model discriminator", "Unknown model class 'PatchDiscriminator': expected one of"),
+    ("reconstruct clip.npz --model discriminator", "holds a PatchDiscriminator: expected a SmokeVQVAE or SmokeVQGAN."),
 ]
 
 

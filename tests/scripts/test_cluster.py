@@ -90,8 +90,8 @@ def path_of(folder: Path, **commands: str) -> str:
 
 @pytest.fixture
 def words(data) -> str:
-    """The words of a training of 10 steps."""
-    return f"vqvae --dataset {data} --run-name run {FLAGS} --checkpointing-steps 2 --max-steps 10"
+    """The words of a training of 6 steps."""
+    return f"vqvae --dataset {data} --run-name run {FLAGS} --max-steps 6"
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def interrupted(data):
     """A function (folder) that trains 4 steps there, and adds a checkpoint of which an upload left only a part."""
 
     def interrupted(folder: Path) -> None:
-        flags = f"--dataset {data} --output-dir {folder} --run-name run {FLAGS} --checkpointing-steps 2 --max-steps 4"
+        flags = f"--dataset {data} --output-dir {folder} --run-name run {FLAGS} --max-steps 4"
         ended = run("train_vqvae.py", flags)
         assert ended.code == 0, ended.err
         checkpoints = folder / "run/checkpoints"
@@ -111,7 +111,7 @@ def interrupted(data):
 
 def assert_continued(folder: Path) -> None:
     steps = [step for step, name, _ in history(folder / "run", "train/") if name == "train/total"]
-    assert steps == list(range(1, 11)) and (folder / "run/best/README.md").is_file()
+    assert steps == list(range(1, 7)) and (folder / "run/best/README.md").is_file()
     assert (folder / "run/checkpoints/checkpoint-00000006.cut-off").is_dir()
 
 
