@@ -52,7 +52,7 @@ def main() -> None:
     training = parse_arguments(recipe, ["--config", arguments.config, *flags])
     if training.recipe.init_from is not None:
         raise ValueError("A speedrun starts from random weights: expected no init_from.")
-    training.check_names()
+    training.check_data()
     judge = Judge(training, task)
     folder = arguments.output_dir
     runs = {}
