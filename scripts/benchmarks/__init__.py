@@ -12,11 +12,13 @@ from .quantizers import quantizers
 from .simulation import simulation
 from .tokens import tokens
 from .training import training
+from .updates import updates
 
 PARTS = {
     "quantizer": quantizer,
     "quantizers": quantizers,
     "training": training,
+    "updates": updates,
     "adversarial": adversarial,
     "data": data,
     "simulation": simulation,

@@ -141,6 +141,7 @@ class OptimizationArguments(ArgumentGroup):
         None, "Autocast; unset uses accelerate's setting.", ADJUSTABLE
     )
     ema_decay: float = option(0.999, "Decay of the average of the weights, with warm-up; 0 disables it.")
+    ema_steps: int = option(4, "Steps between updates of the average, which keeps its horizon.", ADJUSTABLE, at_least=1)
     gradient_checkpointing: bool = option(
         False, "Recompute activations in the backward pass to save memory.", ADJUSTABLE
     )
