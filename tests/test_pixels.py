@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 import torch
 
 from smoke_vq import pixels
@@ -32,6 +33,26 @@ def test_smoke_alpha_gives_the_mask_of_the_pixels():
     alpha = pixels.smoke_alpha(images)
     assert alpha.tolist() == [[[0, 0, 255], [0, 0, 255]]]
     assert torch.equal(alpha[:, None] > 0, pixels.smoke_mask(pixels.to_pixel_values(images)))
+
+
+def test_the_smoke_of_bytes_is_that_of_their_pixel_values():
+    images = torch.cat([EVERY_VALUE, EVERY_VALUE.flip(2), EVERY_VALUE * torch.tensor([0, 1, 0], dtype=torch.uint8)])
+    planes = pixels.to_planes(images)
+    expected = pixels.smoke_mask(pixels.to_pixel_values(images))
+    assert (
+        torch.equal(pixels.smoke_of_planes(planes), expected.to(torch.uint8)) and 0 < expected.sum() < expected.numel()
+    )
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 6, 3), (4, 2, 5, 6, 3), (4, 5, 6, 1)])
+def test_planes_are_mirrored_where_they_should_be(shape):
+    images = torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    mirror = torch.tensor([True, False, False, True])
+    planes = pixels.to_planes(images, mirror)
+    assert planes.is_contiguous() and torch.equal(pixels.to_planes(images), images.movedim(-1, -3))
+    for i, mirrored in enumerate(mirror):
+        image = images[i].flip(-2) if mirrored else images[i]
+        assert torch.equal(planes[i], image.movedim(-1, -3))
 
 
 def test_no_other_file_contains_the_range():

@@ -1,6 +1,6 @@
 """Batches as a pure function of (seed, epoch, position), so that a resumed run sees what an uninterrupted one saw."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -85,14 +85,17 @@ class FrameLoader:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[dict[str, torch.Tensor]]:
         """The batches of one epoch, from batch `start` on."""
-        loader = DataLoader(
-            self.frames.at_epoch(self.seed, epoch),
-            batch_sampler=self.rows(epoch, start),
-            num_workers=self.num_workers,
-            collate_fn=dict,  # the frames have made a batch already
-            pin_memory=self.num_workers > 0 and torch.device(self.device).type == "cuda",
-        )
-        for number, batch in enumerate(loader, start):
+        frames, rows = self.frames.at_epoch(self.seed, epoch), self.rows(epoch, start)
+        batches: Iterable[dict[str, torch.Tensor]] = map(frames.__getitems__, rows)
+        if self.num_workers > 0:
+            batches = DataLoader(
+                frames,
+                batch_sampler=rows,
+                num_workers=self.num_workers,
+                collate_fn=dict,  # the frames have made a batch already
+                pin_memory=torch.device(self.device).type == "cuda",
+            )
+        for number, batch in enumerate(batches, start):
             yield self._process(batch, epoch, crop=epoch * len(self) + number < self.crop_batches)
 
     def _process(self, batch: dict[str, torch.Tensor], epoch: int, crop: bool) -> dict[str, torch.Tensor]:
@@ -103,13 +106,8 @@ class FrameLoader:
         if "image" not in batch:
             return batch
         images, alphas = batch.pop("image"), batch.pop("alpha", None)
-        pixel_values = self.processor.to_pixel_values(images)
-        mask = self.processor.to_mask(pixel_values, alphas)
-        if flips is not None:
-            flips = flips.to(self.device, non_blocking=True).view(-1, *[1] * (pixel_values.ndim - 1))
-            pixel_values = torch.where(flips, pixel_values.flip(-1), pixel_values)
-            mask = torch.where(flips, mask.flip(-1), mask)
+        made = self.processor.to_batch(images, alphas, flips)
         if places is not None:
             places = places.to(self.device, non_blocking=True)
-            pixel_values, mask = smoke_crops(pixel_values, mask, self.crop_size, places)
-        return {"pixel_values": pixel_values, "mask": mask} | batch
+            made["pixel_values"], made["mask"] = smoke_crops(made["pixel_values"], made["mask"], self.crop_size, places)
+        return made | batch

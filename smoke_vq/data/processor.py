@@ -123,12 +123,32 @@ class SmokeImageProcessor(BaseImageProcessor):
             raise ValueError(f"Unknown keyword {next(iter(kwargs))!r}: expected 'images', 'alpha' or 'return_tensors'.")
         if return_tensors != "pt":
             raise ValueError(f"return_tensors expects 'pt', found {return_tensors!r}.")
-        pixel_values = self.to_pixel_values(self._stack(images, channels=3))
+        images = self._stack(images, channels=3)
         if alpha is not None:
             alpha = self._stack(alpha, channels=1)
-            if len(alpha) != len(pixel_values):
-                raise ValueError(f"Expected one alpha per image, found {len(alpha)} for {len(pixel_values)} image(s).")
-        return BatchFeature({"pixel_values": pixel_values, "mask": self.to_mask(pixel_values, alpha)})
+            if len(alpha) != len(images):
+                raise ValueError(f"Expected one alpha per image, found {len(alpha)} for {len(images)} image(s).")
+        return BatchFeature(self.to_batch(images, alpha))
+
+    def to_batch(
+        self, images: torch.Tensor, alpha: torch.Tensor | None = None, mirror: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        """`pixel_values` and `mask`, as `to_pixel_values` and `to_mask` give them, in half the time.
+
+        Args:
+            images: (B, ..., H, W, 3) uint8.
+            alpha: (B, ..., H, W) uint8, or None.
+            mirror: (B,) bool, which images to mirror left and right; None mirrors none.
+        """
+        planes = pixels.to_planes(images, mirror)
+        pixel_values = pixels.from_planes(planes, grey=self.num_channels == 1)
+        if alpha is not None:
+            mask = self.to_mask(pixel_values, pixels.to_planes(alpha.unsqueeze(-1), mirror).squeeze(-3))
+        elif self.num_channels == 1:
+            mask = self.to_mask(pixel_values)
+        else:
+            mask = pixels.smoke_of_planes(planes).float()
+        return {"pixel_values": pixel_values, "mask": mask}
 
     def to_pixel_values(self, images: torch.Tensor) -> torch.Tensor:
         """(..., H, W, 3) uint8 to (..., C, H, W) float32 in [-1, 1]."""

@@ -10,7 +10,9 @@ from smoke_vq.data.frames import PackedFrames
 from smoke_vq.data.loader import FrameLoader
 from smoke_vq.data.mixed_frames import MixedFrames
 from smoke_vq.data.order import coin_flips
+from smoke_vq.data.processor import SmokeImageProcessor
 from smoke_vq.data.sources import load_frames
+from smoke_vq.data.windows import windows
 
 
 @pytest.fixture
@@ -77,6 +79,47 @@ def test_batches_hold_the_frames_and_their_flips(training, tiny_frames):
             image, alpha = (images[i].flip(1), alphas[i].flip(1)) if flip else (images[i], alphas[i])
             assert torch.equal(batch["pixel_values"][i], PROCESSOR.to_pixel_values(image[None])[0])
             assert torch.equal(batch["mask"][i, 0], alpha / 255)
+
+
+def plain_batches(frames, processor: SmokeImageProcessor, batch_size: int, epoch: int, grey: bool) -> list[dict]:
+    """What a training loader with seed 3 gives, in whole-batch operations on floats, row by row."""
+    order, batches = frames.epoch_order(3, epoch).tolist(), []
+    frames = frames.at_epoch(3, epoch)
+    for first in range(0, len(frames) // batch_size * batch_size, batch_size):
+        batch = frames.__getitems__(order[first : first + batch_size])
+        pixel_values = batch.pop("image").movedim(-1, -3).float().div(127.5).sub(1)
+        pixel_values = (pixel_values.mean(dim=-3, keepdim=True) if grey else pixel_values).contiguous()
+        mask = (pixel_values.amax(dim=-3, keepdim=True) > -0.99).float()
+        if frames.has_alpha:
+            mask = batch.pop("alpha").unsqueeze(-3).float().div(255)
+        for i, flip in enumerate(coin_flips(3, epoch, batch["row"]).tolist()):
+            if flip:
+                pixel_values[i], mask[i] = pixel_values[i].flip(-1), mask[i].flip(-1)
+        batches.append({"pixel_values": pixel_values, "mask": mask} | batch)
+    return batches
+
+
+@pytest.mark.parametrize("channels", [3, 1])
+@pytest.mark.parametrize("kind", ["with alpha", "without alpha", "a mix", "windows"])
+def test_batches_equal_a_plain_computation_to_the_last_bit(tiny_frames, kind, channels):
+    noise = torch.randint(0, 256, (23, 16, 16, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    noise[:5] = noise[:5] % 4  # around the threshold of the mask
+    noise = PackedFrames(noise, name="noise")
+    clips = PackedFrames(noise.images, name="clips", sequences=torch.arange(23) // 8)
+    choices = {"with alpha": tiny_frames, "without alpha": noise, "a mix": MixedFrames([noise, tiny_frames], [1, 2])}
+    frames = choices[kind] if kind in choices else windows(clips, 1, 1)
+    processor = SmokeImageProcessor(size=16, num_channels=channels)
+    loader = FrameLoader(frames, processor, 5, shuffle=True, flip=True, seed=3)
+    found, expected = list(loader.epoch(2)), plain_batches(frames, processor, 5, 2, channels == 1)
+    assert_same_batches(found, expected)
+    assert all(tensor.is_contiguous() for batch in found for tensor in batch.values())
+
+
+def test_an_epoch_leaves_the_global_generator_alone(training):
+    """So that a run that is resumed within an epoch draws what an uninterrupted one draws."""
+    state = torch.get_rng_state()
+    list(training().epoch(0))
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_validation_is_in_order_and_complete(tiny_frames):
