@@ -5,6 +5,7 @@ from .browser import browser
 from .data import data
 from .forecast import forecast
 from .growth import growth
+from .kmeans import kmeans_start
 from .loading import loading
 from .models import models
 from .quantizer import quantizer
@@ -17,6 +18,7 @@ from .updates import updates
 PARTS = {
     "quantizer": quantizer,
     "quantizers": quantizers,
+    "kmeans": kmeans_start,
     "training": training,
     "updates": updates,
     "adversarial": adversarial,

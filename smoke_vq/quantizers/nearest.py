@@ -13,6 +13,7 @@ from .gradients import GRADIENTS
 from .projection import CodeProjection
 
 SEARCH_CHUNK = 1024  # rows per matrix product, so that the distances of a chunk stay in the cache
+SEARCH_DISTANCES = 2**24  # at most so many per matrix product (64 MiB): fewer rows with more than 16,384 codes
 
 
 @torch.no_grad()
@@ -33,7 +34,8 @@ def nearest_codes(vectors: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor
         codes = codebook.float()
         norms = codes.square().sum(dim=1)
         # An exported graph is one for all batch sizes, and so cannot have a number of chunks.
-        chunks = [vectors.float()] if torch.compiler.is_exporting() else vectors.float().split(SEARCH_CHUNK)
+        rows = min(SEARCH_CHUNK, max(1, SEARCH_DISTANCES // len(codes)))
+        chunks = [vectors.float()] if torch.compiler.is_exporting() else vectors.float().split(rows)
         return torch.cat([torch.addmm(norms, chunk, codes.t(), alpha=-2).argmin(dim=1) for chunk in chunks])
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from smoke_vq.quantizers import kmeans as kmeans_module
 from smoke_vq.quantizers.kmeans import kmeans
 from smoke_vq.quantizers.nearest import nearest_codes
 
@@ -71,6 +72,41 @@ def test_as_good_as_scipy(spread):
     theirs, _ = vq.kmeans2(vectors.double().numpy(), 48, iter=10, minit="++", rng=np.random.default_rng(0))
     ours = inertia(vectors, kmeans(vectors, 48, num_iterations=10))
     assert ours <= 1.1 * inertia(vectors, torch.from_numpy(theirs).float())
+
+
+@pytest.fixture
+def in_rounds(monkeypatch):
+    """k-means as it is with many codes."""
+    monkeypatch.setattr(kmeans_module, "MAX_DRAWN_SINGLY", 0)
+
+
+@pytest.mark.parametrize("spread", [1.0, 10.0], ids=["clusters", "one cloud"])
+def test_seeds_in_rounds_are_nearly_as_good(monkeypatch, spread):
+    _, vectors = clusters(64, 60, spread=spread)
+    singly = inertia(vectors, kmeans(vectors, 192))
+    monkeypatch.setattr(kmeans_module, "MAX_DRAWN_SINGLY", 0)
+    found = kmeans(vectors, 192)
+    assert inertia(vectors, found) <= 1.05 * singly
+    assert torch.equal(found, kmeans(vectors, 192)) and not torch.equal(found, kmeans(vectors, 192, seed=1))
+
+
+def test_seeds_in_rounds_find_separated_clusters_and_accept_duplicates(in_rounds):
+    centres, vectors = clusters(16, 100, spread=0.1)
+    assert torch.cdist(centres, kmeans(vectors, 64)).amin(dim=1).max() < 0.3
+    vectors = torch.randn(3, 4, generator=torch.Generator().manual_seed(0)).repeat(40, 1)
+    found = kmeans(vectors, 12)
+    assert found.isfinite().all() and inertia(vectors, found) < 1e-10
+    assert torch.equal(kmeans(vectors, len(vectors)), vectors)
+
+
+def test_many_codes_take_no_loop_over_codes(monkeypatch):
+    """8,192 codes: the searches are those of at most 90 rounds and 1 iteration."""
+    calls, real = [], kmeans_module.nearest_codes
+    monkeypatch.setattr(kmeans_module, "nearest_codes", lambda *pair: (calls.append(1), real(*pair))[1])
+    vectors = torch.randn(10_000, 2, generator=torch.Generator().manual_seed(0))
+    found = kmeans(vectors, 8192, num_iterations=1)
+    assert found.shape == (8192, 2) and len(calls) <= 91
+    assert len(found.unique(dim=0)) == 8192
 
 
 def test_refuses_fewer_vectors_than_codes():
