@@ -48,7 +48,14 @@ def main() -> None:
     loader = make_train_loader(accelerator, arguments, processor)
     if recipe.init_from is None:
         check_codes_can_start(model, loader, recipe.codebook_init_vectors)
-    evaluator = make_evaluator(accelerator, arguments.data, processor, arguments.tracking.num_images, perceptual)
+    evaluator = make_evaluator(
+        accelerator,
+        arguments.data,
+        processor,
+        arguments.tracking.num_images,
+        perceptual,
+        num_training_frames=len(loader.frames),
+    )
     num_steps = Trainer.count_steps(arguments.optimization, loader)
     objective = VQGANObjective(
         accelerator,

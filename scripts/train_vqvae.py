@@ -36,7 +36,9 @@ def main() -> None:
     loader = make_train_loader(accelerator, arguments, processor)
     if recipe.init_from is None:
         check_codes_can_start(model, loader, recipe.codebook_init_vectors)
-    evaluator = make_evaluator(accelerator, arguments.data, processor, arguments.tracking.num_images)
+    evaluator = make_evaluator(
+        accelerator, arguments.data, processor, arguments.tracking.num_images, num_training_frames=len(loader.frames)
+    )
     num_steps = Trainer.count_steps(arguments.optimization, loader)
     objective = VQVAEObjective(accelerator, model, arguments, num_steps)
     with make_publisher(accelerator, arguments, SmokeVQVAE.card_text, objective.describe) as publisher:

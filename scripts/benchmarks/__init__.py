@@ -14,6 +14,7 @@ from .simulation import simulation
 from .tokens import tokens
 from .training import training
 from .updates import updates
+from .validation import validation
 
 PARTS = {
     "quantizer": quantizer,
@@ -21,6 +22,7 @@ PARTS = {
     "kmeans": kmeans_start,
     "training": training,
     "updates": updates,
+    "validation": validation,
     "adversarial": adversarial,
     "data": data,
     "simulation": simulation,

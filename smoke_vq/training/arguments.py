@@ -79,7 +79,11 @@ class DataArguments(ArgumentGroup):
     batch_size: int = option(64, "Frames per process and micro-batch.", ADJUSTABLE, at_least=1)
     max_train_samples: int | None = option(None, "Use at most so many training frames, evenly spaced.", at_least=1)
     max_validation_samples: int | None = option(
-        None, "Use at most so many frames at each validation; all are used at the end.", FREE, at_least=1
+        None,
+        "Use at most so many frames at each validation; all are used at the end. Unset takes all, but for an "
+        "autoencoder a tenth of the number of training frames, and at least 256: less than a twentieth of an epoch.",
+        FREE,
+        at_least=1,
     )
 
     def __post_init__(self):
