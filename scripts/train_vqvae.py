@@ -12,7 +12,7 @@ def main() -> None:
     arguments = parse_arguments(VQVAEArguments)
     recipe = arguments.recipe
     trained = {} if recipe.init_from is None else check_model(recipe.init_from, AUTOENCODERS) or {}
-    arguments.check_data(trained.get("sample_size", recipe.model.get("sample_size")))
+    arguments.check_data(recipe.frame_size(trained))
     from smoke_vq import SmokeImageProcessor, SmokeVQVAE
     from smoke_vq.models.initialization import check_codes_can_start, continue_autoencoder
     from smoke_vq.training import (

@@ -14,6 +14,7 @@ from smoke_vq.data.mixed_frames import MixedFrames
 from smoke_vq.data.order import coin_flips, draws
 from smoke_vq.data.windows import WindowedFrames, windows
 from smoke_vq.preparation.folder import png
+from smoke_vq.preparation.plumes.builder import PLUME_CONFIGS
 
 LENGTHS = [9, 2, 4, 7]  # the second is too short for most windows
 
@@ -91,7 +92,8 @@ def test_a_window_is_in_one_run_and_in_order_of_time(frames, num_previous, num_n
     assert current == expected, "every frame with enough others around it has one window"
 
 
-def test_the_example_of_the_docs():
+def test_the_example_of_the_docs(few_plumes, monkeypatch):
+    monkeypatch.setattr(PLUME_CONFIGS["tiny"], "num_frames", 14)
     exec(code_of_docs("windows("), names := {})
     assert names["batch"]["pixel_values"].shape == (8, 5, 3, 64, 64)
     assert names["batch"]["offset"][:, 1:].tolist() == [[-1, 0, 1, 2]] * 8
