@@ -42,24 +42,26 @@ TASKS = {
     "faithful": Task({"masked_mse": 0.026}),
     "sharp": Task({"masked_mse": 0.038, "lpips_alex": 0.033}),
 }
-RULES = {"vqvae": VQVAEArguments, "vqgan": VQGANArguments}
+RECIPES = {"vqvae": VQVAEArguments, "vqgan": VQGANArguments}
 SHOWN = ("masked_mse", "background_mse", "psnr", "ssim", "lpips_alex", "num_codes_used")
 
 
 def main() -> None:
     arguments, flags = parse()
-    recipe, task = choose(RULES, arguments.recipe, "recipe"), choose(TASKS, arguments.task, "task")
+    recipe, task = choose(RECIPES, arguments.recipe, "recipe"), choose(TASKS, arguments.task, "task")
     training = parse_arguments(recipe, ["--config", arguments.config, *flags])
     if training.recipe.init_from is not None:
         raise ValueError("A speedrun starts from random weights: expected no init_from.")
     training.check_data()
-    judge = Judge(training, task)
     folder = arguments.output_dir
-    runs = {}
-    for seed in arguments.seeds:
-        run_folder = folder / "runs" / f"seed_{seed}"
+    folders = {seed: folder / "runs" / f"seed_{seed}" for seed in arguments.seeds}
+    if len(folders) < len(arguments.seeds):
+        raise ValueError(f"Each seed is trained once: found {arguments.seeds}.")
+    for run_folder in folders.values():
         if run_folder.exists():
             raise ValueError(f"{run_folder} exists: expected an output_dir without earlier runs.")
+    judge, runs = Judge(training, task), {}
+    for seed, run_folder in folders.items():
         seconds = train(run_folder, arguments, ["--config", arguments.config, *flags, "--seed", str(seed)])
         figures = judge.figures(run_folder / BEST)
         steps = [json.loads(line) for line in (run_folder / HISTORY).read_text().splitlines()]
@@ -91,7 +93,7 @@ def parse() -> tuple[argparse.Namespace, list[str]]:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--task", default="faithful", help=f"one of {', '.join(TASKS)} (default: faithful)")
-    parser.add_argument("--recipe", default="vqvae", help=f"one of {', '.join(RULES)} (default: vqvae)")
+    parser.add_argument("--recipe", default="vqvae", help=f"one of {', '.join(RECIPES)} (default: vqvae)")
     parser.add_argument("--config", default="tiny", help="name or file (default: tiny)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--num-processes", type=int, default=1, help="processes of the training (default: 1)")

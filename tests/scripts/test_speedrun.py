@@ -60,8 +60,9 @@ def test_a_record_of_a_training_on_two_processes(folder):
     figures = json.loads((folder / "out/runs/seed_5/best/metrics.json").read_text())["this model"]
     assert figures["num_frames"] == 10
     assert own["masked_mse"] == pytest.approx(figures["masked_mse"], rel=1e-5)
-    again = speedrun(folder, "--seeds 5")
+    again = speedrun(folder, "--seeds 6 5")
     assert again.code == 2 and "seed_5 exists" in again.err
+    assert not (folder / "out/runs/seed_6").exists(), "all folders are checked before the first training"
 
 
 @pytest.mark.parametrize(
@@ -70,6 +71,7 @@ def test_a_record_of_a_training_on_two_processes(folder):
         ("--task sharpest", "Unknown task 'sharpest'"),
         ("--init-from nano", "starts from random weights"),
         ("--seed 3", "--seed is set by the speedrun itself"),
+        ("--seeds 1 1", "Each seed is trained once"),
         ("--num-processes 0", "num_processes expects a whole number of 1 or more"),
     ],
 )
