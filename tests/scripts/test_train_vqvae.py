@@ -307,6 +307,11 @@ def refused(ended, folder, *messages: str) -> None:
         ("--dataset-weights 1 2", ["dataset_weights expects one weight for each of", "found [1.0, 2.0]"]),
         ("--dataset-weights 1 --smoke-sampling 1", ["smoke_sampling and dataset_weights both say how often"]),
         ("--crop-until 0.5 --crop-size 24", ["crop_size expects at most 16 pixels", "found 24"]),
+        (
+            "--crop-until 0.5 --crop-size 8 --model.encoder_block_out_channels [8,8,8,8,8]"
+            " --model.decoder_block_out_channels [8,8,8,8,8]",
+            ["crop_size expects a multiple of 16, the model's downsampling factor, found 8"],
+        ),
         ("--crop-until 1.5", ["crop_until expects a share from 0 to 1, found 1.5"]),
         ("--crop-size 20", ["crop_size expects a multiple of 8, found 20"]),
         ("--validation-dataset /nowhere", ["There is no dataset at /nowhere"]),
