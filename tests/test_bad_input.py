@@ -238,6 +238,9 @@ def test_more_codes_than_latents_are_refused_before_anything_is_encoded(model, m
     check_codes_can_start(model, loader, 512)
     large = SmokeVQVAE(**MODEL | {"num_vq_embeddings": 513})
     refused(lambda: check_codes_can_start(large, loader, 512), ValueError, "give 512 latents for 513 codes: use more")
+    loader.crop_size, loader.crop_batches = loader.processor.height // 2, 1
+    refused(lambda: check_codes_can_start(large, loader, 512), ValueError, "give 320 latents for 513 codes")
+    loader.crop_batches = 0
     check_codes_can_start(large, loader, 0)
     fixed = SmokeVQVAE(**MODEL | {"num_vq_embeddings": 1024, "quantizer_type": "lfq"})
     check_codes_can_start(fixed, loader, 512)

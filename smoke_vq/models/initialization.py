@@ -49,10 +49,13 @@ def check_codes_can_start(model: PretrainedModel, loader: FrameLoader, init_vect
     Raises:
         ValueError: says how many latents and codes there are.
     """
-    quantizer, side = model.quantizer, model.config.sample_size // model.downsampling_factor
+    quantizer, factor = model.quantizer, model.downsampling_factor
     anything = torch.zeros(1, quantizer.code_dim, 1, 1)
     learned = any(leaf.codebook is not None for leaf, _, _ in quantizer.leaves(anything))
-    found = len(loader) * loader.batch_size * loader.world_size * side**2
+    of_crop, of_frame = (loader.crop_size // factor) ** 2, (model.config.sample_size // factor) ** 2
+    crops = min(loader.crop_batches, len(loader))
+    latents = crops * of_crop + (len(loader) - crops) * of_frame
+    found = latents * loader.batch_size * loader.world_size
     if init_vectors and learned and found < quantizer.num_codes:
         raise ValueError(
             f"The training data give {found} latents for {quantizer.num_codes} codes: use more frames, fewer codes, or "
