@@ -15,7 +15,12 @@ def main() -> None:
     arguments.check_data(recipe.frame_size(trained))
     from smoke_vq import PatchDiscriminator, SmokeImageProcessor, SmokeVQGAN
     from smoke_vq.losses.perceptual import PERCEPTUAL_LOSSES
-    from smoke_vq.models.initialization import check_codes_can_start, continue_autoencoder, continue_discriminator
+    from smoke_vq.models.initialization import (
+        check_codes_can_start,
+        check_crops,
+        continue_autoencoder,
+        continue_discriminator,
+    )
     from smoke_vq.training import (
         Trainer,
         VQGANObjective,
@@ -46,6 +51,7 @@ def main() -> None:
         accelerator.print(f"The discriminator is {whose}.")
     processor = SmokeImageProcessor.for_model(model.config)
     loader = make_train_loader(accelerator, arguments, processor)
+    check_crops(model, loader)
     if recipe.init_from is None:
         check_codes_can_start(model, loader, recipe.codebook_init_vectors)
     evaluator = make_evaluator(

@@ -14,7 +14,7 @@ def main() -> None:
     trained = {} if recipe.init_from is None else check_model(recipe.init_from, AUTOENCODERS) or {}
     arguments.check_data(recipe.frame_size(trained))
     from smoke_vq import SmokeImageProcessor, SmokeVQVAE
-    from smoke_vq.models.initialization import check_codes_can_start, continue_autoencoder
+    from smoke_vq.models.initialization import check_codes_can_start, check_crops, continue_autoencoder
     from smoke_vq.training import (
         Trainer,
         VQVAEObjective,
@@ -34,6 +34,7 @@ def main() -> None:
             model = continue_autoencoder(SmokeVQVAE, recipe.init_from, recipe.model)
     processor = SmokeImageProcessor.for_model(model.config)
     loader = make_train_loader(accelerator, arguments, processor)
+    check_crops(model, loader)
     if recipe.init_from is None:
         check_codes_can_start(model, loader, recipe.codebook_init_vectors)
     evaluator = make_evaluator(

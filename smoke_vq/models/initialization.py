@@ -38,6 +38,15 @@ def continue_autoencoder(model_class: type[Autoencoder], name_or_path: str, conf
     return model
 
 
+def check_crops(model: PretrainedModel, loader: FrameLoader) -> None:
+    """Raise a ValueError if the loader makes squares whose side the model cannot divide."""
+    if loader.crop_batches > 0 and loader.crop_size % model.downsampling_factor != 0:
+        raise ValueError(
+            f"crop_size expects a multiple of {model.downsampling_factor}, the model's downsampling factor, found "
+            f"{loader.crop_size}."
+        )
+
+
 def check_codes_can_start(model: PretrainedModel, loader: FrameLoader, init_vectors: int) -> None:
     """Refuse, before anything is encoded, a training whose frames give fewer latents than the codebook has codes.
 

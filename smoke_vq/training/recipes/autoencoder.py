@@ -31,8 +31,8 @@ class AutoencoderTraining:
         weights: weights of the losses other than the quantizer's, by name.
 
     Raises:
-        ValueError: a model that does not take RGB or grey frames, or squares of `crop_size`; continuous_steps as long
-            as the training; a weight for a loss that the quantizer does not have.
+        ValueError: a model that does not take RGB or grey frames; continuous_steps as long as the training; a weight
+            for a loss that the quantizer does not have.
     """
 
     def __init__(
@@ -48,11 +48,6 @@ class AutoencoderTraining:
         if channels not in ([1, 1], [3, 3]):
             raise ValueError(
                 f"model.in_channels and model.out_channels expect 3 for RGB or 1 for grey frames, found {channels}."
-            )
-        data, factor = arguments.data, model.downsampling_factor
-        if data.crop_until > 0 and data.crop_size % factor != 0:
-            raise ValueError(
-                f"crop_size expects a multiple of {factor}, the model's downsampling factor, found {data.crop_size}."
             )
         self.starts_trained = recipe.starts_trained
         self.continuous_steps = 0 if self.starts_trained else recipe.continuous_steps
