@@ -142,6 +142,7 @@ class AutoencoderTraining:
 
     def alarms(self, figures: dict[str, float]) -> list[str]:
         sentences = codebook_alarms(figures, self.num_codes) if self.quantize else []
+        sentences += self.quantizer_training.distances.alarms(lambda sums: self.accelerator.reduce(sums, "sum"))
         if is_blank(figures):
             sentences.append(
                 f"The outputs look alike: their variance over frames is {figures['diversity']:.3f} of that of the "

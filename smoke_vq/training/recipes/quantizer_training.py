@@ -7,6 +7,7 @@ from accelerate import Accelerator
 
 from ...quantizers import Quantizer
 from ..player import Player
+from .code_distances import CodeDistances
 from .codebook_health import CodebookHealth
 
 
@@ -41,6 +42,7 @@ class QuantizerTraining:
             None if leaf.codebook is None else CodebookHealth(accelerator, player, leaf, steps, last_revival, seed + i)
             for i, leaf in enumerate(self.leaves)
         ]
+        self.distances = CodeDistances(self.quantizer)
 
     def initialize(self, batches: Iterable[dict[str, torch.Tensor]]) -> None:
         """Encode batches until there are `init_vectors` latents, and move the codes to their k-means centres.
@@ -75,6 +77,7 @@ class QuantizerTraining:
         """Take note of a micro-batch: latents (B, D, h, w), indices (B, h, w) or (B, h, w, depth)."""
         if self.frozen:
             return
+        self.distances.observe(latents, indices)
         with torch.no_grad():
             leaves = self.quantizer.leaves(latents.detach(), indices)
             for health, (leaf, own_latents, own_indices) in zip(self.healths, leaves, strict=True):

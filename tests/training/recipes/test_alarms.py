@@ -1,9 +1,12 @@
 """Alarms about a collapsed codebook and blank outputs, and the score of a validation."""
 
 import pytest
+import torch
 from training_runs import batch
 
+from smoke_vq.quantizers import QUANTIZERS
 from smoke_vq.training.recipes.autoencoder import is_blank
+from smoke_vq.training.recipes.code_distances import CodeDistances
 from smoke_vq.training.recipes.codebook_health import codebook_alarms
 
 
@@ -66,3 +69,32 @@ def test_the_score_is_the_loss_of_the_training(objective):
     quality.update(Batch(sample=sample, target=data["pixel_values"], mask=data["mask"]))
     loss = masked_mse(sample, data["pixel_values"], data["mask"], 0.3)
     assert trained.score(quality.compute()) == pytest.approx(float(loss), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "distance", "alarm"),
+    [
+        ("vq", {}, 0.05, False),
+        ("vq", {}, 0.15, True),
+        ("ema", {}, 0.15, True),
+        ("vq", {"cosine": True}, 0.15, False),
+        ("simvq", {}, 0.15, False),
+        ("fsq", {"levels": [4, 4]}, 0.15, False),
+    ],
+)
+def test_latents_that_leave_their_codes_are_reported(name, options, distance, alarm):
+    """The latents are codes to which noise is added: its variance is `distance` of the variance of the sum."""
+    torch.manual_seed(0)
+    quantizer = QUANTIZERS[name](num_codes=16, code_dim=8, **options)
+    if quantizer.codebook is not None:
+        torch.nn.init.normal_(quantizer.codebook, std=100)
+    codes = torch.arange(16).repeat(4, 4)[:, :64].view(4, 8, 8)
+    latents = quantizer.embed(codes).detach()
+    spread = (latents - latents.mean(dim=(0, 2, 3), keepdim=True)).square().mean()
+    latents += torch.randn_like(latents) * (spread * distance / (1 - distance)).sqrt()
+    distances = CodeDistances(quantizer)
+    assert distances.alarms() == []
+    distances.observe(latents, codes)
+    sentences = distances.alarms()
+    assert ["--quantizer-loss-weights.commitment" in sentence for sentence in sentences] == [True] * alarm
+    assert distances.alarms() == []
