@@ -12,13 +12,14 @@ from smoke_vq import NANO_MODEL
 from smoke_vq.layout import ARGUMENTS, FORECASTER, METRICS, TRAINING
 from smoke_vq.model_config import AUTOENCODERS, check_model, frame_size
 from smoke_vq.script import run
-from smoke_vq.training import FlowMatchingArguments, parse_arguments
+from smoke_vq.training import FlowMatchingArguments, check_arguments, parse_arguments
 from smoke_vq.training.arguments import DataArguments
 
 
 def main() -> None:
     arguments = parse_arguments(FlowMatchingArguments)
     recipe, data = arguments.recipe, arguments.data
+    check_arguments("SmokeFlowTransformer", recipe.model, "model")
     name = str(NANO_MODEL) if recipe.autoencoder is None else recipe.autoencoder
     check_model(name, AUTOENCODERS)
     if recipe.init_from is not None:
@@ -36,9 +37,8 @@ def main() -> None:
     from smoke_vq.models.auto import AutoAutoencoder
     from smoke_vq.models.initialization import continue_forecaster
     from smoke_vq.tokens import LatentSpace, model_digest, principal_components, statistics_digest
-    from smoke_vq.training import FlowMatchingObjective, Trainer, check_arguments, make_accelerator, make_publisher
+    from smoke_vq.training import FlowMatchingObjective, Trainer, make_accelerator, make_publisher
 
-    check_arguments(SmokeFlowTransformer, recipe.model, "model")
     for option in ("max_train_samples", "dataset_weights", "smoke_sampling", "crop_until"):
         if getattr(data, option):
             raise ValueError(f"{option} has no effect on the training of a forecaster: expected it to be left out.")

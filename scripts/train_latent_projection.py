@@ -8,12 +8,13 @@ from functools import partial
 
 from smoke_vq.model_config import AUTOENCODERS, check_model, frame_size
 from smoke_vq.script import run
-from smoke_vq.training import LatentProjectionArguments, parse_arguments
+from smoke_vq.training import LatentProjectionArguments, check_arguments, parse_arguments
 
 
 def main() -> None:
     arguments = parse_arguments(LatentProjectionArguments)
     recipe = arguments.recipe
+    check_arguments("LatentProjection", recipe.model, "model")
     check_model(recipe.autoencoder, AUTOENCODERS)
     arguments.check_data(frame_size(recipe.autoencoder))
     from smoke_vq import LatentProjection, SmokeImageProcessor
@@ -23,7 +24,6 @@ def main() -> None:
     from smoke_vq.training import (
         LatentProjectionObjective,
         Trainer,
-        check_arguments,
         make_accelerator,
         make_evaluator,
         make_publisher,
@@ -31,7 +31,6 @@ def main() -> None:
     )
     from smoke_vq.training.recipes.autoencoder import STATISTICS_FRAMES
 
-    check_arguments(LatentProjection, recipe.model, "model")
     accelerator = make_accelerator(arguments)
     with accelerator.main_process_first():  # one process downloads the autoencoder
         autoencoder = AutoAutoencoder.from_pretrained(recipe.autoencoder)

@@ -5,12 +5,14 @@ accelerate launch scripts/train_vqgan.py --config configs/config_vqgan.yaml --ru
 
 from smoke_vq.model_config import AUTOENCODERS, check_model
 from smoke_vq.script import run
-from smoke_vq.training import VQGANArguments, parse_arguments
+from smoke_vq.training import VQGANArguments, check_arguments, parse_arguments
 
 
 def main() -> None:
     arguments = parse_arguments(VQGANArguments)
     recipe = arguments.recipe
+    check_arguments("SmokeVQGAN", recipe.model, "model")
+    check_arguments("PatchDiscriminator", recipe.discriminator, "discriminator")
     trained = {} if recipe.init_from is None else check_model(recipe.init_from, AUTOENCODERS) or {}
     arguments.check_data(recipe.frame_size(trained))
     from smoke_vq import PatchDiscriminator, SmokeImageProcessor, SmokeVQGAN
@@ -24,15 +26,12 @@ def main() -> None:
     from smoke_vq.training import (
         Trainer,
         VQGANObjective,
-        check_arguments,
         make_accelerator,
         make_evaluator,
         make_publisher,
         make_train_loader,
     )
 
-    check_arguments(SmokeVQGAN, recipe.model, "model")
-    check_arguments(PatchDiscriminator, recipe.discriminator, "discriminator")
     accelerator = make_accelerator(arguments)
     adversarial = recipe.adversarial_weight > 0
     model = trained_discriminator = None

@@ -5,12 +5,13 @@ accelerate launch scripts/train_vqvae.py --config configs/config_vqvae.yaml --ru
 
 from smoke_vq.model_config import AUTOENCODERS, check_model
 from smoke_vq.script import run
-from smoke_vq.training import VQVAEArguments, parse_arguments
+from smoke_vq.training import VQVAEArguments, check_arguments, parse_arguments
 
 
 def main() -> None:
     arguments = parse_arguments(VQVAEArguments)
     recipe = arguments.recipe
+    check_arguments("SmokeVQVAE", recipe.model, "model")
     trained = {} if recipe.init_from is None else check_model(recipe.init_from, AUTOENCODERS) or {}
     arguments.check_data(recipe.frame_size(trained))
     from smoke_vq import SmokeImageProcessor, SmokeVQVAE
@@ -18,14 +19,12 @@ def main() -> None:
     from smoke_vq.training import (
         Trainer,
         VQVAEObjective,
-        check_arguments,
         make_accelerator,
         make_evaluator,
         make_publisher,
         make_train_loader,
     )
 
-    check_arguments(SmokeVQVAE, recipe.model, "model")
     accelerator = make_accelerator(arguments)
     if recipe.init_from is None:
         model = SmokeVQVAE(**recipe.model)

@@ -1,5 +1,6 @@
-"""config.json of a saved model, read without importing the classes of models, which takes seconds."""
+"""Configurations of models, read without importing the classes of models, which takes seconds."""
 
+import ast
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -11,6 +12,7 @@ from .limits import read_json
 from .version import CONFIG_FORMAT, __version__
 
 AUTOENCODERS = ("SmokeVQVAE", "SmokeVQGAN")  # names of classes
+_MODELS = Path(__file__).parent / "models"
 
 
 def read_config(folder: Path, name_or_path: str | os.PathLike, name: str = CONFIG) -> dict[str, Any]:
@@ -65,3 +67,20 @@ def frame_size(name_or_path: str | os.PathLike) -> int | None:
     size = settings.get("size") if isinstance(settings, dict) else None
     height = size.get("height") if isinstance(size, dict) else size
     return height if type(height) is int else None
+
+
+def model_parameters(class_name: str) -> dict[str, Any]:
+    """The keyword arguments of a class in smoke_vq.models, and their defaults, read from its source."""
+    classes = {
+        node.name: node
+        for path in _MODELS.glob("*.py")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef)
+    }
+    node, init = classes[class_name], None
+    while init is None:
+        functions = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"]
+        init = functions[0] if functions else None
+        node = classes.get(ast.unparse(node.bases[0]), node)
+    names = [argument.arg for argument in init.args.args[1:]]
+    return dict(zip(names, map(ast.literal_eval, init.args.defaults), strict=True))

@@ -52,6 +52,9 @@ WITHOUT_TORCH = [
     "train vqgan --datset x",
     "train flow-matching --lr many",
     "train latent-projection --help",
+    "train vqvae --model.latent_chanels 8",
+    "train vqgan --discriminator.num_layers many",
+    "train flow-matching --model.depht 3",
 ]
 WITHOUT_DIFFUSERS = [
     "encode --model nano --batch-size 0 --dataset data --output-dir out",

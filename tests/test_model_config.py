@@ -1,17 +1,26 @@
 """Reading the configuration of a model before its class is imported."""
 
+import inspect
 import json
 
 import pytest
 
-from smoke_vq import NANO_MODEL, SmokeImageProcessor
+from smoke_vq import NANO_MODEL, SmokeImageProcessor, models
 from smoke_vq.layout import PIPELINE, PROCESSOR
-from smoke_vq.model_config import AUTOENCODERS, check_model, frame_size
+from smoke_vq.model_config import AUTOENCODERS, check_model, frame_size, model_parameters
 from smoke_vq.models import auto
 
 
 def test_autoencoders_are_those_that_load():
     assert set(AUTOENCODERS) == set(auto.AUTOENCODERS)
+
+
+@pytest.mark.parametrize(
+    "name", ["SmokeVQVAE", "SmokeVQGAN", "PatchDiscriminator", "LatentProjection", "SmokeFlowTransformer"]
+)
+def test_parameters_that_are_read_from_the_source_are_those_of_the_class(name):
+    parameters = inspect.signature(getattr(models, name)).parameters
+    assert model_parameters(name) == {key: parameter.default for key, parameter in parameters.items()}
 
 
 def test_the_configuration_and_frame_size_of_a_local_model():

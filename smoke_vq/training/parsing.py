@@ -19,6 +19,7 @@ from transformers import HfArgumentParser
 
 from ..assets import configurations
 from ..limits import read_yaml
+from ..model_config import model_parameters
 from .arguments import Recipe, TrainingArguments, groups_of, options_of
 from .renamed import rename_flags, rename_keys
 
@@ -74,20 +75,25 @@ def parse_arguments(recipe_class: type[Recipe], argv: list[str] | None = None) -
     return TrainingArguments.build(recipe_class, **values)
 
 
-def check_arguments(factory: type, values: dict[str, Any], where: str) -> None:
+def check_arguments(factory: type | str, values: dict[str, Any], where: str) -> None:
     """Refuse unknown keyword arguments of `factory`, and values of another type than the default.
+
+    Args:
+        factory: a class, or the name of one in smoke_vq.models, which is then not imported.
 
     Raises:
         ValueError: names the key, what was found and what was expected.
     """
-    parameters = inspect.signature(factory).parameters
+    if isinstance(factory, str):
+        name, defaults = factory, model_parameters(factory)
+    else:
+        parameters = inspect.signature(factory).parameters
+        name, defaults = factory.__name__, {key: parameter.default for key, parameter in parameters.items()}
     for key, value in values.items():
-        if key not in parameters:
-            raise ValueError(
-                f"Unknown key {where}.{key}{_did_you_mean(key, parameters)}: {factory.__name__} takes "
-                f"{sorted(parameters)}."
-            )
-        default = parameters[key].default
+        if key not in defaults:
+            hint = _did_you_mean(key, defaults)
+            raise ValueError(f"Unknown key {where}.{key}{hint}: {name} takes {sorted(defaults)}.")
+        default = defaults[key]
         if isinstance(default, bool) or isinstance(value, bool):
             fits = isinstance(value, bool) and isinstance(default, bool)
         elif isinstance(default, (tuple, list)):
