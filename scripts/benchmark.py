@@ -35,7 +35,7 @@ def main() -> None:
         raise ValueError(f"rounds expects 1 or more, found {arguments.rounds}.")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     name = torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} CPU threads"
-    print(f"{name}, torch {torch.__version__}, median of {arguments.rounds} rounds")
+    print(f"{name}, torch {torch.__version__}, median of {arguments.rounds} rounds (and quartiles)")
     for part in arguments.part:
         PARTS[part](device, arguments.rounds)
     if arguments.json is not None:

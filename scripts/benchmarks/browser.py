@@ -13,14 +13,13 @@ from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import torch
 
 from smoke_vq import NANO_MODEL, PlumeSettings, SmokeImageProcessor, SmokeVQVAE, simulate_plumes
 
-from .timing import report
+from .timing import Rounds, report
 
 RUNTIME = "ONNXRUNTIME_WEB"  # environment variable: the folder dist of the npm package onnxruntime-web
 CALLS = 20  # frames, one after the other, that a round times
@@ -136,5 +135,5 @@ def browser(device: str, rounds: int) -> None:
                     function()
                     times[name].append(clock() - start)
             torch.set_num_threads(threads)
-    seconds = {name: median(values[1:]) for name, values in times.items()}  # the first round warms up
+    seconds = {name: Rounds(values[1:]) for name, values in times.items()}  # the first round warms up
     report(f"nano, {CALLS} frames to codes and back, CPU time, one thread", seconds, "torch", "frames/s", CALLS)

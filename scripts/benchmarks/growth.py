@@ -5,7 +5,6 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 
 import torch
 
@@ -18,7 +17,7 @@ from smoke_vq.losses import masked_mse
 from smoke_vq.quantizers.nearest import nearest_codes
 
 from .sizes import autoencoder_sizes
-from .timing import interleaved, report_growth
+from .timing import Rounds, clock, interleaved, report_growth
 
 SIZES = (64, 96, 128, 192, 256)
 CODES = (1_024, 4_096, 16_384, 65_536, 262_144)
@@ -63,16 +62,12 @@ def codes(device: str, rounds: int) -> None:
     report_growth("Nearest codes of 1,024 vectors", "codes", list(CODES), list(seconds.values()))
 
 
-def clock(device: str) -> Callable[[], float]:
-    return time.process_time if device == "cpu" else time.perf_counter
-
-
 def frames(rounds: int) -> None:
     """What a loader does for N frames before the first batch: order of an epoch, rows of batches, a fingerprint.
 
     Memory is the peak of a call above what the process had before, with its result: an order is 8 bytes a frame.
     """
-    results: dict[str, list[tuple[float, float]]] = {}
+    results: dict[str, list[tuple[Rounds, float]]] = {}
     for count in FRAMES:
         packed = PackedFrames(torch.zeros(count, 1, 1, 3, dtype=torch.uint8))
         loader = FrameLoader(packed, SmokeImageProcessor(size=8), 64, shuffle=True)
@@ -91,7 +86,7 @@ def frames(rounds: int) -> None:
                 function()
                 times.append(time.process_time() - started)
                 memory.append((peak() - before) / count)
-            results.setdefault(name, []).append((median(times), max(memory)))
+            results.setdefault(name, []).append((Rounds(times), max(memory)))
     for name, measured in results.items():
         report_growth(f"Frames: {name}", "frames", list(FRAMES), [seconds for seconds, _ in measured])
         print(f"  {measured[-1][1]:.0f} bytes a frame at {FRAMES[-1]:,d} frames")
@@ -123,7 +118,7 @@ def processes(rounds: int) -> None:
             port = free.getsockname()[1]
         queue = torch.multiprocessing.get_context("spawn").SimpleQueue()
         torch.multiprocessing.spawn(_steps, (count, port, rounds, queue), nprocs=count)
-        seconds.append(queue.get() / (16 * count))
+        seconds.append(Rounds(value / (16 * count) for value in queue.get().values))
     report_growth("Training, tiny model, bf16, seconds a frame", "processes", [1, 2], seconds)
 
 

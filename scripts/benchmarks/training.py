@@ -7,7 +7,7 @@ from smoke_vq import SmokeVQVAE
 from smoke_vq.losses import masked_mse
 
 from .sizes import autoencoder_sizes
-from .timing import interleaved, report
+from .timing import Rounds, interleaved, report
 
 
 def training(device: str, rounds: int) -> None:
@@ -42,7 +42,8 @@ def training(device: str, rounds: int) -> None:
         functions["bf16 autocast, compiled"] = lambda: step(compiled, torch.bfloat16)
     seconds = interleaved(functions, device, rounds)
     product = seconds.pop("matrix product, bf16")
-    seconds = {"bf16 matrix products": product * flops / (2 * side**3)} | seconds
+    products = Rounds(value * flops / (2 * side**3) for value in product.values)
+    seconds = {"bf16 matrix products": products} | seconds
     title = (
         f"Training step, {'full' if full else 'tiny'} model, batch {batch}, {flops / batch / 1e9:.1f} GFLOP per image"
     )

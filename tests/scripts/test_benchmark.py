@@ -3,6 +3,7 @@
 import importlib
 import json
 import math
+import pickle
 
 import pytest
 from PIL import Image
@@ -14,6 +15,20 @@ def test_the_chosen_parts_are_measured():
     for line in ("median of 1 rounds", "bare matrix product", "packed loader"):
         assert line in ended.out
     assert "Training step" not in ended.out
+
+
+def test_median_and_spread_are_those_of_the_rounds(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    timing = importlib.import_module("benchmarks.timing")
+    monkeypatch.setattr(timing, "RESULTS", [])
+    clock = iter([0, 0, 0, 1, 0, 3, 0, 2, 0, 2, 0, 1, 0, 5, 0, 1, 0, 4])  # the first round, which warms up, has no end
+    seconds = timing.interleaved({"ideal": int, "ours": int}, "cpu", 4, lambda: next(clock))
+    assert seconds == {"ideal": 1, "ours": 3.5} and pickle.loads(pickle.dumps(seconds["ours"])).values == (3, 2, 5, 4)
+    timing.report("A comparison", seconds, "ideal")
+    (result,) = json.loads(json.dumps(timing.RESULTS))  # ratios 3, 1, 5, 4
+    assert result["seconds"] == seconds and result["rounds"]["ours"] == [3, 2, 5, 4]
+    assert result["ratio_quartiles"] == {"ideal": [1, 1], "ours": [2.5, 4.25]}
+    assert "3.50 x (2.50 to 4.25)" in capsys.readouterr().out
 
 
 def test_an_unknown_part_is_refused():
