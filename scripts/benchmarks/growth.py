@@ -4,7 +4,6 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
@@ -16,6 +15,7 @@ from smoke_vq.data.processor import SmokeImageProcessor
 from smoke_vq.losses import masked_mse
 from smoke_vq.quantizers.nearest import nearest_codes
 
+from .memory import peak, reset_peak
 from .sizes import autoencoder_sizes
 from .timing import Rounds, clock, interleaved, report_growth
 
@@ -90,23 +90,6 @@ def frames(rounds: int) -> None:
     for name, measured in results.items():
         report_growth(f"Frames: {name}", "frames", list(FRAMES), [seconds for seconds, _ in measured])
         print(f"  {measured[-1][1]:.0f} bytes a frame at {FRAMES[-1]:,d} frames")
-
-
-def reset_peak() -> float:
-    """Set the peak of this process's memory to what it has now, and return it in bytes; NaN where Linux is missing."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return float("nan")
-    return peak()
-
-
-def peak() -> float:
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        return float("nan")
-    return 1024.0 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
 
 
 def processes(rounds: int) -> None:

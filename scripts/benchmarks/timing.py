@@ -58,17 +58,17 @@ def interleaved(
 
 
 def report(title: str, seconds: dict[str, Rounds], ideal: str, unit: str = "", amount: float = 0) -> None:
-    """Print medians, their ratios to the ideal and, in brackets, the quartiles of the ratios of single rounds."""
-    ratios = {name: np.divide(each.values, seconds[ideal].values) for name, each in seconds.items()}
-    spread = {name: quartiles(values) for name, values in ratios.items()}
-    result = {"title": title, "ideal": ideal, "seconds": seconds, "ratio_quartiles": spread}
+    """Print medians of the time and of its ratio to the ideal in the same round and, in brackets, its quartiles."""
+    ratios = {name: Rounds(np.divide(each.values, seconds[ideal].values)) for name, each in seconds.items()}
+    spread = {name: quartiles(ratio.values) for name, ratio in ratios.items()}
     rounds = {name: each.values for name, each in seconds.items()}
+    result = {"title": title, "ideal": ideal, "seconds": seconds, "ratios": ratios, "ratio_quartiles": spread}
     RESULTS.append(result | {"rounds": rounds, "unit": unit, "amount": amount})
     print(f"\n{title} (ideal: {ideal})")
     for name, value in seconds.items():
         rate = f"  {amount / value:10.0f} {unit}" if amount else ""
         low, high = spread[name]
-        print(f"  {name:34s} {value * 1e3:9.2f} ms  {value / seconds[ideal]:6.2f} x ({low:.2f} to {high:.2f}){rate}")
+        print(f"  {name:34s} {value * 1e3:9.2f} ms  {ratios[name]:6.2f} x ({low:.2f} to {high:.2f}){rate}")
 
 
 def report_growth(title: str, axis: str, sizes: Sequence[int], seconds: Sequence[Rounds]) -> None:

@@ -36,7 +36,7 @@ def nearest_codes(vectors: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor
         # An exported graph is one for all batch sizes, and so cannot have a number of chunks.
         rows = min(SEARCH_CHUNK, max(1, SEARCH_DISTANCES // len(codes)))
         chunks = [vectors.float()] if torch.compiler.is_exporting() else vectors.float().split(rows)
-        return torch.cat([torch.addmm(norms, chunk, codes.t(), alpha=-2).argmin(dim=1) for chunk in chunks])
+        return torch.cat([torch.addmm(norms, chunk, codes.t(), alpha=-2).min(dim=1).indices for chunk in chunks])
 
 
 class NearestQuantizer(Quantizer):

@@ -58,6 +58,11 @@ def test_in_bf16_every_vector_finds_its_nearest_code(case):
         assert len(indices.unique()) > 900
 
 
+def test_of_codes_that_are_equally_near_the_first_is_chosen():
+    codes = torch.tensor([[4.0], [0.0], [1.0]]).repeat(500, 1)
+    assert nearest_codes(torch.tensor([[0.1], [1.1], [3.9]]).repeat(40, 1), codes).tolist() == [1, 2, 0] * 40
+
+
 @pytest.mark.parametrize("count", [1, SEARCH_CHUNK - 1, SEARCH_CHUNK, SEARCH_CHUNK + 1, 2 * SEARCH_CHUNK + 7])
 def test_chunks_include_every_vector(count):
     vectors, codebook = trained_like(seed=1)

@@ -6,28 +6,44 @@ import math
 import pickle
 
 import pytest
+import torch
 from PIL import Image
 from training_runs import ROOT, fork
 
 
-def test_the_chosen_parts_are_measured():
-    ended = fork(["scripts/benchmark.py", "--part", "quantizer", "data", "--rounds", "1"])
+@pytest.fixture
+def benchmarks(monkeypatch):
+    """A function from the name of a file in scripts/benchmarks/ to its module; nothing is reported yet."""
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    monkeypatch.setattr(importlib.import_module("benchmarks.timing"), "RESULTS", [])
+    return lambda name: importlib.import_module(f"benchmarks.{name}")
+
+
+def test_the_chosen_parts_are_measured_and_written_to_a_file(tmp_path):
+    flags = ["--part", "quantizers", "data", "--rounds", "1", "--json", tmp_path / "speed.json"]
+    ended = fork(["scripts/benchmark.py", *flags])
     for line in ("median of 1 rounds", "bare matrix product", "packed loader"):
         assert line in ended.out
     assert "Training step" not in ended.out
+    content = json.loads((tmp_path / "speed.json").read_text())
+    assert content["parts"] == ["quantizers", "data"] and content["rounds"] == 1 and len(content["commit"]) == 40
+    assert content["results"][0]["seconds"]["bare matrix product"] > 0
 
 
-def test_median_and_spread_are_those_of_the_rounds(monkeypatch, capsys):
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    timing = importlib.import_module("benchmarks.timing")
-    monkeypatch.setattr(timing, "RESULTS", [])
+def test_growth_is_drawn_only_if_it_is_measured(tmp_path):
+    ended = fork(["scripts/benchmark.py", "--part", "data", "--plot", tmp_path / "growth.png"], check=False)
+    assert ended.code == 2 and "--plot draws the part growth" in ended.err
+
+
+def test_median_and_spread_are_those_of_the_rounds(benchmarks, capsys):
+    timing = benchmarks("timing")
     clock = iter([0, 0, 0, 1, 0, 3, 0, 2, 0, 2, 0, 1, 0, 5, 0, 1, 0, 4])  # the first round, which warms up, has no end
     seconds = timing.interleaved({"ideal": int, "ours": int}, "cpu", 4, lambda: next(clock))
     assert seconds == {"ideal": 1, "ours": 3.5} and pickle.loads(pickle.dumps(seconds["ours"])).values == (3, 2, 5, 4)
     timing.report("A comparison", seconds, "ideal")
     (result,) = json.loads(json.dumps(timing.RESULTS))  # ratios 3, 1, 5, 4
     assert result["seconds"] == seconds and result["rounds"]["ours"] == [3, 2, 5, 4]
-    assert result["ratio_quartiles"] == {"ideal": [1, 1], "ours": [2.5, 4.25]}
+    assert result["ratios"]["ours"] == 3.5 and result["ratio_quartiles"] == {"ideal": [1, 1], "ours": [2.5, 4.25]}
     assert "3.50 x (2.50 to 4.25)" in capsys.readouterr().out
 
 
@@ -36,13 +52,11 @@ def test_an_unknown_part_is_refused():
     assert ended.code == 2 and "invalid choice: 'quantiser'" in ended.err
 
 
-def test_growth_is_measured_and_drawn(monkeypatch, tmp_path, capsys):
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    growth, plot, timing = (importlib.import_module(f"benchmarks.{name}") for name in ("growth", "plot", "timing"))
+def test_growth_is_measured_and_drawn(benchmarks, monkeypatch, tmp_path, capsys):
+    growth, plot, timing = (benchmarks(name) for name in ("growth", "plot", "timing"))
     sizes = {"SIZES": (16, 32), "CODES": (8, 64), "FRAMES": (1_000, 10_000)}
     for name, values in sizes.items():
         monkeypatch.setattr(growth, name, values)
-    monkeypatch.setattr(timing, "RESULTS", [])
     monkeypatch.setattr(growth, "processes", lambda rounds: None)
     growth.growth("cpu", 1)
     results = timing.RESULTS
@@ -56,10 +70,23 @@ def test_growth_is_measured_and_drawn(monkeypatch, tmp_path, capsys):
         assert picture.width > 900
 
 
-def test_everything_is_written_to_a_file(tmp_path):
-    fork(["scripts/benchmark.py", "--part", "quantizer", "--rounds", "1", "--json", tmp_path / "speed.json"])
-    content = json.loads((tmp_path / "speed.json").read_text())
-    assert content["parts"] == ["quantizer"] and content["rounds"] == 1 and len(content["commit"]) == 40
-    assert content["results"][0]["seconds"]["bare matrix product"] > 0
-    ended = fork(["scripts/benchmark.py", "--part", "data", "--plot", tmp_path / "growth.png"], check=False)
-    assert ended.code == 2 and "--plot draws the part growth" in ended.err
+def test_time_memory_and_wrong_codes_of_the_quantizer(benchmarks, monkeypatch, capsys):
+    quantizer = benchmarks("quantizer")
+    results = []
+    monkeypatch.setattr(quantizer, "RESULTS", results)
+    monkeypatch.setattr(quantizer, "SIZES", ((2_048, 16, 4_096), (65_536, 8, 128)))
+    quantizer.quantizer("cpu", 1)
+    for result, product in zip(results, (2_048 * 4_096 * 4, 65_536 * 128 * 4), strict=True):
+        memory = result["peak_bytes"]
+        assert memory["bare matrix product"] == pytest.approx(product, rel=0.2)
+        assert memory["cdist + argmin"] > 0.8 * product and 0 < memory["smoke_vq search"] < 1.5 * product
+        assert all(counts["smoke_vq"] == 0 for counts in result["wrong_codes"].values())
+    assert results[0]["wrong_codes"]["new codebook"]["cdist + argmin"] > 0
+    assert "wrong codes, new codebook, smoke_vq: 0" in capsys.readouterr().out
+
+
+def test_a_wrong_code_is_counted_but_not_one_of_two_that_are_as_near(benchmarks):
+    codebook = torch.tensor([[0.0], [1.0], [1.0]])
+    indices = {"right": torch.tensor([0, 2]), "wrong": torch.tensor([1, 0])}
+    counts = benchmarks("quantizer").wrong_codes(torch.tensor([[0.1], [0.9]]), codebook, indices)
+    assert counts == {"right": 0, "wrong": 2}
