@@ -12,7 +12,7 @@ from .quantizer import quantizer
 from .quantizers import quantizers
 from .simulation import simulation
 from .tokens import tokens
-from .training import training
+from .training import training, training_full
 from .updates import updates
 from .validation import validation
 
@@ -21,6 +21,7 @@ PARTS = {
     "quantizers": quantizers,
     "kmeans": kmeans_start,
     "training": training,
+    "training_full": training_full,
     "updates": updates,
     "validation": validation,
     "adversarial": adversarial,

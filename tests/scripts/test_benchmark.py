@@ -1,14 +1,18 @@
 """scripts/benchmark.py, as from the command line: its folder scripts/benchmarks/ is found from there."""
 
 import importlib
+import importlib.util
 import json
 import math
 import pickle
 
 import pytest
 import torch
+from accelerate import Accelerator
 from PIL import Image
-from training_runs import ROOT, fork
+from training_runs import MODEL, ROOT, fork, reset_accelerate
+
+from smoke_vq import SmokeVQVAE
 
 
 @pytest.fixture
@@ -90,3 +94,38 @@ def test_a_wrong_code_is_counted_but_not_one_of_two_that_are_as_near(benchmarks)
     indices = {"right": torch.tensor([0, 2]), "wrong": torch.tensor([1, 0])}
     counts = benchmarks("quantizer").wrong_codes(torch.tensor([[0.1], [0.9]]), codebook, indices)
     assert counts == {"right": 0, "wrong": 2}
+
+
+def test_a_training_step_beside_those_of_other_models(benchmarks, capsys):
+    training, timing = benchmarks("training"), benchmarks("timing")
+    reset_accelerate()
+    training.measure("cpu", 1, "smallest", MODEL | {"sample_size": 64}, 2)
+    reset_accelerate()
+    assert [result["title"].split(",")[0] for result in timing.RESULTS] == [
+        "Training step in float32",
+        "Training step in bf16",
+    ]
+    for result in timing.RESULTS:
+        assert {"matrix products", "smoke_vq", "encoder and decoder alone", "VQModel"} <= set(result["seconds"])
+    is_installed = importlib.util.find_spec("vector_quantize_pytorch") is not None
+    assert ("with vector-quantize-pytorch" in timing.RESULTS[0]["seconds"]) is is_installed
+    assert ("vector-quantize-pytorch is not installed" in capsys.readouterr().out) is not is_installed
+
+
+def test_the_step_in_float32_does_not_use_bf16(benchmarks):
+    training = benchmarks("training")
+    reset_accelerate()
+    accelerator = Accelerator(mixed_precision="bf16")
+    seen = {}
+    for precision in training.PRECISIONS:
+        objective = training.make_objective(accelerator, SmokeVQVAE(**MODEL), precision)
+        objective.player.network.encoder.register_forward_hook(
+            lambda module, inputs, output, precision=precision: seen.update({precision: output.dtype})
+        )
+        data = {"pixel_values": torch.zeros(2, 3, 16, 16), "mask": torch.ones(2, 1, 16, 16)}
+        before = [parameter.clone() for parameter in objective.player.parameters]
+        for _ in range(2):  # the learning rate of the first step is 0
+            training.objective_step(objective, data)
+        assert not all(map(torch.equal, before, objective.player.parameters))
+    reset_accelerate()
+    assert seen == {"float32": torch.float32, "bf16": torch.bfloat16}
