@@ -11,6 +11,7 @@ from .models import models
 from .quantizer import quantizer
 from .quantizers import quantizers
 from .simulation import simulation
+from .startup import startup
 from .tokens import tokens
 from .training import training, training_full
 from .updates import updates
@@ -27,6 +28,7 @@ PARTS = {
     "adversarial": adversarial,
     "data": data,
     "simulation": simulation,
+    "startup": startup,
     "loading": loading,
     "tokens": tokens,
     "forecast": forecast,

@@ -129,3 +129,29 @@ def test_the_step_in_float32_does_not_use_bf16(benchmarks):
         assert not all(map(torch.equal, before, objective.player.parameters))
     reset_accelerate()
     assert seen == {"float32": torch.float32, "bf16": torch.bfloat16}
+
+
+def test_the_start_of_a_process_is_timed_until_it_ends_or_writes_a_file(benchmarks, tmp_path):
+    startup = benchmarks("startup")
+    used, elapsed = startup.seconds_until(["-c", "sum(range(3_000_000))"])
+    assert 0 < used <= elapsed + 0.1
+    file = tmp_path / "written"
+    words = ["-c", f"import pathlib, time; pathlib.Path({str(file)!r}).touch(); time.sleep(600)"]
+    used, elapsed = startup.seconds_until(words, file)
+    assert 0 < used <= elapsed + 0.1 and elapsed < 60
+    for words in (["-c", "import missing_module"], ["-c", "pass"]):
+        with pytest.raises(RuntimeError, match="missing_module" if "missing" in words[1] else "pass: "):
+            startup.seconds_until(words, None if "missing" in words[1] else tmp_path / "never")
+
+
+def test_the_start_of_a_training_is_measured(benchmarks, monkeypatch):
+    startup, timing = benchmarks("startup"), benchmarks("timing")
+    monkeypatch.setattr(startup, "IMPORTS", {"import torch": "import json"})
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    startup.startup("cpu", 1)
+    for result in timing.RESULTS:
+        assert result["ratios"][startup.TRAINING] > 1
+    assert [result["title"] for result in timing.RESULTS] == [
+        "Start of a process, CPU time, cpu",
+        "Start of a process, by the clock, cpu",
+    ]
