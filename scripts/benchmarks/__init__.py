@@ -8,6 +8,7 @@ from .growth import growth
 from .kmeans import kmeans_start
 from .loading import loading
 from .models import models
+from .preparation import preparation
 from .quantizer import quantizer
 from .quantizers import quantizers
 from .simulation import simulation
@@ -28,6 +29,7 @@ PARTS = {
     "adversarial": adversarial,
     "data": data,
     "simulation": simulation,
+    "preparation": preparation,
     "startup": startup,
     "loading": loading,
     "tokens": tokens,

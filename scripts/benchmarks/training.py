@@ -30,8 +30,8 @@ def training(device: str, rounds: int) -> None:
 
 
 def training_full(device: str, rounds: int) -> None:
-    """A step of the full model on a single image, at most three rounds."""
-    measure(device, min(rounds, 3), "full", {}, 1)
+    """A step of the full model on four images, at most three rounds."""
+    measure(device, min(rounds, 3), "full", {}, 4)
 
 
 def measure(device: str, rounds: int, name: str, sizes: dict[str, Any], batch: int) -> None:

@@ -155,3 +155,17 @@ def test_the_start_of_a_training_is_measured(benchmarks, monkeypatch):
         "Start of a process, CPU time, cpu",
         "Start of a process, by the clock, cpu",
     ]
+
+
+def test_preparation_is_measured_on_a_clip_with_smoke(benchmarks, monkeypatch):
+    preparation, timing = benchmarks("preparation"), benchmarks("timing")
+    monkeypatch.setattr(preparation, "NUM_FRAMES", 16)
+    preparation.preparation("cpu", 1)
+    (result,) = timing.RESULTS
+    assert set(result["seconds"]) == {
+        "decoding",
+        "six box filters, as of the matte",
+        "cut-out of decoded frames",
+        "prepare: decoding to a file",
+    }
+    assert "16 frames of 180 pixels" in result["title"] and " 0 of them" not in result["title"]
