@@ -7,15 +7,19 @@ import torch
 import yaml
 
 from smoke_vq.quantizers import Quantizer, make_quantizer
+from smoke_vq.simulation.recording import one_thread
 
-from .timing import interleaved, report
+from .timing import clock, interleaved, report
 
 VARIANTS = Path(__file__).resolve().parent.parent.parent / "configs" / "quantizers"
 NUM_CODES, CODE_DIM = 1024, 256
 
 
 def quantizers(device: str, rounds: int) -> None:
-    """Forward, backward and running statistics for 64 images of the full model, beside a product with 1,024 codes."""
+    """Forward, backward and running statistics for 64 images of the full model, beside a product with 1,024 codes.
+
+    On a CPU in the CPU time of one thread.
+    """
     latents = torch.randn(64, CODE_DIM, 8, 8, device=device, requires_grad=True)
     rows, codes = (
         latents.detach().permute(0, 2, 3, 1).reshape(-1, CODE_DIM),
@@ -27,7 +31,9 @@ def quantizers(device: str, rounds: int) -> None:
         num_codes, kwargs = model.get("num_vq_embeddings", NUM_CODES), model.get("quantizer_kwargs")
         quantizer = make_quantizer(model["quantizer_type"], num_codes, CODE_DIM, kwargs).to(device)
         functions[path.stem] = _step_of(quantizer, latents)
-    report("Quantizers, 4096 vectors", interleaved(functions, device, rounds), "bare matrix product", "vectors/s", 4096)
+    with one_thread():
+        seconds = interleaved(functions, device, rounds, clock(device))
+    report("Quantizers, 4096 vectors", seconds, "bare matrix product", "vectors/s", 4096)
 
 
 def _step_of(quantizer: Quantizer, latents: torch.Tensor) -> Callable[[], None]:
