@@ -41,6 +41,7 @@ ASSETS = (
     "configs/**/*.yaml",
     "model_cards/*.md",
     "model_cards/smoke_vqvae_nano/*",
+    "model_cards/smoke_vqgan_nano/*",
     "model_cards/smoke_forecaster_nano/**/*",
 )
 

@@ -6,9 +6,10 @@ import sys
 import pytest
 from training_runs import FLAGS, ROOT, fork, smoke
 
-from smoke_vq import SmokeForecastPipeline, SmokeVQVAE, __version__, cli
+from smoke_vq import SmokeForecastPipeline, SmokeVQGAN, SmokeVQVAE, __version__, cli
 from smoke_vq.assets import configurations
 from smoke_vq.data.processor import SmokeImageProcessor
+from smoke_vq.models.auto import AutoAutoencoder
 from smoke_vq.training import VQGANArguments, VQVAEArguments, parse_arguments
 
 
@@ -72,7 +73,7 @@ def test_mistakes_are_one_sentence(smoke_vq, words, message):
 
 def test_configurations_have_names():
     assert {"vqvae", "tiny", "nano"} <= configurations("vqvae").keys()
-    assert {"vqgan", "tiny"} <= configurations("vqgan").keys() and "nano" not in configurations("vqgan")
+    assert {"vqgan", "tiny"} <= configurations("vqgan").keys() and "compare" not in configurations("vqgan")
     sizes = [parse_arguments(VQVAEArguments, ["--config", name]).recipe.model for name in ("nano", "vqvae_nano")]
     assert sizes[0] == sizes[1] != parse_arguments(VQVAEArguments, ["--config", "vqvae"]).recipe.model
     assert parse_arguments(VQGANArguments, ["--config", "tiny", "--lr", "1"]).optimization.lr == 1
@@ -95,6 +96,7 @@ def test_installed_models_have_names(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert SmokeVQVAE.from_pretrained("nano").config.latent_channels == 32
     assert SmokeImageProcessor.from_pretrained("nano").height == 64
+    assert isinstance(AutoAutoencoder.from_pretrained("nano_vqgan"), SmokeVQGAN)
     assert SmokeForecastPipeline.from_pretrained("nano_forecaster").transformer.config.num_frames == 16
     (tmp_path / "runs").mkdir()
     with pytest.raises(OSError, match="The folder 'runs/tinny' does not exist, but the folder 'runs' does"):
