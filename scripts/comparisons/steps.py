@@ -20,7 +20,7 @@ def step_seconds(configurations: list[Path], flags: list[str], with_peers: bool)
         peers.register()
     steps = {str(path): _step_of(path, flags) for path in configurations}
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return list(interleaved(steps, device, ROUNDS).values())
+    return [float(seconds) for seconds in interleaved(steps, device, ROUNDS).values()]
 
 
 def _step_of(configuration: Path, flags: list[str]) -> Callable[[], None]:
