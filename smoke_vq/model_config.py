@@ -77,10 +77,12 @@ def model_parameters(class_name: str) -> dict[str, Any]:
         for node in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.ClassDef)
     }
-    node, init = classes[class_name], None
-    while init is None:
-        functions = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"]
-        init = functions[0] if functions else None
-        node = classes.get(ast.unparse(node.bases[0]), node)
-    names = [argument.arg for argument in init.args.args[1:]]
-    return dict(zip(names, map(ast.literal_eval, init.args.defaults), strict=True))
+
+    def init_of(name: str) -> ast.FunctionDef:  # of its first base, if it has none
+        functions = [item for item in classes[name].body if isinstance(item, ast.FunctionDef)]
+        own = [function for function in functions if function.name == "__init__"]
+        return own[0] if own else init_of(ast.unparse(classes[name].bases[0]))
+
+    arguments = init_of(class_name).args
+    names = [argument.arg for argument in arguments.args[1:]]
+    return dict(zip(names, map(ast.literal_eval, arguments.defaults), strict=True))
