@@ -96,6 +96,7 @@ class QuantizerTraining:
 
     def forget_step(self) -> None:
         """After an optimizer step that is left out."""
+        self.distances.reset()  # its latents may not be finite
         for health, leaf in zip(self.healths, self.leaves, strict=True):
             leaf.forget_step()
             if health is not None:

@@ -98,3 +98,11 @@ def test_latents_that_leave_their_codes_are_reported(name, options, distance, al
     sentences = distances.alarms()
     assert ["--quantizer-loss-weights.commitment" in sentence for sentence in sentences] == [True] * alarm
     assert distances.alarms() == []
+
+
+def test_latents_of_a_step_that_is_left_out_are_forgotten(objective):
+    quantizers = objective(codebook_init_vectors=0).autoencoder.quantizer_training
+    latents = torch.full((1, quantizers.quantizer.code_dim, 2, 2), torch.nan)
+    quantizers.observe(latents, torch.zeros(1, 2, 2, dtype=torch.int64))
+    quantizers.forget_step()
+    assert quantizers.distances.alarms() == []
