@@ -5,6 +5,8 @@ import os
 import shutil
 from pathlib import Path
 
+from tqdm import tqdm
+
 MARGIN = 1.05  # of the file system's own needs
 
 
@@ -17,6 +19,6 @@ def check_disk_space(folder: Path, size: float, purpose: str = "") -> None:
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if free < size * MARGIN:
-        needed = f"{size * MARGIN / 1e6:,.0f} MB{purpose and f' for {purpose}'}"
-        message = f"{os.strerror(errno.ENOSPC)}: {folder} needs {needed}, found {free / 1e6:,.0f} MB free"
-        raise OSError(message)
+        needed, found = (tqdm.format_sizeof(value, "B") for value in (size * MARGIN, free))
+        purpose = purpose and f" for {purpose}"
+        raise OSError(f"{os.strerror(errno.ENOSPC)}: {folder} needs {needed}{purpose}, found {found} free")
