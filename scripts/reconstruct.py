@@ -23,14 +23,14 @@ from tqdm import tqdm
 from smoke_vq.checks import check_count, check_positive, usable_device
 from smoke_vq.films import check_film_format, film_file
 from smoke_vq.model_config import AUTOENCODERS, check_model
-from smoke_vq.pictures import error_map, image_grid
+from smoke_vq.pictures import error_map, fitting_scale, image_grid
 from smoke_vq.preparation.folder import open_atomically
 from smoke_vq.preparation.matting.chunks import CUT_OUT, MIN_FRAMES, Chunk, as_they_are, choose_way, cut_out_chunks
 from smoke_vq.preparation.matting.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from smoke_vq.script import run
 
 SHORT_FILM = 100  # frames of a GIF or WebP
-ERROR_GAIN, SCALE, BATCH = 4, 3, 32
+ERROR_GAIN, TILE, BATCH = 4, 192, 32
 
 
 def main() -> None:
@@ -190,7 +190,7 @@ def draw(chunk: Chunk, way: str, model, processor, colours: np.ndarray, seen: Se
             f"error x{ERROR_GAIN}": error_map(output, chunk.image[part], ERROR_GAIN),
         }
         for row in zip(*columns.values(), strict=True):
-            yield image_grid([row], scale=SCALE, column_labels=list(columns))
+            yield image_grid([row], scale=fitting_scale(output[0], TILE), column_labels=list(columns))
 
 
 def enlarge(grids: np.ndarray, size: int) -> np.ndarray:

@@ -57,6 +57,11 @@ def image_grid(
     return grid
 
 
+def fitting_scale(frame: np.ndarray, pixels: int) -> int:
+    """The largest whole factor by which a frame (H, W, ...) has at most `pixels` of height; at least 1."""
+    return max(1, pixels // len(frame))
+
+
 def error_map(sample: np.ndarray, target: np.ndarray, gain: float = 4.0) -> np.ndarray:
     """Absolute error averaged over channels, times `gain`, as grey frames: (N, H, W, 3) uint8 in and out."""
     error = np.abs(sample.astype(np.float32) - target.astype(np.float32)).mean(axis=3, keepdims=True)

@@ -1,6 +1,7 @@
 import numpy as np
+import pytest
 
-from smoke_vq.pictures import code_colours, image_grid
+from smoke_vq.pictures import code_colours, fitting_scale, image_grid
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (3, 8, 10, 3), dtype=np.uint8)
 
@@ -44,3 +45,8 @@ def test_the_colour_of_a_code_is_its_direction_and_distance_from_the_background(
 
 def test_codes_of_one_dimension_have_colours():
     assert code_colours(np.arange(4.0)[:, None], np.zeros(1)).shape == (4, 3)
+
+
+@pytest.mark.parametrize(("size", "scale"), [(16, 16), (64, 4), (96, 2), (128, 2), (256, 1), (512, 1)])
+def test_large_frames_are_not_enlarged(size, scale):
+    assert fitting_scale(np.zeros((size, size, 3)), 256) == scale

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..pictures import image_grid
+from ..pictures import fitting_scale, image_grid
 
 SIDE = 320  # pixels of a picture
 _LEAST_CELL = 36  # pixels of a cell that has room for a number of four digits
@@ -50,7 +50,7 @@ def grid_cell(shape: Sequence[int], x: float, y: float) -> tuple[int, int]:
 
 def comparison_picture(names: Sequence[str], images: Sequence[np.ndarray]) -> Image.Image:
     """Frames side by side, with their names above."""
-    return image_grid([list(images)], scale=max(1, 200 // len(images[0])), column_labels=names)
+    return image_grid([list(images)], scale=fitting_scale(images[0], 200), column_labels=names)
 
 
 def _cells(codes, colours, cell, size, changed=None) -> Image.Image:

@@ -14,7 +14,7 @@ from torch import nn
 from ..data.frames import PackedFrames
 from ..data.loader import FrameLoader
 from ..metrics import PerceptualDistance, make_metrics
-from ..pictures import error_map, image_grid
+from ..pictures import error_map, fitting_scale, image_grid
 from .baselines import BASELINES
 from .comparison import Column, Comparison
 
@@ -102,7 +102,7 @@ class ReconstructionEvaluator:
             rows["error x4"] = error_map(*reversed(rows.values()))
         for name in reversed(_IN_PICTURE):
             rows[name] = self.processor.postprocess(BASELINES[name](self.images).sample, "np")
-        return image_grid(list(rows.values()), list(rows), scale=4)
+        return image_grid(list(rows.values()), list(rows), scale=fitting_scale(rows["input"][0], 256))
 
     @torch.no_grad()
     def samples(self, model: nn.Module) -> np.ndarray:

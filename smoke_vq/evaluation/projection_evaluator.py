@@ -8,7 +8,7 @@ from PIL import Image
 from torch import nn
 
 from ..metrics import LatentFidelity, make_metrics
-from ..pictures import error_map, image_grid
+from ..pictures import error_map, fitting_scale, image_grid
 from .comparison import Comparison
 from .evaluator import EVALUATION_METRICS, VALIDATION_METRICS, Evaluation, ReconstructionEvaluator
 from .reconstruction import Reconstruction
@@ -72,4 +72,4 @@ class ProjectionEvaluator(ReconstructionEvaluator):
     def _picture(self, model: nn.Module) -> Image.Image:
         rows = {"input": self.targets()} | {name: self.samples(one) for name, one in self._columns(model).items()}
         rows["error x4"] = error_map(rows["output"], rows["input"])
-        return image_grid(list(rows.values()), list(rows), scale=4)
+        return image_grid(list(rows.values()), list(rows), scale=fitting_scale(rows["input"][0], 256))

@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from PIL import Image
 
 from ..downloads.errors import first_line
-from ..pictures import image_grid
+from ..pictures import fitting_scale, image_grid
 from .arguments import TrainingArguments
 
 
@@ -54,7 +54,7 @@ class SampleSheet:
             strip = np.asarray(Image.open(path).convert("RGB"))
             rows.append(np.stack(np.split(strip, strip.shape[1] // width, axis=1)))
             labels.append(f"step {int(path.stem.removeprefix('step-'))}")
-        sheet = image_grid(rows, labels)
+        sheet = image_grid(rows, labels, scale=fitting_scale(frames[0], 128))
         sheet.save(self.folder.with_suffix(".png"))
         return sheet
 

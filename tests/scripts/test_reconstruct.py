@@ -10,7 +10,7 @@ from smoke_vq import SmokeImageProcessor
 
 av = pytest.importorskip("av")
 pytest.importorskip("cv2")
-PANEL = 3 * 16  # of the tiny model's frames of 16x16
+PANEL = 192  # pixels of a frame: those of the tiny model have 16x16 and are enlarged 12 times
 
 
 @pytest.fixture(scope="module")

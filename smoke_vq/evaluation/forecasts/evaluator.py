@@ -14,7 +14,7 @@ from torch import nn
 from ...data.frames import Frames
 from ...data.processor import SmokeImageProcessor
 from ...flow_matching import rollout
-from ...pictures import image_grid
+from ...pictures import fitting_scale, image_grid
 from ..evaluator import Evaluation
 from .cases import ForecastCase
 from .measure import measure
@@ -169,4 +169,4 @@ class ForecastEvaluator:
         rows = {"truth": case.futures[0, shown], "mean": self.processor.postprocess(members.mean(dim=0), "np")}
         for number, member in enumerate(members[:2]):
             rows[f"sample {number + 1}"] = self.processor.postprocess(member, "np")
-        return image_grid(list(rows.values()), list(rows), scale=3)
+        return image_grid(list(rows.values()), list(rows), scale=fitting_scale(rows["truth"][0], 192))
