@@ -81,6 +81,16 @@ def test_a_run_saves_and_describes_both_networks(finished):
     assert any(name == "validation/perceptual" for _, name, _ in history(finished, "validation/"))
 
 
+def test_a_model_of_one_channel_is_trained_and_loaded(train_vqgan, tmp_path):
+    ended = train_vqgan("--run-name grey --model.in_channels 1 --model.out_channels 1 --max-steps 8")
+    assert ended.code == 0, ended.err
+    best = tmp_path / "grey/best"
+    model, processor = SmokeVQGAN.from_pretrained(best).eval(), SmokeImageProcessor.from_pretrained(best)
+    assert PatchDiscriminator.from_pretrained(best, subfolder="discriminator").config.in_channels == 1
+    values = processor(torch.full((1, SIZE, SIZE, 3), 200, dtype=torch.uint8).numpy()).pixel_values
+    assert values.shape == (1, 1, SIZE, SIZE) and model(values).sample.shape == values.shape
+
+
 def test_the_progress_bar_shows_complete_names(data, tmp_path, vgg16_weights):
     """Shortened to six letters, `adversarial` and `adversarial_pull` had the same name."""
     flags = f"--dataset {data} --output-dir {tmp_path} --perceptual-weights {vgg16_weights} {GAN_FLAGS} --max-steps 8"
