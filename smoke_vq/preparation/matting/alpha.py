@@ -13,7 +13,7 @@ On RISE, the two mattes differ by a mean |alpha difference| of 0.006 to 0.022 wi
 
 import numpy as np
 
-from .image_filters import box
+from .image_filters import box, brightest, grey
 
 MATTINGS = ("guided", "closed-form")
 
@@ -30,11 +30,11 @@ def smoke_colour(frames: np.ndarray, difference: np.ndarray, region: np.ndarray,
         frames, difference: (T, H, W, 3).
         region: (T, H, W), 0 or 1.
     """
-    inside = (region > 0) & (sign * difference.mean(-1) > 0)
+    inside = (region > 0) & (sign * grey(difference) > 0)
     if inside.sum() < 50:
         return np.full(3, 1.0 if sign > 0 else 0.0, np.float32)
     colours = frames[inside]
-    brightness = sign * colours.mean(-1)
+    brightness = sign * grey(colours)
     return colours[brightness >= np.quantile(brightness, 0.98)].mean(0)
 
 
@@ -50,8 +50,8 @@ def difference_matte(
         background: B, (H, W, 3).
         bright, dark: F where D is positive or negative, (3,).
     """
-    change = difference.mean(-1)
-    level = background.mean(-1)
+    change = grey(difference)
+    level = grey(background)
     upward = np.maximum(bright.mean() - level, _MIN_CONTRAST)
     downward = np.maximum(level - dark.mean(), _MIN_CONTRAST)
     alpha = np.where(change > 0, change / upward, -change / downward * (level > _DARK_SMOKE_MIN_BACKGROUND))
@@ -72,7 +72,7 @@ def refine(
     if not fade.any():
         return np.zeros_like(target)
     if matting == "guided":
-        alpha = guided_filter(difference.mean(-1), target)
+        alpha = guided_filter(grey(difference), target)
     else:
         rows, columns = (np.flatnonzero(fade.any(axis)) for axis in (1, 0))
         part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
@@ -116,5 +116,5 @@ def premultiplied(difference: np.ndarray, background: np.ndarray, alpha: np.ndar
     """alpha F of one frame, (H, W, 3) in [0, alpha], with F = D / alpha + B averaged over 3x3 pixels."""
     weight = np.maximum(box(np.maximum(alpha, target), 1), 1e-3)[..., None]
     colour = box(difference, 1) / weight + background
-    colour = np.maximum(colour, 0) / np.maximum(colour.max(-1, keepdims=True), 1)
+    colour = np.maximum(colour, 0) / np.maximum(brightest(colour), 1)[..., None]
     return alpha[..., None] * colour

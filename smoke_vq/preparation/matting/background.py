@@ -5,7 +5,7 @@ Frames are float32 in [0, 1]. Lengths are in pixels of a 180x180 frame.
 
 import numpy as np
 
-from .image_filters import box, gradient
+from .image_filters import box, gradient, grey
 
 # The background of a pixel is the shortest interval of brightness with this share of its frames, because background
 # repeats and smoke does not. Bright intervals get a penalty, since steam is white and can stay for most of a clip. The
@@ -25,7 +25,7 @@ def estimate_background(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         The background (H, W, 3): the mean of the frames within the shortest interval of brightness of each pixel.
         The width (H, W) of this interval, which is large where smoke covers the pixel most of the time.
     """
-    brightness = box(frames, 2).mean(-1)
+    brightness = grey(box(frames, 2))
     ranked = np.sort(brightness, axis=0)
     count = max(3, round(_BACKGROUND_SHARE * len(frames)))
     starts = ranked[: len(frames) - count + 1]
@@ -43,7 +43,7 @@ def sky_mask(background: np.ndarray) -> np.ndarray:
     """Pixels of a background (H, W, 3) that are sky, (H, W) bool: bright, smooth and connected to the upper edge."""
     import cv2
 
-    level = background.mean(-1)
+    level = grey(background)
     bright = (level > max(0.3, 1.3 * np.quantile(level, 0.25))) & (gradient(background) < 0.06)
     _, labels = cv2.connectedComponents(bright.astype(np.uint8))
     return bright & np.isin(labels, np.unique(labels[:3]))
@@ -61,7 +61,7 @@ def match_light(frames: np.ndarray, background: np.ndarray) -> tuple[np.ndarray,
     Returns:
         The frames (T, H, W, 3) and the ratios (T, 3) outside the sky.
     """
-    spread = frames.mean(-1).std(0)
+    spread = grey(frames).std(0)
     quiet = (spread <= np.median(spread)) & (background.min(-1) > 0.05)
     if quiet.sum() < 100:
         return frames, np.ones((len(frames), 3), np.float32)
@@ -79,7 +79,7 @@ def noise_level(difference: np.ndarray, background: np.ndarray) -> np.ndarray:
 
     noise^2 = sensor^2 + (jitter |grad B|)^2, where jitter is the movement of edges in pixels.
     """
-    size = np.abs(difference).mean(-1)
+    size = grey(np.abs(difference))
     steepness = gradient(background)
     typical = np.median(size, axis=0)
     flat = steepness <= np.quantile(steepness, 0.5)

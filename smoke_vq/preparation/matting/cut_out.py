@@ -6,6 +6,7 @@ import numpy as np
 
 from .alpha import VISIBLE_ALPHA, difference_matte, premultiplied, refine, smoke_colour
 from .background import estimate_background, match_light, noise_level
+from .image_filters import brightest
 from .occluders import fill_occluders, find_occluders
 from .quality import measure
 from .region import smoke_region
@@ -65,7 +66,7 @@ def cut_out(frames: np.ndarray, size: int = 64, matting: str = "guided", gain: f
 
     image, alpha_small = shrink(colour), shrink(alpha)
     image[alpha_small == 0] = 0
-    alpha_small[image.max(-1) == 0] = 0
+    alpha_small[brightest(image) == 0] = 0
     measures = measure(frames, background, width, noise, region)
     measures |= {"light": float(np.abs(ratios - 1).max()), "gain": factor}
     return CutOut(image, alpha_small, measures)
@@ -80,7 +81,7 @@ def centre_square(frames: np.ndarray) -> np.ndarray:
 
 def is_on_black(frames: np.ndarray) -> bool:
     """Whether frames (T, H, W, 3) uint8 show something on black: three edges of the central square are mostly black."""
-    black = centre_square(frames).max(-1) <= _BLACK
+    black = brightest(centre_square(frames)) <= _BLACK
     edges = (black[:, 0], black[:, -1], black[:, :, 0], black[:, :, -1])
     return sum(edge.mean() > 0.5 for edge in edges) >= 3
 
@@ -101,6 +102,6 @@ def _average(frames: np.ndarray, side: int) -> np.ndarray:
 
 def _clip_gain(colour: np.ndarray) -> float:
     """Factor from 1 to _MAX_GAIN that brings the brightest 1 % of the smoke (T, H, W, 3) of a clip to 0.85."""
-    brightness = colour.max(-1)
+    brightness = brightest(colour)
     brightness = brightness[brightness > 2 / 255]
     return float(np.clip(0.85 / np.quantile(brightness, 0.99), 1, _MAX_GAIN)) if brightness.size > 100 else 1.0

@@ -7,19 +7,42 @@ def box(image: np.ndarray, radius: int) -> np.ndarray:
     """Mean over windows of (2 radius + 1)^2 pixels, for images (H, W), (H, W, C) or (T, H, W, C)."""
     import cv2
 
-    if image.ndim == 4:
-        return np.stack([box(frame, radius) for frame in image])
-    return cv2.blur(image, (2 * radius + 1, 2 * radius + 1), borderType=cv2.BORDER_REFLECT_101)
+    window = (2 * radius + 1, 2 * radius + 1)
+    if image.ndim < 4:
+        return cv2.blur(image, window, borderType=cv2.BORDER_REFLECT_101)
+    mean = np.empty_like(image)
+    for frame, out in zip(image, mean, strict=True):
+        cv2.blur(frame, window, dst=out, borderType=cv2.BORDER_REFLECT_101)
+    return mean
+
+
+# NumPy reduces a last axis of 3 one pixel at a time. These have the same bits in a fifth of the time.
+
+
+def grey(image: np.ndarray) -> np.ndarray:
+    """Mean of the channels, `image.mean(-1)`: (..., 3) -> (...)."""
+    return (image[..., 0] + image[..., 1] + image[..., 2]) / 3
+
+
+def length(image: np.ndarray) -> np.ndarray:
+    """Euclidean length of the colours, `np.linalg.norm(image, axis=-1)`: (..., 3) -> (...)."""
+    square = image * image
+    return np.sqrt(square[..., 0] + square[..., 1] + square[..., 2])
+
+
+def brightest(image: np.ndarray) -> np.ndarray:
+    """Largest channel, `image.max(-1)`: (..., 3) -> (...)."""
+    return np.maximum(np.maximum(image[..., 0], image[..., 1]), image[..., 2])
 
 
 def gradient(image: np.ndarray) -> np.ndarray:
     """Largest gradient of brightness in each 3x3 neighbourhood: (H, W, 3) -> (H, W), per pixel."""
     import cv2
 
-    rows, columns = np.gradient(image.mean(-1))
+    rows, columns = np.gradient(grey(image))
     return cv2.dilate(np.hypot(rows, columns).astype(np.float32), np.ones((3, 3), np.uint8))
 
 
 def texture(image: np.ndarray) -> np.ndarray:
     """Grey detail finer than 7 pixels: (..., H, W, 3) -> (..., H, W)."""
-    return (image - box(image, 3)).mean(-1)
+    return grey(image - box(image, 3))

@@ -27,6 +27,8 @@ def find_occluders(alpha: np.ndarray) -> np.ndarray:
 
 def fill_occluders(stack: np.ndarray, occluders: np.ndarray) -> np.ndarray:
     """Interpolate (T, H, W) or (T, H, W, C) along rows across occluders (H, W), then smooth to hide the rows."""
+    if not occluders.any():
+        return stack
     filled = stack.copy()
     for row in np.flatnonzero(occluders.any(1)):
         edges = np.flatnonzero(np.diff(np.pad(occluders[row], 1).astype(np.int8)))
@@ -36,5 +38,5 @@ def fill_occluders(stack: np.ndarray, occluders: np.ndarray) -> np.ndarray:
                 step = step.reshape(-1, *[1] * (stack.ndim - 3))
                 ends = stack[:, row, left, None], stack[:, row, right, None]
                 filled[:, row, left + 1 : right] = (1 - step) * ends[0] + step * ends[1]
-    smooth = np.stack([box(frame, 3) for frame in filled])
+    smooth = box(filled, 3) if filled.ndim == 4 else np.stack([box(frame, 3) for frame in filled])
     return np.where(occluders.astype(bool).reshape(occluders.shape + (1,) * (stack.ndim - 3)), smooth, filled)

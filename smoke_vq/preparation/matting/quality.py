@@ -3,7 +3,7 @@
 import numpy as np
 
 from .background import sky_mask
-from .image_filters import box, texture
+from .image_filters import box, grey, texture
 
 # Reason: (name of the measure, its limit, its meaning).
 CRITERIA = {
@@ -40,8 +40,8 @@ def measure(
     shake = _camera_shake(frames, background, region)
     if not inside.any():
         return {"shake": shake}
-    change = np.abs(difference).mean(-1)[inside].sum()
-    detail = np.abs(difference - box(difference, 2)).mean(-1)[inside].sum()
+    change = grey(np.abs(difference))[inside].sum()
+    detail = grey(np.abs(difference - box(difference, 2)))[inside].sum()
     still = texture(background)
     growth = (texture(difference) * still)[inside].sum() / (inside * (still**2 + 1e-5)).sum()
     return {
@@ -82,7 +82,7 @@ def _sky_motion(difference: np.ndarray, inside: np.ndarray, background: np.ndarr
     active = sky & inside.any(0)
     if sky.sum() < 1500 or active.sum() < 100:
         return 0.0
-    series = difference[:, active].mean(-1)
+    series = grey(difference[:, active])
     series = series - series.mean(0)
     persistence = (series[1:] * series[:-1]).mean() / max((series**2).mean(), 1e-9)
     return float(inside[:, sky].mean() * (persistence > 0.85))

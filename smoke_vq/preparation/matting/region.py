@@ -5,7 +5,7 @@ Lengths are in pixels of a 180x180 frame.
 
 import numpy as np
 
-from .image_filters import box, texture
+from .image_filters import box, length, texture
 
 # The score is |D| in units of noise. Regions of pixels above _EDGE_SCORE need one pixel above _SEED_SCORE.
 _EDGE_SCORE = 3.0
@@ -34,8 +34,8 @@ def smoke_region(difference: np.ndarray, background: np.ndarray, noise: np.ndarr
     import cv2
 
     smooth = box(difference, 1)
-    size = np.linalg.norm(smooth, axis=-1)
-    coherence = np.linalg.norm(box(smooth, 4), axis=-1) / np.maximum(box(size, 4), 1e-6)
+    size = length(smooth)
+    coherence = length(box(smooth, 4)) / np.maximum(box(size, 4), 1e-6)
     change, still = texture(difference), texture(background)
     growth = box(change * still, 6) / (box(still * still, 6) + noise**2)
     score = size / (np.sqrt(3) * noise) * np.clip(coherence / _MIN_COHERENCE, 0, 1) ** 2
