@@ -6,10 +6,12 @@ import pickle
 import signal
 import tempfile
 
-# Set before datasets and huggingface_hub are imported: no network, and a temporary cache.
+# Set before datasets, huggingface_hub and numba are imported: no network, and temporary caches. Numba's, which pymatting
+# fills, has pickles, which no test may read.
 _CACHE = tempfile.TemporaryDirectory(prefix="smoke_vq_tests_")
 os.environ["HF_HOME"] = _CACHE.name
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["NUMBA_CACHE_DIR"] = f"{_CACHE.name}/numba"
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402

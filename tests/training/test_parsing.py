@@ -258,10 +258,11 @@ def test_shipped_configs_parse_and_build_their_model(path):
     assert path.read_text().startswith("#"), "a configuration opens with its command, hardware and expected result"
 
 
-def test_the_configuration_for_128_pixels_has_16x16_codes():
-    model = SmokeVQVAE(**parse_arguments(VQVAEArguments, ["--config", "128_tiny"]).recipe.model)
+@pytest.mark.parametrize("size", [128, 256])
+def test_the_configurations_for_larger_frames_have_16x16_codes(size):
+    model = SmokeVQVAE(**parse_arguments(VQVAEArguments, ["--config", f"{size}_tiny"]).recipe.model)
     with torch.no_grad():
-        assert model.encode(torch.zeros(1, 3, 128, 128)).indices.shape == (1, 16, 16)
+        assert model.encode(torch.zeros(1, 3, size, size)).indices.shape == (1, 16, 16)
 
 
 def test_the_full_config_shows_every_key_of_config_json():
