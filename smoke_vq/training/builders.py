@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedType, GradientAccumulationPlugin, set_seed
+from accelerate.utils import DistributedDataParallelKwargs, DistributedType, GradientAccumulationPlugin, set_seed
 from torch import nn
 
 from ..checks import check_installed
@@ -51,6 +51,9 @@ def make_accelerator(arguments: TrainingArguments) -> Accelerator:
         log_with=None if report_to == "none" else report_to,
         project_dir=str(arguments.run.folder),
         dynamo_backend="inductor" if optimization.compile else None,
+        # The gradients are views of what the processes exchange, not copies. The graph is not static: what a step uses
+        # changes when quantization starts and when the discriminator does.
+        kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
     )
     if accelerator.distributed_type in SHARDED:
         raise ValueError(
