@@ -6,8 +6,8 @@ import pickle
 import signal
 import tempfile
 
-# Set before datasets, huggingface_hub and numba are imported: no network, and temporary caches. Numba's, which pymatting
-# fills, has pickles, which no test may read.
+# Set before datasets, huggingface_hub and numba are imported: no network, and temporary caches. Numba's, which
+# pymatting fills, has pickles, which no test may read.
 _CACHE = tempfile.TemporaryDirectory(prefix="smoke_vq_tests_")
 os.environ["HF_HOME"] = _CACHE.name
 os.environ["HF_HUB_OFFLINE"] = "1"
