@@ -106,14 +106,14 @@ class Quantizer(nn.Module, ABC):
         """`embed` of valid int64 indices."""
 
     def to_code_space(self, latents: torch.Tensor) -> torch.Tensor:
-        """Latents (B, D, h, w) as vectors (B, h, w, d) in float32, in the space of the codes.
+        """Latents (B, D, h, w) as contiguous vectors (B, h, w, d) in float32, in the space of the codes.
 
         Raises:
             ValueError: another shape.
         """
         if latents.ndim != 4 or latents.shape[1] != self.code_dim:
             raise ValueError(f"Expected latents of shape (B, {self.code_dim}, h, w), found {tuple(latents.shape)}.")
-        return latents.permute(0, 2, 3, 1).float()
+        return latents.permute(0, 2, 3, 1).float().contiguous()
 
     def codes(self) -> torch.Tensor:
         """The codes (num_codes, d) in float32, in the space of `to_code_space`.

@@ -12,8 +12,8 @@ from .base import MAX_TABLE, Quantizer, QuantizerOutput
 from .gradients import GRADIENTS
 from .projection import CodeProjection
 
-SEARCH_CHUNK = 1024  # rows per matrix product, so that the distances of a chunk stay in the cache
-SEARCH_DISTANCES = 2**24  # at most so many per matrix product (64 MiB): fewer rows with more than 16,384 codes
+SEARCH_TILE = 1024  # vectors and codes of a matrix product on a CPU, whose 4 MB of distances stay in the cache
+SEARCH_DISTANCES = 2**24  # of a matrix product elsewhere, 64 MiB
 
 
 @torch.no_grad()
@@ -31,12 +31,27 @@ def nearest_codes(vectors: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor
         (N,), int64 in [0, K).
     """
     with torch.autocast(vectors.device.type, enabled=False):
-        codes = codebook.float()
+        vectors, codes = vectors.float(), codebook.float()
         norms = codes.square().sum(dim=1)
-        # An exported graph is one for all batch sizes, and so cannot have a number of chunks.
-        rows = min(SEARCH_CHUNK, max(1, SEARCH_DISTANCES // len(codes)))
-        chunks = [vectors.float()] if torch.compiler.is_exporting() else vectors.float().split(rows)
-        return torch.cat([torch.addmm(norms, chunk, codes.t(), alpha=-2).min(dim=1).indices for chunk in chunks])
+        if torch.compiler.is_exporting():  # a graph for all batch sizes, which cannot have a number of tiles
+            return _nearest(vectors, codes, norms, len(codes))
+        rows, columns = SEARCH_TILE, SEARCH_TILE
+        if vectors.device.type != "cpu" or torch.compiler.is_compiling():
+            rows, columns = max(1, SEARCH_DISTANCES // len(codes)), len(codes)
+        return torch.cat([_nearest(part, codes, norms, columns) for part in vectors.split(rows)])
+
+
+def _nearest(vectors: torch.Tensor, codes: torch.Tensor, norms: torch.Tensor, columns: int) -> torch.Tensor:
+    """The search by matrix products with so many codes; of equally near codes the first."""
+    smallest = indices = None
+    for start, tile in zip(range(0, len(codes), columns), codes.split(columns), strict=True):
+        found = torch.addmm(norms[start : start + columns], vectors, tile.t(), alpha=-2).min(dim=1)
+        if smallest is None:
+            smallest, indices = found.values, found.indices
+        else:
+            indices = torch.where(found.values < smallest, found.indices + start, indices)
+            smallest = torch.minimum(found.values, smallest)
+    return indices
 
 
 class NearestQuantizer(Quantizer):

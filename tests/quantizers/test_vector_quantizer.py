@@ -7,7 +7,7 @@ import torch
 from diffusers.models.autoencoders.vae import VectorQuantizer as DiffusersQuantizer
 
 from smoke_vq.quantizers import VectorQuantizer
-from smoke_vq.quantizers.nearest import SEARCH_CHUNK, nearest_codes
+from smoke_vq.quantizers.nearest import SEARCH_TILE, nearest_codes
 
 N, K, D = 4096, 1024, 256
 
@@ -63,10 +63,12 @@ def test_of_codes_that_are_equally_near_the_first_is_chosen():
     assert nearest_codes(torch.tensor([[0.1], [1.1], [3.9]]).repeat(40, 1), codes).tolist() == [1, 2, 0] * 40
 
 
-@pytest.mark.parametrize("count", [1, SEARCH_CHUNK - 1, SEARCH_CHUNK, SEARCH_CHUNK + 1, 2 * SEARCH_CHUNK + 7])
-def test_chunks_include_every_vector(count):
+@pytest.mark.parametrize("count", [1, SEARCH_TILE - 1, SEARCH_TILE, SEARCH_TILE + 1, 2 * SEARCH_TILE + 7])
+def test_tiles_include_every_vector_and_every_code(count):
     vectors, codebook = trained_like(seed=1)
     assert torch.equal(nearest_codes(vectors[:count], codebook), exact_nearest(vectors[:count], codebook))
+    found = nearest_codes(codebook, vectors[:count])
+    assert torch.equal(found, exact_nearest(codebook, vectors[:count])) and (count < K or int(found.max()) > count // 2)
 
 
 @pytest.fixture
