@@ -6,6 +6,7 @@ page: index.html turns a dropped video or the camera into codes and back. Any se
 
 smoke-vq export --model nano --output-dir web
 smoke-vq export --model nano --output-dir web --ort package/dist   # also without a network
+smoke-vq export --model nano --output-dir web --weights int8       # smaller files; codes differ a little
 python -m http.server -d web
 """
 
@@ -18,7 +19,7 @@ from smoke_vq import PlumeSettings, simulate_plumes
 from smoke_vq.assets import PAGE
 from smoke_vq.layout import DECODER_ONNX, ENCODER_ONNX, PAGE_SETTINGS
 from smoke_vq.model_config import AUTOENCODERS, check_model
-from smoke_vq.onnx_export import check_onnx, compare_onnx, export_onnx
+from smoke_vq.onnx_export import WEIGHTS, check_onnx, check_weights, compare_onnx, export_onnx
 from smoke_vq.preparation.folder import write_atomically
 from smoke_vq.script import run
 
@@ -53,8 +54,8 @@ def main() -> None:
         }
     ).encode()
     with TemporaryDirectory() as folder:
-        export_onnx(model, Path(folder))
-        agreement = compare_onnx(model, Path(folder), processor(plume.image).pixel_values)
+        export_onnx(model, Path(folder), arguments.weights)
+        agreement = compare_onnx(model, Path(folder), processor(plume.image).pixel_values, arguments.weights)
         files |= {name: Path(folder, name).read_bytes() for name in (ENCODER_ONNX, DECODER_ONNX)}
     for name, content in files.items():
         path = arguments.output_dir / name
@@ -64,7 +65,8 @@ def main() -> None:
         print(f"{arguments.output_dir / name}: {len(files[name]) / 1e6:.2f} MB")
     print(
         f"Compared with the model on {len(plume.image)} simulated frames: {agreement.num_different} of "
-        f"{agreement.num_codes} codes differ, samples by up to {agreement.sample_error:.1g}."
+        f"{agreement.num_codes} codes differ, samples by up to {agreement.sample_error:.1g}, and the mean "
+        f"squared error of reconstructions by {agreement.error_rise:+.2%}."
     )
     print(f"Show the page with: python -m http.server -d {arguments.output_dir}")
 
@@ -74,12 +76,19 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--model", default="nano", help="folder of a saved model, or Hub name (default: nano)")
     parser.add_argument("--output-dir", type=Path, required=True)
     parser.add_argument(
+        "--weights",
+        default="float",
+        help=f"how weights are stored, {' or '.join(WEIGHTS)}: int8 for smaller files of convolutions, whose codes and "
+        "samples differ a little from the model's (default: float, which is exact)",
+    )
+    parser.add_argument(
         "--ort",
         type=Path,
         help="folder dist of the npm package onnxruntime-web, whose files are copied; without it, the page loads "
         f"version {ORT_VERSION} from {CDN}",
     )
     arguments = parser.parse_args()
+    check_weights(arguments.weights)
     if arguments.output_dir.exists() and not arguments.output_dir.is_dir():
         raise ValueError(f"The output '{arguments.output_dir}' is a file: expected a folder.")
     missing = [name for name in ORT_FILES if arguments.ort and not (arguments.ort / name).is_file()]

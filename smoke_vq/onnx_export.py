@@ -14,8 +14,10 @@ from .preparation.folder import write_atomically
 # A batch of diffusers' upsampling is laid out anew in memory from 64 samples on, which torch.export takes for another
 # graph. It computes the same, and an ONNX file knows no layout: it takes batches of any size.
 MAX_BATCH = 63
+WEIGHTS = ("float", "int8")
 MAX_SAMPLE_ERROR = 1e-4  # in [-1, 1]; a grey level is 0.008
 MAX_CODES_CHANGED = 0.001  # share of codes that rounding may decide otherwise
+MAX_ERROR_RISE = 0.05  # of int8 weights: relative rise of the mean squared error, 0.2 dB
 
 
 class PixelsToIndices(nn.Module):
@@ -47,11 +49,13 @@ class Agreement:
     num_codes: codes that were compared.
     num_different: of these, how many differ, because rounding decided between two codes.
     sample_error: largest absolute difference of the samples for equal codes, in [-1, 1].
+    error_rise: relative rise of the mean squared error of frames that are encoded and decoded; below 0 if it falls.
     """
 
     num_codes: int
     num_different: int
     sample_error: float
+    error_rise: float
 
 
 @torch.no_grad()
@@ -74,12 +78,18 @@ def export_programs(model: nn.Module) -> tuple[torch.export.ExportedProgram, tor
     )
 
 
+def check_weights(weights: str) -> None:
+    """Raise a ValueError unless `export_onnx` knows `weights`."""
+    if weights not in WEIGHTS:
+        raise ValueError(f"Unknown weights {weights!r}: expected one of {list(WEIGHTS)}.")
+
+
 def check_onnx() -> None:
     """Raise a ValueError unless the packages that export and comparison need are installed."""
     check_installed("Export to ONNX", "onnx", onnx="onnx", onnxscript="onnxscript", onnxruntime="onnxruntime")
 
 
-def export_onnx(model: nn.Module, folder: Path) -> None:
+def export_onnx(model: nn.Module, folder: Path, weights: str = "float") -> None:
     """Write `encoder.onnx` (pixel_values -> indices) and `decoder.onnx` (indices -> sample) for batches of any size.
 
     Weights that float16 represents exactly are stored in it, as those of a published model are; the computation is in
@@ -88,11 +98,13 @@ def export_onnx(model: nn.Module, folder: Path) -> None:
     Args:
         model: as in `export_programs`.
         folder: exists.
+        weights: "float", or "int8" to store the weights of convolutions in int8 with a scale for each output channel.
 
     Raises:
-        ValueError: a package is missing; a model in another precision.
+        ValueError: a package is missing; a model in another precision; unknown weights.
     """
     check_onnx()
+    check_weights(weights)
     if model.dtype != torch.float32:
         raise ValueError(f"Export to ONNX expects a model in float32, found {model.dtype}.")
     names = ((ENCODER_ONNX, "pixel_values", "indices"), (DECODER_ONNX, "indices", "sample"))
@@ -102,18 +114,25 @@ def export_onnx(model: nn.Module, folder: Path) -> None:
         )
         proto = exported.model_proto
         _tidy(proto.graph)
+        if weights == "int8":
+            _store_int8(proto.graph)
         _store_halves(proto.graph)
         write_atomically(folder / file, proto.SerializeToString())
 
 
-def compare_onnx(model: nn.Module, folder: Path, pixel_values: torch.Tensor) -> Agreement:
+def compare_onnx(model: nn.Module, folder: Path, pixel_values: torch.Tensor, weights: str = "float") -> Agreement:
     """Run the files in `folder` with onnxruntime on `pixel_values` (B, C, H, W), beside the model.
 
+    Args:
+        weights: as in `export_onnx`.
+
     Raises:
-        ValueError: samples differ by more than `MAX_SAMPLE_ERROR`, or more codes than the share `MAX_CODES_CHANGED`.
+        ValueError: of "float" weights, samples differ by more than `MAX_SAMPLE_ERROR`, or more codes than the share
+            `MAX_CODES_CHANGED`; of "int8", the mean squared error rises by more than `MAX_ERROR_RISE`; unknown weights.
     """
     import onnxruntime
 
+    check_weights(weights)
     with torch.no_grad():
         indices = model.encode(pixel_values).indices.int().cpu().numpy()
         sample = model.decode_indices(torch.from_numpy(indices).to(model.device)).sample.cpu().numpy()
@@ -121,10 +140,24 @@ def compare_onnx(model: nn.Module, folder: Path, pixel_values: torch.Tensor) -> 
         onnxruntime.InferenceSession(folder / file, providers=["CPUExecutionProvider"])
         for file in (ENCODER_ONNX, DECODER_ONNX)
     )
-    (found,) = encoder.run(None, {"pixel_values": pixel_values.cpu().numpy()})
+    target = pixel_values.cpu().numpy()
+    (found,) = encoder.run(None, {"pixel_values": target})
     (decoded,) = decoder.run(None, {"indices": indices})
-    agreement = Agreement(indices.size, int((found != indices).sum()), float(np.abs(decoded - sample).max()))
-    if agreement.sample_error > MAX_SAMPLE_ERROR or agreement.num_different > MAX_CODES_CHANGED * indices.size:
+    (reconstructed,) = decoder.run(None, {"indices": found})
+    agreement = Agreement(
+        num_codes=indices.size,
+        num_different=int((found != indices).sum()),
+        sample_error=float(np.abs(decoded - sample).max()),
+        error_rise=float(np.square(reconstructed - target).mean() / np.square(sample - target).mean() - 1),
+    )
+    if weights == "int8" and not agreement.error_rise <= MAX_ERROR_RISE:  # also NaN
+        raise ValueError(
+            f"int8 weights do not suit this model: the mean squared error of its reconstructions rises by "
+            f"{agreement.error_rise:.1%}, and {MAX_ERROR_RISE:.0%} is allowed. Export it with float weights."
+        )
+    if weights == "float" and (
+        agreement.sample_error > MAX_SAMPLE_ERROR or agreement.num_different > MAX_CODES_CHANGED * indices.size
+    ):
         raise ValueError(
             f"The ONNX files do not agree with the model: {agreement.num_different} of {indices.size} codes differ,"
             f" and samples of equal codes by up to {agreement.sample_error:.2g}."
@@ -140,6 +173,29 @@ def _tidy(graph) -> None:
         part.doc_string = ""
     for value in (*graph.input, *graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
+
+
+def _store_int8(graph) -> None:
+    """Store the weights of convolutions in int8, symmetric, with a scale for each output channel in float32.
+
+    A Cast and a Mul make them float32 again, which onnxruntime computes once, when a file is loaded. It would compute a
+    DequantizeLinear at each call.
+    """
+    import onnx
+    from onnx import numpy_helper
+    from onnx.helper import make_node
+
+    convolved = {node.input[1] for node in graph.node if node.op_type == "Conv"}
+    nodes = []
+    for weight in [each for each in graph.initializer if each.name in convolved]:
+        name, values = weight.name, numpy_helper.to_array(weight)  # (out, in, height, width)
+        scale = np.abs(values).max(axis=(1, 2, 3), keepdims=True) / 127
+        scale[scale == 0] = 1
+        weight.CopyFrom(numpy_helper.from_array(np.rint(values / scale).astype(np.int8), f"{name}.int8"))
+        graph.initializer.append(numpy_helper.from_array(scale, f"{name}.scale"))
+        nodes.append(make_node("Cast", [f"{name}.int8"], [f"{name}.steps"], to=onnx.TensorProto.FLOAT))
+        nodes.append(make_node("Mul", [f"{name}.steps", f"{name}.scale"], [name]))
+    _prepend(graph, nodes)
 
 
 def _store_halves(graph) -> None:
@@ -158,6 +214,10 @@ def _store_halves(graph) -> None:
             name = weight.name
             weight.CopyFrom(numpy_helper.from_array(halves, f"{name}.float16"))
             casts.append(onnx.helper.make_node("Cast", [weight.name], [name], to=onnx.TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
+    _prepend(graph, casts)
+
+
+def _prepend(graph, nodes: list) -> None:
+    nodes = [*nodes, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)

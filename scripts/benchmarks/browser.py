@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from smoke_vq import NANO_MODEL, PlumeSettings, SmokeImageProcessor, SmokeVQVAE, simulate_plumes
+from smoke_vq.onnx_export import WEIGHTS
 
 from .timing import Rounds, report
 
@@ -88,52 +89,51 @@ def browser(device: str, rounds: int) -> None:
     import psutil
 
     script = Path(__file__).resolve().parent.parent / "export_onnx.py"
-    with tempfile.TemporaryDirectory() as name:
-        flags = ["--output-dir", name, "--ort", os.environ[RUNTIME]]
-        subprocess.run([sys.executable, script, *flags], check=True, stdout=subprocess.DEVNULL)
-        (plume,) = simulate_plumes([1001], PlumeSettings(num_frames=8))
-        frame = SmokeImageProcessor.from_pretrained(NANO_MODEL)(plume.image[-1:]).pixel_values
-        model = SmokeVQVAE.from_pretrained(NANO_MODEL).eval()
-        settings = onnxruntime.SessionOptions()
-        settings.intra_op_num_threads = 1
-        encoder, decoder = (
-            onnxruntime.InferenceSession(Path(name) / file, settings, providers=["CPUExecutionProvider"])
-            for file in ("encoder.onnx", "decoder.onnx")
-        )
+    (plume,) = simulate_plumes([1001], PlumeSettings(num_frames=8))
+    frame = SmokeImageProcessor.from_pretrained(NANO_MODEL)(plume.image[-1:]).pixel_values
+    model = SmokeVQVAE.from_pretrained(NANO_MODEL).eval()
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = 1
 
-        @torch.no_grad()
-        def in_torch():
-            for _ in range(CALLS):
-                model.decode_indices(model.encode(frame).indices)
+    @torch.no_grad()
+    def in_torch():
+        for _ in range(CALLS):
+            model.decode_indices(model.encode(frame).indices)
 
-        def in_onnxruntime():
-            for _ in range(CALLS):
-                (indices,) = encoder.run(None, {"pixel_values": np.asarray(frame)})
-                decoder.run(None, {"indices": indices})
+    def in_onnxruntime(encoder, decoder):
+        for _ in range(CALLS):
+            (indices,) = encoder.run(None, {"pixel_values": np.asarray(frame)})
+            decoder.run(None, {"indices": indices})
 
-        with open_page(Path(name)) as driver:
+    def in_chromium(driver):
+        if error := driver.execute_async_script(IN_PAGE, CALLS):
+            raise RuntimeError(error)
 
-            def in_chromium():
-                if error := driver.execute_async_script(IN_PAGE, CALLS):
-                    raise RuntimeError(error)
+    def time_of_chromium(driver):
+        parts = [part.cpu_times() for part in psutil.Process(driver.service.process.pid).children(recursive=True)]
+        return sum(part.user + part.system for part in parts)
 
-            def time_of_chromium():
-                parts = [part.cpu_times() for part in psutil.Process().children(recursive=True)]
-                return sum(part.user + part.system for part in parts)
-
-            functions = {
-                "torch": (in_torch, time.process_time),
-                "onnxruntime": (in_onnxruntime, time.process_time),
-                "onnxruntime-web in Chromium": (in_chromium, time_of_chromium),
-            }
-            times: dict[str, list[float]] = {name: [] for name in functions}
-            threads = torch.get_num_threads()
-            torch.set_num_threads(1)
-            for _ in range(rounds + 1):
-                for name, (function, clock) in functions.items():
-                    start = clock()
-                    function()
-                    times[name].append(clock() - start)
-            torch.set_num_threads(threads)
+    with contextlib.ExitStack() as stack:
+        functions: dict[str, tuple[Callable[[], None], Callable[[], float]]] = {"torch": (in_torch, time.process_time)}
+        for weights in WEIGHTS:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            flags = ["--output-dir", folder, "--ort", os.environ[RUNTIME], "--weights", weights]
+            subprocess.run([sys.executable, script, *flags], check=True, stdout=subprocess.DEVNULL)
+            files = [
+                onnxruntime.InferenceSession(folder / file, settings, providers=["CPUExecutionProvider"])
+                for file in ("encoder.onnx", "decoder.onnx")
+            ]
+            driver = stack.enter_context(open_page(folder))
+            functions[f"onnxruntime, {weights}"] = (partial(in_onnxruntime, *files), time.process_time)
+            functions[f"Chromium, {weights}"] = (partial(in_chromium, driver), partial(time_of_chromium, driver))
+        times: dict[str, list[float]] = {name: [] for name in functions}
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        for _ in range(rounds + 1):
+            for name, (function, clock) in functions.items():
+                start = clock()
+                function()
+                times[name].append(clock() - start)
+        torch.set_num_threads(threads)
     seconds = {name: Rounds(values[1:]) for name, values in times.items()}  # the first round warms up
     report(f"nano, {CALLS} frames to codes and back, CPU time, one thread", seconds, "torch", "frames/s", CALLS)

@@ -65,6 +65,7 @@ def test_files_are_small_and_name_nothing_of_this_machine(exported):
     ("flags", "message"),
     [
         ("--output-dir {tmp}/web --ort {tmp}", "does not hold ort.wasm.min.mjs: --ort expects the folder dist of"),
+        ("--output-dir {tmp}/web --weights int4", "Unknown weights 'int4': expected one of ['float', 'int8']."),
         ("--output-dir {tmp}/file", "is a file: expected a folder."),
         ("--output-dir {tmp}/web --model {tmp}/none", "/none"),
     ],
@@ -87,6 +88,18 @@ def test_files_of_another_model_are_refused(exported, nano, frames):
         nano.decoder.conv_out.bias.add_(0.1)
     with pytest.raises(ValueError, match="do not agree with the model: 0 of 256 codes differ, and samples"):
         compare_onnx(nano, exported[0], SmokeImageProcessor()(frames[-4:]).pixel_values)
+
+
+def test_int8_files_that_reconstruct_much_worse_than_the_model_are_refused(exported, nano, frames, tmp_path):
+    for name in ("encoder.onnx", "decoder.onnx"):
+        file = onnx.load(exported[0] / name)
+        for weight in file.graph.initializer:
+            if weight.name.startswith("model.decoder.conv_out.bias"):
+                values = onnx.numpy_helper.to_array(weight)
+                weight.CopyFrom(onnx.numpy_helper.from_array(values + values.dtype.type(0.1), weight.name))
+        onnx.save(file, tmp_path / name)
+    with pytest.raises(ValueError, match=r"int8 weights do not suit .* rises by \d+\.\d%, and 5% is allowed"):
+        compare_onnx(nano, tmp_path, SmokeImageProcessor()(frames[-4:]).pixel_values, "int8")
 
 
 @pytest.fixture
