@@ -17,6 +17,7 @@ import torch
 
 from smoke_vq import NANO_FORECASTER, PlumeSettings, simulate_plumes
 from smoke_vq.checks import check_positive, usable_device
+from smoke_vq.data.clips import check_frame_size, clip_values, read_clip
 from smoke_vq.evaluation.forecasts.cases import ForecastCase
 from smoke_vq.evaluation.forecasts.pictures import check_matplotlib
 from smoke_vq.evaluation.forecasts.pictures.film import draw_film
@@ -26,8 +27,8 @@ from smoke_vq.evaluation.forecasts.scores.base import Forecast
 from smoke_vq.evaluation.forecasts.scores.psnr import PSNR
 from smoke_vq.films import check_film_format, film_bytes
 from smoke_vq.flow_matching import SAMPLERS
-from smoke_vq.layout import PIPELINE
-from smoke_vq.model_config import check_model
+from smoke_vq.layout import PIPELINE, PROCESSOR_FOLDER
+from smoke_vq.model_config import check_model, frame_size
 from smoke_vq.pixels import to_images
 from smoke_vq.preparation.folder import write_atomically
 from smoke_vq.registry import choose
@@ -41,17 +42,15 @@ _NUM_SAMPLES = 6
 def main() -> None:
     arguments = parse_arguments()
     check_model(arguments.model, ["SmokeForecastPipeline"], PIPELINE)
-    from smoke_vq.pipelines.clips import clip_values
+    size = frame_size(arguments.model, PROCESSOR_FOLDER)
+    frames = None if size is None else read_input(arguments, size)  # before the imports, which take seconds
     from smoke_vq.pipelines.forecast import SmokeForecastPipeline
 
     pipeline = SmokeForecastPipeline.from_pretrained(arguments.model).to(arguments.device)
-    frames = read_input(arguments, pipeline.processor.height)
+    if frames is None:  # a model on the Hub
+        frames = read_input(arguments, pipeline.processor.height)
     num_observed = len(frames) if arguments.observed is None else arguments.observed
-    if num_observed > len(frames):
-        raise ValueError(f"observed is {num_observed}, but {arguments.input} has {len(frames)} frames.")
     has_truth = num_observed < len(frames)
-    if has_truth:
-        check_matplotlib()
     pixel_values = clip_values(frames, pipeline.processor, arguments.resize)[0][0]
     past, truth = pixel_values[:num_observed], pixel_values[num_observed:][: arguments.num_frames]
     is_random = pipeline.transformer.coupling.is_random
@@ -116,11 +115,30 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def read_input(arguments: argparse.Namespace, size: int) -> np.ndarray:
-    """(T, H, W, 3) uint8, with the truth if it is known."""
-    if not arguments.input.startswith(_SIMULATED):
-        from smoke_vq.pipelines.clips import read_clip
+    """(T, H, W, 3) uint8, with the truth if it is known.
 
-        return read_clip(arguments.input, size if arguments.resize else None, arguments.input_fps)
+    Raises:
+        OSError, ValueError: as `read_clip`; frames of another size than `size` that are not to be resized; fewer frames
+            than are to be observed; a truth without matplotlib, which draws its figure.
+    """
+    frames = simulate(arguments, size) if arguments.input.startswith(_SIMULATED) else read(arguments, size)
+    if arguments.observed is not None and arguments.observed > len(frames):
+        raise ValueError(f"observed is {arguments.observed}, but {arguments.input} has {len(frames)} frames.")
+    if arguments.observed is not None and arguments.observed < len(frames):
+        check_matplotlib()
+    return frames
+
+
+def read(arguments: argparse.Namespace, size: int) -> np.ndarray:
+    """(T, H, W, 3) uint8 from the input, of any size if it is to be resized."""
+    frames = read_clip(arguments.input, size if arguments.resize else None, arguments.input_fps)
+    if not arguments.resize:
+        check_frame_size(*frames.shape[1:3], size, "--resize resizes them")
+    return frames
+
+
+def simulate(arguments: argparse.Namespace, size: int) -> np.ndarray:
+    """(T, H, W, 3) uint8 of a simulated plume."""
     seed = arguments.input.removeprefix(_SIMULATED)
     if not seed.isdecimal() or int(seed) >= 2**32 - 1:
         raise ValueError(f"{_SIMULATED} expects the seed of a plume, from 0 to {2**32 - 2}, found {seed!r}.")

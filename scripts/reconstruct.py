@@ -26,7 +26,7 @@ from smoke_vq.model_config import AUTOENCODERS, check_model
 from smoke_vq.pictures import error_map, fitting_scale, image_grid
 from smoke_vq.preparation.folder import open_atomically
 from smoke_vq.preparation.matting.chunks import CUT_OUT, MIN_FRAMES, Chunk, as_they_are, choose_way, cut_out_chunks
-from smoke_vq.preparation.matting.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from smoke_vq.preparation.matting.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, video_info
 from smoke_vq.script import run
 
 SHORT_FILM = 100  # frames of a GIF or WebP
@@ -37,6 +37,10 @@ def main() -> None:
     arguments = parse_arguments()
     clips = find_clips(arguments.input)
     check_model(arguments.model, AUTOENCODERS)
+    if arguments.output_dir.is_file():
+        raise ValueError(f"The output '{arguments.output_dir}' is a file: expected a folder.")
+    if len(clips) == 1 and clips[0].suffix.lower() in VIDEO_SUFFIXES:
+        video_info(clips[0])  # a damaged one need not wait for the imports, which take seconds
     device = usable_device(arguments.device)
     from smoke_vq import SmokeImageProcessor
     from smoke_vq.models.auto import AutoAutoencoder
@@ -104,7 +108,7 @@ def find_clips(path: Path) -> list[Path]:
 
 def reconstruct(path: Path, model, processor, arguments: argparse.Namespace) -> None:
     """Write the films of one clip, and print what was found."""
-    from smoke_vq.pipelines.clips import open_clip
+    from smoke_vq.data.clips import open_clip
     from smoke_vq.tokens.colours import colours_of
 
     frames, fps, total = open_clip(path, processor.height, arguments.fps, arguments.max_frames)

@@ -10,7 +10,8 @@ import shutil
 
 from smoke_vq import NANO_MODEL
 from smoke_vq.layout import ARGUMENTS, FORECASTER, METRICS, TRAINING
-from smoke_vq.model_config import AUTOENCODERS, check_model, frame_size
+from smoke_vq.model_config import AUTOENCODERS, check_model, frame_size, model_parameters
+from smoke_vq.model_values import check_forecaster
 from smoke_vq.script import run
 from smoke_vq.training import FlowMatchingArguments, check_arguments, parse_arguments
 from smoke_vq.training.arguments import DataArguments
@@ -20,6 +21,7 @@ def main() -> None:
     arguments = parse_arguments(FlowMatchingArguments)
     recipe, data = arguments.recipe, arguments.data
     check_arguments("SmokeFlowTransformer", recipe.model, "model")
+    check_forecaster(model_parameters("SmokeFlowTransformer") | recipe.model)
     name = str(NANO_MODEL) if recipe.autoencoder is None else recipe.autoencoder
     check_model(name, AUTOENCODERS)
     if recipe.init_from is not None:

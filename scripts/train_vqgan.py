@@ -3,18 +3,16 @@
 accelerate launch scripts/train_vqgan.py --config configs/config_vqgan.yaml --run-name my_vqgan --batch-size 32
 """
 
-from smoke_vq.model_config import AUTOENCODERS, check_model
 from smoke_vq.script import run
 from smoke_vq.training import VQGANArguments, check_arguments, parse_arguments
+from smoke_vq.training.recipes.checks import check_autoencoder_training
 
 
 def main() -> None:
     arguments = parse_arguments(VQGANArguments)
     recipe = arguments.recipe
-    check_arguments("SmokeVQGAN", recipe.model, "model")
     check_arguments("PatchDiscriminator", recipe.discriminator, "discriminator")
-    trained = {} if recipe.init_from is None else check_model(recipe.init_from, AUTOENCODERS) or {}
-    arguments.check_data(recipe.frame_size(trained))
+    check_autoencoder_training("SmokeVQGAN", arguments)
     from smoke_vq import PatchDiscriminator, SmokeImageProcessor, SmokeVQGAN
     from smoke_vq.losses.perceptual import PERCEPTUAL_LOSSES
     from smoke_vq.models.initialization import (

@@ -3,17 +3,15 @@
 accelerate launch scripts/train_vqvae.py --config configs/config_vqvae.yaml --run-name my_vqvae --batch-size 64
 """
 
-from smoke_vq.model_config import AUTOENCODERS, check_model
 from smoke_vq.script import run
-from smoke_vq.training import VQVAEArguments, check_arguments, parse_arguments
+from smoke_vq.training import VQVAEArguments, parse_arguments
+from smoke_vq.training.recipes.checks import check_autoencoder_training
 
 
 def main() -> None:
     arguments = parse_arguments(VQVAEArguments)
     recipe = arguments.recipe
-    check_arguments("SmokeVQVAE", recipe.model, "model")
-    trained = {} if recipe.init_from is None else check_model(recipe.init_from, AUTOENCODERS) or {}
-    arguments.check_data(recipe.frame_size(trained))
+    check_autoencoder_training("SmokeVQVAE", arguments)
     from smoke_vq import SmokeImageProcessor, SmokeVQVAE
     from smoke_vq.models.initialization import check_codes_can_start, check_crops, continue_autoencoder
     from smoke_vq.training import (

@@ -58,9 +58,13 @@ def check_model(
     return config
 
 
-def frame_size(name_or_path: str | os.PathLike) -> int | None:
-    """Height and width of the frames that a local autoencoder takes; None if its processor does not say."""
-    folder = find_folder(name_or_path)
+def frame_size(name_or_path: str | os.PathLike, subfolder: str | None = None) -> int | None:
+    """Height and width of the frames that a local model takes; None if its processor does not say.
+
+    Args:
+        subfolder: with the processor; that of a pipeline is "processor".
+    """
+    folder = find_folder(name_or_path, subfolder)
     if folder is None or not (folder / PROCESSOR).is_file():
         return None
     settings = read_json(folder / PROCESSOR, f"The {PROCESSOR} of {name_or_path}")

@@ -28,6 +28,7 @@ from smoke_vq import (
     load_frames,
 )
 from smoke_vq.checks import check_count
+from smoke_vq.data.clips import clip_values, read_clip
 from smoke_vq.data.frames import PackedFrames
 from smoke_vq.data.loader import FrameLoader
 from smoke_vq.downloads.checksums import read_checksums
@@ -37,7 +38,6 @@ from smoke_vq.hub.staging import published_files, stage_model
 from smoke_vq.layout import CHECKSUMS, CONFIG, MODEL_FILES, PROCESSOR, WEIGHTS, WEIGHTS_INDEX
 from smoke_vq.limits import MAX_HEADER_BYTES, MAX_IMAGE_PIXELS, MAX_TEXT_BYTES
 from smoke_vq.models.initialization import check_codes_can_start
-from smoke_vq.pipelines.clips import clip_values, read_clip
 from smoke_vq.preparation.matting.video import read_video, video_info
 from smoke_vq.preparation.settings import read_settings
 from smoke_vq.quantizers import make_quantizer

@@ -26,7 +26,7 @@ FLOORS = {
         "simulation",
     },
     1: {"quantizers", "flow_matching", "losses", "metrics", "preparation", "downloads"},
-    2: {"data", "films", "model_config"},
+    2: {"data", "films", "model_config", "model_values"},
     3: {"hub", "evaluation", "tokens"},
     4: {"models"},
     5: {"training", "pipelines", "onnx_export"},

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from .processor import SmokeImageProcessor
 
 
+def check_fills_a_batch(name: str, num_frames: int, batch_size: int, world_size: int = 1) -> None:
+    """Raise a ValueError if the frames of `name` are fewer than one batch on every process."""
+    if num_frames < batch_size * world_size:
+        what = f"one batch of {batch_size} on {world_size} process(es)"
+        raise ValueError(f"{name} has {num_frames} frames, fewer than {what}.")
+
+
 class FrameLoader:
     """Batches {pixel_values (B, 3, H, W), mask (B, 1, H, W), row (B,)} of one process.
 
@@ -51,11 +58,10 @@ class FrameLoader:
         rank: int = 0,
         world_size: int = 1,
     ):
-        fewest, what = world_size, f"the {world_size} processes"
         if shuffle:
-            fewest, what = batch_size * world_size, f"one batch of {batch_size} on {world_size} process(es)"
-        if len(frames) < fewest:
-            raise ValueError(f"{frames.name} has {len(frames)} frames, fewer than {what}.")
+            check_fills_a_batch(frames.name, len(frames), batch_size, world_size)
+        elif len(frames) < world_size:
+            raise ValueError(f"{frames.name} has {len(frames)} frames, fewer than the {world_size} processes.")
         self.frames, self.processor, self.batch_size = frames.to(device), processor, batch_size
         self.shuffle, self.flip, self.seed = shuffle, flip, seed
         self.crop_size, self.crop_batches = crop_size, crop_batches

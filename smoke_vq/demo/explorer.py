@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ..data.clips import open_clip
 from ..data.processor import SmokeImageProcessor
 from ..evaluation.codecs import rate_distortion_curves, thumbnail
 from ..evaluation.forecasts.pictures.film import draw_film
@@ -20,7 +21,6 @@ from ..models.auto import AutoAutoencoder
 from ..models.vqvae import SmokeVQVAE
 from ..pictures import error_map
 from ..pipelines import SmokeForecastPipeline
-from ..pipelines.clips import open_clip
 from ..preparation.matting.chunks import CHUNK_FRAMES, CUT_OUT, MIN_FRAMES, as_they_are, choose_way, cut_out_chunks
 from ..simulation import PlumeSettings, simulate_plumes
 from ..tokens.colours import colours_of, first_codes

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from ..pipelines.clips import IMAGE_SUFFIXES
+from ..data.clips import IMAGE_SUFFIXES
 from ..preparation.matting.video import VIDEO_SUFFIXES
 from .explorer import PANELS, EncodedClip, Explorer
 from .pictures import comparison_picture, grid_cell, palette, palette_code

@@ -12,10 +12,9 @@ from diffusers.models.normalization import AdaLayerNormSingle
 from diffusers.utils import BaseOutput
 from torch import nn
 
-from ..checks import check_count, check_positive
-from ..flow_matching import make_coupling
+from ..flow_matching import PREDICTION_TYPES, make_coupling
 from ..hub.card import CardText
-from ..registry import choose
+from ..model_values import check_forecaster
 from .pretrained import PretrainedModel
 
 _TIME_SCALE = 1000.0  # the sinusoidal embedding expects times of this order
@@ -28,14 +27,6 @@ class SmokeFlowTransformerOutput(BaseOutput):
     """
 
     sample: torch.Tensor
-
-
-# What the network's output means: o is its output, (B, F, C, h, w).
-PREDICTION_TYPES = {
-    "frame": lambda o, coupling, x, previous, t: o,
-    "difference": lambda o, coupling, x, previous, t: o + previous,
-    "velocity": lambda o, coupling, x, previous, t: coupling.frame(x, o, previous, t),
-}
 
 
 class SmokeFlowTransformer(PretrainedModel):
@@ -92,18 +83,10 @@ class SmokeFlowTransformer(PretrainedModel):
         statistics_sha256: str | None = None,
     ):
         super().__init__()
-        sizes = dict(in_channels=in_channels, sample_size=sample_size, num_previous=num_previous, num_frames=num_frames)
-        sizes |= dict(num_layers=num_layers, num_attention_heads=num_attention_heads)
-        for name, value in (sizes | dict(attention_head_dim=attention_head_dim)).items():
-            check_count(name, value)
-        width = num_attention_heads * attention_head_dim
-        if width < 4 or width % 4:
-            raise ValueError(f"num_attention_heads * attention_head_dim expects a multiple of 4, found {width}.")
-        check_positive("noise_scale", noise_scale)
+        check_forecaster(self.config)
         self.coupling = make_coupling(coupling, coupling_kwargs)
-        self.to_frames = choose(PREDICTION_TYPES, prediction_type, "prediction type")
-        if prediction_type == "velocity" and not self.coupling.is_random:
-            raise ValueError(f"The coupling {coupling!r} has no velocity: expected another prediction_type.")
+        self.to_frames = PREDICTION_TYPES[prediction_type]
+        width = num_attention_heads * attention_head_dim
         noisy = num_frames if self.coupling.is_random else 0
         frames = noisy + num_previous + use_earlier_frame
         self.proj_in = nn.Linear(frames * in_channels, width)

@@ -8,6 +8,8 @@ import torch
 from ..data.loader import FrameLoader
 from ..layout import DISCRIMINATOR
 from ..model_config import read_config
+from ..model_values import check_same
+from ..quantizers.checks import check_enough_latents
 from .auto import AutoAutoencoder
 from .discriminator import PatchDiscriminator
 from .flow_transformer import SmokeFlowTransformer
@@ -32,7 +34,7 @@ def continue_autoencoder(model_class: type[Autoencoder], name_or_path: str, conf
         OSError: there is no such model.
     """
     source = AutoAutoencoder.from_pretrained(name_or_path)
-    _check_same(name_or_path, source, config, "model")
+    check_same(name_or_path, _init_arguments(source), config, "model")
     model = model_class(**_init_arguments(source) | {"latents_mean": None, "latents_std": None})
     model.load_state_dict(source.state_dict())
     return model
@@ -58,18 +60,13 @@ def check_codes_can_start(model: PretrainedModel, loader: FrameLoader, init_vect
     Raises:
         ValueError: says how many latents and codes there are.
     """
-    quantizer, factor = model.quantizer, model.downsampling_factor
-    anything = torch.zeros(1, quantizer.code_dim, 1, 1)
-    learned = any(leaf.codebook is not None for leaf, _, _ in quantizer.leaves(anything))
+    if init_vectors == 0:
+        return
+    factor = model.downsampling_factor
     of_crop, of_frame = (loader.crop_size // factor) ** 2, (model.config.sample_size // factor) ** 2
     crops = min(loader.crop_batches, len(loader))
     latents = crops * of_crop + (len(loader) - crops) * of_frame
-    found = latents * loader.batch_size * loader.world_size
-    if init_vectors and learned and found < quantizer.num_codes:
-        raise ValueError(
-            f"The training data give {found} latents for {quantizer.num_codes} codes: use more frames, fewer codes, or "
-            f"codebook_init_vectors 0."
-        )
+    check_enough_latents(model.quantizer, latents * loader.batch_size * loader.world_size)
 
 
 def continue_discriminator(name_or_path: str, config: dict) -> PatchDiscriminator | None:
@@ -88,7 +85,7 @@ def continue_discriminator(name_or_path: str, config: dict) -> PatchDiscriminato
             f"{name_or_path} holds a SmokeVQGAN without its discriminator/ folder, so its training cannot continue: "
             f"add --fresh-discriminator true to start with a new one."
         ) from error
-    _check_same(name_or_path, discriminator, config, "discriminator")
+    check_same(name_or_path, _init_arguments(discriminator), config, "discriminator")
     return discriminator.train()
 
 
@@ -108,7 +105,8 @@ def continue_forecaster(name_or_path: str, config: dict) -> SmokeFlowTransformer
     source, model = SmokeFlowTransformer.from_pretrained(name_or_path), SmokeFlowTransformer(**config)
     own = ("coupling", "coupling_kwargs", "noise_scale")
     own += ("autoencoder_sha256", "projection_sha256", "statistics_sha256")
-    _check_same(name_or_path, source, {k: v for k, v in _init_arguments(model).items() if k not in own}, "model")
+    expected = {key: value for key, value in _init_arguments(model).items() if key not in own}
+    check_same(name_or_path, _init_arguments(source), expected, "model")
     state, width = source.state_dict(), model.proj_in.in_features
     trained = state["proj_in.weight"]
     if trained.shape[1] > width:
@@ -120,17 +118,6 @@ def continue_forecaster(name_or_path: str, config: dict) -> SmokeFlowTransformer
         state["adaln_single.linear.bias"] = at_start[0].detach()
     model.load_state_dict(state)
     return model
-
-
-def _check_same(name_or_path: str, model: PretrainedModel, config: dict, name: str) -> None:
-    found = _init_arguments(model)
-    for key, value in config.items():
-        value = list(value) if isinstance(value, tuple) else value
-        if key in found and value is not None and found[key] != value:
-            raise ValueError(
-                f"{name_or_path} has {name}.{key} = {found[key]!r}, but the configuration has {value!r}: "
-                f"make them equal."
-            )
 
 
 def _init_arguments(model: PretrainedModel) -> dict:

@@ -1,6 +1,5 @@
 """The autoencoder: encoder, quantizer and decoder."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,8 +13,8 @@ from diffusers.utils import BaseOutput
 from diffusers.utils.accelerate_utils import apply_forward_hook
 
 from ..assets import AUTOENCODER_CARD
-from ..checks import check_count
 from ..hub.card import CardText
+from ..model_values import check_autoencoder, downsampling_factor
 from ..pixels import check_range
 from ..quantizers import make_quantizer
 from ..tensors import check_maps
@@ -115,45 +114,8 @@ class SmokeVQVAE(PretrainedModel, AutoencoderMixin):
         scaling_factor: float = 1.0,
     ):
         super().__init__()
-        sizes = dict(sample_size=sample_size, in_channels=in_channels, out_channels=out_channels)
-        sizes |= dict(latent_channels=latent_channels, layers_per_block=layers_per_block)
-        for name, value in (sizes | dict(num_vq_embeddings=num_vq_embeddings)).items():
-            check_count(name, value)
-        if not isinstance(mid_block_attention, bool):
-            raise ValueError(f"mid_block_attention expects true or false, found {mid_block_attention!r}.")
-        for name, channels in (("encoder", encoder_block_out_channels), ("decoder", decoder_block_out_channels)):
-            fits = isinstance(channels, (list, tuple)) and all(type(c) is int and c >= 4 for c in channels)
-            if not fits or not channels or any(c % 4 for c in channels):
-                raise ValueError(
-                    f"{name}_block_out_channels expects multiples of 4 (GroupNorm), found "
-                    f"{list(channels) if isinstance(channels, tuple) else repr(channels)}."
-                )
-        if len(encoder_block_out_channels) != len(decoder_block_out_channels):
-            raise ValueError(
-                f"Encoder and decoder need the same number of levels: found encoder_block_out_channels="
-                f"{list(encoder_block_out_channels)} and decoder_block_out_channels={list(decoder_block_out_channels)}."
-            )
-        self.downsampling_factor = 2 ** (len(encoder_block_out_channels) - 1)
-        if sample_size % self.downsampling_factor:
-            raise ValueError(
-                f"sample_size {sample_size} is not a multiple of {self.downsampling_factor}, the downsampling factor "
-                f"of {len(encoder_block_out_channels)} levels."
-            )
-        if (latents_mean is None) != (latents_std is None):
-            raise ValueError("latents_mean and latents_std belong together: found one without the other.")
-        for name, values in (("latents_mean", latents_mean), ("latents_std", latents_std)):
-            numbers = isinstance(values, (list, tuple)) and all(type(value) in (int, float) for value in values)
-            if values is not None and not (numbers and len(values) == latent_channels):
-                raise ValueError(
-                    f"{name} expects {latent_channels} numbers, one per latent channel: found "
-                    f"{len(values) if numbers else repr(values)}."
-                )
-            unfit = [value for value in values or () if not -math.inf < value < math.inf]
-            if unfit or (name == "latents_std" and values is not None and not min(values) > 0):
-                kind = "finite numbers" + (" above 0" if name == "latents_std" else "")
-                raise ValueError(f"{name} expects {kind}, found {(unfit or [min(values)])[0]}.")
-        if type(scaling_factor) not in (int, float) or not 0 < scaling_factor < math.inf:
-            raise ValueError(f"scaling_factor expects finite numbers above 0, found {scaling_factor!r}.")
+        check_autoencoder(self.config)
+        self.downsampling_factor = downsampling_factor(self.config)
         self.encoder = Encoder(
             in_channels, latent_channels, tuple(encoder_block_out_channels), layers_per_block, mid_block_attention
         )

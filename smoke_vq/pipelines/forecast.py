@@ -11,6 +11,7 @@ from PIL import Image
 
 from ..assets import FORECAST_CARD
 from ..checks import check_count
+from ..data.clips import clip_values
 from ..data.processor import SmokeImageProcessor
 from ..flow_matching import SAMPLERS, rollout
 from ..hub.card import CardText
@@ -19,7 +20,6 @@ from ..models.latent_projection import LatentProjection
 from ..models.vqvae import SmokeVQVAE
 from ..registry import choose
 from ..tokens import LatentSpace
-from .clips import clip_values
 from .parts import check_parts
 from .pretrained import PretrainedPipeline
 

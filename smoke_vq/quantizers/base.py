@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from diffusers.utils import BaseOutput
 from torch import nn
+from transformers.utils import ModelOutput
 
 MAX_TABLE = 2**24  # codes, of a quantizer that holds all of them in memory
 
 
 @dataclass
-class QuantizerOutput(BaseOutput):
+class QuantizerOutput(ModelOutput):
     """Output of a quantizer.
 
     Fields after the first default to None because mixed precision rebuilds outputs field by field.

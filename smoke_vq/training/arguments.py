@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
+from ..checks import check_installed
+
 # Whether an option may change when a run is resumed:
 FREE = "free"  # yes: it does not affect the training
 ADJUSTABLE = "adjustable"  # yes, for example to train longer or to save memory; the change is printed
@@ -208,6 +210,12 @@ class TrackingArguments(ArgumentGroup):
     report_to: Literal["none", "wandb", "tensorboard", "trackio"] = option("none", "Tracker.", FREE)
     project_name: str = option("smoke-vq", "Name of the project in the tracker.", FREE)
 
+    def check_tracker(self) -> None:
+        """Raise a ValueError if the package of the tracker is not installed; accelerate would leave the tracker out."""
+        if self.report_to != "none":
+            package = {self.report_to: f"the package {self.report_to}"}
+            check_installed(f"report_to {self.report_to}", "tracking", **package)
+
 
 @dataclass
 class HubArguments(ArgumentGroup):
@@ -280,6 +288,17 @@ class TrainingArguments(Generic[Recipe]):
 
         check_sources(self.data.sources, [self.data.train_split], size)
         check_sources(self.data.validation_sources, [self.data.validation_split], size)
+
+    def count_frames(self) -> int | None:
+        """The number of training frames, if it is known without reading them; otherwise None."""
+        from ..data.sources import find_source  # imports torch
+
+        data = self.data
+        counts = [find_source(name).count(name, data.train_split) for name in data.sources]
+        if data.dataset_weights is not None or None in counts:
+            return None
+        total = sum(count for count in counts if count is not None)
+        return total if data.max_train_samples is None else min(total, data.max_train_samples)
 
     def to_dict(self) -> dict[str, Any]:
         """All options by name, without their groups, as in a configuration file."""

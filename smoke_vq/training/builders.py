@@ -8,7 +8,6 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, DistributedType, GradientAccumulationPlugin, set_seed
 from torch import nn
 
-from ..checks import check_installed
 from ..data.frames import PackedFrames
 from ..data.loader import FrameLoader
 from ..data.processor import SmokeImageProcessor
@@ -40,8 +39,7 @@ def make_accelerator(arguments: TrainingArguments) -> Accelerator:
             processes; a kind of distributed training whose checkpoints smoke_vq does not write.
     """
     optimization, report_to = arguments.optimization, arguments.tracking.report_to
-    if report_to != "none":  # accelerate would continue without reporting
-        check_installed(f"report_to {report_to}", "tracking", **{report_to: f"the package {report_to}"})
+    arguments.tracking.check_tracker()
     accelerator = Accelerator(
         mixed_precision=optimization.mixed_precision,
         # The trainer counts the steps, and omits a last step with too few micro-batches.

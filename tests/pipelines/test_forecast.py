@@ -58,7 +58,7 @@ def test_a_video_is_read(pipeline, clip, tmp_path):
     pytest.importorskip("av")
     from synthetic_clips import write_video
 
-    from smoke_vq.pipelines.clips import read_clip
+    from smoke_vq.data.clips import read_clip
 
     write_video(tmp_path / "clip.mp4", clip)
     decoded = read_clip(tmp_path / "clip.mp4")

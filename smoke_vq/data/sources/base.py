@@ -33,6 +33,10 @@ class Source:
     def check_split(self, name: str, split: str, size: int) -> None:
         """Raise a ValueError if a file's header says that the split is missing or has frames of another size."""
 
+    def count(self, name: str, split: str) -> int | None:
+        """The number of frames of a split, if a file's header says it; otherwise None."""
+        return None
+
     def open(self, name: str, split: str):
         """One split as a `datasets.Dataset` with all of its columns.
 

@@ -28,6 +28,9 @@ class PackedSource(Source):
         if len(shape) == 4 and shape[1:3] != (size, size):
             raise ValueError(f"{file} holds frames of {shape[2]}x{shape[1]}: expected {size}x{size}.")
 
+    def count(self, name: str, split: str) -> int:
+        return PackedFrames.shape_in(_file(name, split))[0]
+
 
 def _file(name: str, split: str) -> Path:
     path = Path(name)

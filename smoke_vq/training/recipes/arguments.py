@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from ..arguments import ADJUSTABLE, FREE, RecipeArguments, option
 
@@ -37,22 +37,6 @@ class AutoencoderArguments(RecipeArguments):
                 raise ValueError(
                     f"quantizer_loss_weights.{name} expects a finite number of 0 or more, found {weight!r}."
                 )
-
-    def frame_size(self, trained: dict[str, Any]) -> int | None:
-        """Side of the model's frames, as far as the data can be checked against it before the model is built.
-
-        Args:
-            trained: the configuration of the model that the training starts from; empty without one.
-
-        Returns:
-            None where the sizes of the model do not fit each other, which the model says itself.
-        """
-        own, start = self.model.get("sample_size"), trained.get("sample_size")
-        if start is not None:
-            return start if own in (None, start) else None
-        levels = self.model.get("encoder_block_out_channels", [])
-        factor = 2 ** max(len(levels) - 1, 0) if isinstance(levels, list) else 1
-        return own if type(own) is int and own > 0 and own % factor == 0 else None
 
     @property
     def starts_trained(self) -> bool:

@@ -10,6 +10,8 @@ from torch import nn
 
 from ...data.loader import FrameLoader
 from ...losses import loss_weights, masked_mse
+from ...model_values import check_image_channels
+from ...quantizers.checks import check_loss_names
 from ...tokens import latent_statistics, model_digest
 from ..arguments import TrainingArguments
 from ..objective import Batch, Objective
@@ -44,11 +46,7 @@ class AutoencoderTraining:
         weights: dict[str, float],
     ):
         recipe = arguments.recipe
-        channels = [model.config[name] for name in ("in_channels", "out_channels")]
-        if channels not in ([1, 1], [3, 3]):
-            raise ValueError(
-                f"model.in_channels and model.out_channels expect 3 for RGB or 1 for grey frames, found {channels}."
-            )
+        check_image_channels(model.config)
         self.starts_trained = recipe.starts_trained
         self.continuous_steps = 0 if self.starts_trained else recipe.continuous_steps
         if self.continuous_steps >= num_steps:
@@ -60,12 +58,7 @@ class AutoencoderTraining:
         self.player = Player(accelerator, model, arguments.optimization, num_steps)
         quantizer = self.player.unwrapped.quantizer
         self.quantizer_losses = tuple(quantizer.default_loss_weights)
-        unknown = [name for name in recipe.quantizer_loss_weights if name not in self.quantizer_losses]
-        if unknown:
-            raise ValueError(
-                f"quantizer_loss_weights has {unknown[0]!r}, which is not a loss of {type(quantizer).__name__}: "
-                f"expected some of {list(self.quantizer_losses)}."
-            )
+        check_loss_names(quantizer, recipe.quantizer_loss_weights)
         taken = [name for name in self.quantizer_losses if name in (*weights, "total")]
         if taken:
             raise ValueError(f"{type(quantizer).__name__} names a loss {taken[0]!r}, which the recipe has already.")

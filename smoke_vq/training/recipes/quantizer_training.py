@@ -6,6 +6,7 @@ import torch
 from accelerate import Accelerator
 
 from ...quantizers import Quantizer
+from ...quantizers.checks import check_enough_latents
 from ..player import Player
 from .code_distances import CodeDistances
 from .codebook_health import CodebookHealth
@@ -61,11 +62,7 @@ class QuantizerTraining:
             found += len(gathered[-1])
             if found >= self.init_vectors:
                 break
-        if found < self.quantizer.num_codes:
-            raise ValueError(
-                f"The training data give {found} latents for {self.quantizer.num_codes} codes: use more frames, fewer "
-                f"codes, or codebook_init_vectors 0."
-            )
+        check_enough_latents(self.quantizer, found)
         vectors = torch.cat(gathered)[: max(self.init_vectors, self.quantizer.num_codes)]
         with torch.no_grad():
             leaves = self.quantizer.leaves(vectors[:, :, None, None])

@@ -4,17 +4,19 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import torch
 from PIL import Image
 
-from ..data.processor import SmokeImageProcessor
 from ..limits import MAX_CLIP_BYTES, read_picture
 from ..pixels import check_range
 from ..preparation.matting.cut_out import working_size
 from ..preparation.matting.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, iter_frames, read_video, video_info
+
+if TYPE_CHECKING:
+    from .processor import SmokeImageProcessor
 
 _DEFAULT_FPS = 12.0
 
@@ -75,7 +77,7 @@ def open_clip(
     return iter(frames[:max_frames]), fps or _DEFAULT_FPS, len(frames[:max_frames])
 
 
-def clip_values(frames: Any, processor: SmokeImageProcessor, resize: bool = False) -> tuple[torch.Tensor, bool]:
+def clip_values(frames: Any, processor: "SmokeImageProcessor", resize: bool = False) -> tuple[torch.Tensor, bool]:
     """Return one clip or a batch of clips as `pixel_values` (B, P, 3, S, S), and whether it is a batch.
 
     Args:
@@ -116,15 +118,21 @@ def clip_values(frames: Any, processor: SmokeImageProcessor, resize: bool = Fals
     batched = frames.ndim == 5
     frames = frames if batched else frames[None]
     height, width = frames.shape[2:4] if is_uint8 else frames.shape[3:]
-    if (height, width) != (size, size) and not (resize and is_uint8):
+    if not (resize and is_uint8):
         advice = "resize=True resizes them" if is_uint8 else "only uint8 frames are resized"
-        raise ValueError(f"Expected frames of {size}x{size}, found {width}x{height}: {advice}.")
+        check_frame_size(height, width, size, advice)
     if is_uint8:
         processor = type(processor)(processor.size, resize, processor.num_channels)
         values = processor(frames.flatten(0, 1).cpu()).pixel_values
         return values.unflatten(0, frames.shape[:2]), batched
     check_range(frames)
     return frames.float(), batched
+
+
+def check_frame_size(height: int, width: int, size: int, advice: str) -> None:
+    """Raise a ValueError, which ends with `advice`, unless frames are as high and wide as `size`."""
+    if (height, width) != (size, size):
+        raise ValueError(f"Expected frames of {size}x{size}, found {width}x{height}: {advice}.")
 
 
 def _stack(frames) -> np.ndarray | torch.Tensor:
