@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -55,6 +56,11 @@ WITHOUT_TORCH = [
     "train vqvae --model.latent_chanels 8",
     "train vqgan --discriminator.num_layers many",
     "train flow-matching --model.depht 3",
+    "train vqvae --dataset data --model.sample_size 60",
+    "train vqgan --dataset data --model.in_channels 4",
+    "train vqvae --dataset data --init-from nano --model.latent_channels 8",
+    "reconstruct damaged.mp4",
+    "reconstruct clip.npz --output-dir notes.txt",
 ]
 WITHOUT_DIFFUSERS = [
     "encode --model nano --batch-size 0 --dataset data --output-dir out",
@@ -85,6 +91,16 @@ WITHOUT_DIFFUSERS = [
     "train vqvae --dataset simulated:smal",
     "train vqgan --dataset data/rise64 --init-from runs/tinny",
     "train flow-matching --dataset data/rise64",
+    "train vqvae --dataset notes.txt",
+    "train vqvae --dataset train.safetensors --model.quantizer_type fqs",
+    "train vqgan --dataset train.safetensors --model.quantizer_kwargs {levels:[8,8]}",
+    "train vqvae --dataset train.safetensors --quantizer-loss-weights.comit 1",
+    "train vqvae --dataset train.safetensors --model.sample_size 16 --batch-size 8",
+    "train vqvae --dataset train.safetensors --model.sample_size 16 --batch-size 1",
+    "train flow-matching --dataset train.safetensors --model.coupling lineer",
+    "train flow-matching --dataset train.safetensors --model.prediction_type frames",
+    "predict --input small.npz",
+    "predict --input small.npz --observed 20 --resize",
     "compare-datasets --help",
     "pack --help",
     "simulate --help",
@@ -104,6 +120,8 @@ def test_slips_and_help_do_not_wait_for_heavy_packages(tmp_path, monkeypatch, co
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "train.txt").touch()
     (tmp_path / "clip.npz").touch()
+    (tmp_path / "damaged.mp4").write_bytes(b"nothing")
+    np.savez(tmp_path / "small.npz", frames=np.zeros((3, 16, 16, 3), np.uint8))
     PackedFrames(torch.zeros(1, 16, 16, 3, dtype=torch.uint8)).save(tmp_path / "train.safetensors")
     code = f"""
 import contextlib, io

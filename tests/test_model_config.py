@@ -30,6 +30,7 @@ def test_the_configuration_and_frame_size_of_a_local_model():
 
 
 def test_a_model_on_the_hub_is_left_to_the_download():
+    assert frame_size("nano_forecaster", "processor") == 64
     assert check_model("user/model", AUTOENCODERS) is None and frame_size("user/model") is None
 
 

@@ -34,6 +34,21 @@ SLIPS = [
         "model.latent_channels expects a value like 256, found 'eight'.",
     ),
     ("train vqvae --dataset train.safetensors --model.quantizer_type fqs", "Unknown quantizer 'fqs': expected one of"),
+    (
+        "train vqgan --dataset train.safetensors --model.quantizer_kwargs {levels:[8,8]}",
+        "The quantizer_kwargs {'levels': [8, 8]} do not fit quantizer 'vq'",
+    ),
+    (
+        "train vqvae --dataset train.safetensors --quantizer-loss-weights.comit 1",
+        "quantizer_loss_weights has 'comit', which is not a loss of VectorQuantizer",
+    ),
+    ("train vqvae --dataset train.safetensors --model.sample_size 60", "sample_size 60 is not a multiple of 8"),
+    ("train vqvae --dataset train.safetensors --model.in_channels 4", "expect 3 for RGB or 1 for grey frames"),
+    ("train flow-matching --dataset train.safetensors --model.coupling lineer", "Unknown coupling 'lineer'"),
+    (
+        "train flow-matching --dataset train.safetensors --model.prediction_type frames",
+        "Unknown prediction type 'frames': expected one of",
+    ),
     ("evaluate --models nano --dataset train.safetensors --metrics beauty", "Unknown metric 'beauty': expected one of"),
     ("evaluate --models nano --dataset train.safetensors --batch-size 0", "batch_size expects 1 or more, found 0."),
     ("predict --input clip.npz --sampler eular", "Unknown sampler 'eular': expected one of"),
@@ -47,7 +62,9 @@ SLIPS = [
     # Paths
     ("train vqvae --dataset data/rise64", "data/rise64"),
     ("train vqvae --dataset simulated:smal", "Unknown configuration of simulated plumes 'smal': expected one of"),
-    ("train vqvae --dataset notes.txt", "notes.txt"),
+    ("train vqvae --dataset notes.txt", "no dataset at notes.txt, which is a file: expected a folder"),
+    ("reconstruct damaged.mp4", "damaged.mp4"),
+    ("reconstruct clip.npz --output-dir notes.txt", "The output 'notes.txt' is a file: expected a folder."),
     ("evaluate --models runs/tiny/best --dataset train.safetensors", "The folder 'runs/tiny/best' does not exist"),
     ("evaluate --models runs/tinny --dataset train.safetensors", "The folder 'runs/tinny' does not exist, but"),
     ("evaluate --models nnano --dataset train.safetensors", "The folder 'nnano' does not exist"),
@@ -63,6 +80,15 @@ SLIPS = [
     (
         f"train vqvae --dataset {DATA} --validation-dataset {DATA} {TINY} --batch-size 8 --model.num_vq_embeddings 600",
         "The training data give 512 latents for 600 codes",
+    ),
+    (
+        f"train vqvae --dataset {DATA} --validation-dataset {DATA} {TINY} --batch-size 512",
+        "train.safetensors has 8 frames, fewer than one batch of 512 on 1 process(es).",
+    ),
+    ("predict --input clip.npz --observed 20 --resize", "observed is 20, but clip.npz has 9 frames."),
+    (
+        "train vqvae --dataset train.safetensors --init-from nano --model.latent_channels 8",
+        "nano has model.latent_channels = 32, but the configuration has 8: make them equal.",
     ),
     ("evaluate --models nano --dataset train.safetensors", "64x64"),
     (f"train vqvae --dataset {DATA} --validation-dataset {DATA} {TINY} --model.sample_size 32", "32x32"),
@@ -85,6 +111,7 @@ def smoke_vq(monkeypatch, capsys, tmp_path):
     smoke(8).save(tmp_path / DATA)
     np.savez(tmp_path / "clip.npz", frames=smoke(9).images.numpy())
     (tmp_path / "notes.txt").write_text("notes")
+    (tmp_path / "damaged.mp4").write_bytes(b"nothing")
     (tmp_path / "runs").mkdir()
     (tmp_path / "discriminator").mkdir()
     (tmp_path / "discriminator/config.json").write_text('{"_class_name": "PatchDiscriminator"}')
@@ -111,4 +138,4 @@ def test_a_slip_is_one_sentence(smoke_vq, words, message):
     code, err, files = smoke_vq(words)
     assert code == 2 and message in err, err
     assert "Traceback" not in err and err.count("error: ") == 1
-    assert files == ["clip.npz", "discriminator", "notes.txt", "runs", DATA]
+    assert files == ["clip.npz", "damaged.mp4", "discriminator", "notes.txt", "runs", DATA]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from smoke_vq.data.sources import load_frames
+from smoke_vq.data.sources import check_sources, find_source, load_frames
 
 
 def encode(image: Image.Image, form: str = "PNG") -> bytes:
@@ -164,3 +164,15 @@ def test_unknown_simulated_plumes(source, split, sentence):
 def test_an_empty_slice_has_no_frames(dataset_folder):
     with pytest.raises(ValueError, match=r"Split 'train\[:0\]' of .* has no frames"):
         load_frames(str(dataset_folder), "train[:0]", size=16)
+
+
+def test_the_number_of_frames_is_known_from_a_header(tmp_path, tiny_frames):
+    tiny_frames.save(tmp_path / "train.safetensors")
+    assert find_source(str(tmp_path)).count(str(tmp_path), "train") == len(tiny_frames)
+    assert find_source("simulated:tiny").count("simulated:tiny", "train") is None
+
+
+def test_a_file_of_another_kind_is_refused_at_once(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(FileNotFoundError, match=r"notes.txt, which is a file: expected a folder, a .safetensors file"):
+        check_sources([str(tmp_path / "notes.txt")])

@@ -350,3 +350,15 @@ def test_the_configuration_of_a_shipped_model_still_resumes_its_run(card):
     arguments = parse_arguments(VQVAEArguments, ["--config", str(ROOT / f"configs/config_vqvae_{config}.yaml")])
     assert arguments.recipe.model == values["model"]
     assert check_same_run(Path("runs"), values, arguments) == []
+
+
+def test_training_frames_are_counted_without_reading_them(tmp_path, tiny_frames):
+    tiny_frames.save(tmp_path / "train.safetensors")
+
+    def count(*flags: str) -> int | None:
+        return parse_arguments(VQVAEArguments, ["--dataset", str(tmp_path), *flags]).count_frames()
+
+    assert count() == len(tiny_frames) and count("--max-train-samples", "3") == 3
+    assert count("--dataset-weights", "1") is None
+    both = ["--dataset", str(tmp_path), "simulated:tiny"]
+    assert parse_arguments(VQVAEArguments, both).count_frames() is None

@@ -18,7 +18,10 @@ class FolderSource(Source):
         if not path.exists():
             raise FileNotFoundError(f"There is no dataset at {name}: expected a folder or a Hub name 'user/name'.")
         if path.is_file():
-            raise ValueError(f"{name} is a file: expected a folder, a .safetensors file or a Hub name 'user/name'.")
+            raise FileNotFoundError(
+                f"There is no dataset at {name}, which is a file: expected a folder, a .safetensors file or a Hub name "
+                f"'user/name'."
+            )
         if path.is_dir() and not any(path.iterdir()):
             raise FileNotFoundError(f"The dataset folder {name} is empty.")
 
