@@ -1,5 +1,6 @@
 """The start of a training: a process until its first step."""
 
+import json
 import os
 import signal
 import subprocess
@@ -21,12 +22,32 @@ IMPORTS = {
     "import of diffusers' ModelMixin": "from diffusers.models.modeling_utils import ModelMixin",
 }
 TRAINING = "first step of a training"
+# What a training imports, in this order; each takes the time that is left after those before it.
+STAGES = {
+    "torch": "import torch",
+    "torch._dynamo": "import torch._dynamo",  # by diffusers, and by the first optimizer
+    "accelerate": "import accelerate",
+    "diffusers' ModelMixin": IMPORTS["import of diffusers' ModelMixin"],
+    "diffusers' blocks": "from diffusers.models.unets.unet_2d_blocks import DownEncoderBlock2D",
+    "all others": "from smoke_vq import SmokeImageProcessor, SmokeVQVAE\n"
+    "from smoke_vq.training import Trainer, VQVAEObjective, make_evaluator, make_publisher",
+}
+_TIME_STAGES = """
+import json, sys, time
+
+seconds, before = {}, time.process_time()
+for name, statement in json.loads(sys.argv[1]).items():
+    exec(statement)
+    now = time.process_time()
+    seconds[name], before = now - before, now
+print(json.dumps(seconds))
+"""
 
 
 def startup(device: str, rounds: int) -> None:
     """From the start of a process to the first step of the tiny model on packed frames, beside imports that it needs.
 
-    CPU time and time of the clock of processes on one thread, which are started in turn.
+    CPU time and time of the clock of processes on one thread, which are started in turn. Then the imports one by one.
     """
     measured: dict[str, list[tuple[float, float]]] = {name: [] for name in (*IMPORTS, TRAINING)}
     with tempfile.TemporaryDirectory() as name:
@@ -43,6 +64,16 @@ def startup(device: str, rounds: int) -> None:
     for i, kind in enumerate(("CPU time", "by the clock")):
         seconds = {title: Rounds(pair[i] for pair in pairs) for title, pairs in measured.items()}
         report(f"Start of a process, {kind}, {device}", seconds, "import torch")
+    stages = [seconds_of_stages() for _ in range(rounds)]
+    report("CPU time of imports", {name: Rounds(each[name] for each in stages) for name in STAGES}, "torch")
+
+
+def seconds_of_stages() -> dict[str, float]:
+    """CPU seconds of each of `STAGES` in one process."""
+    command = [sys.executable, "-c", _TIME_STAGES, json.dumps(STAGES)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=True)
+    return json.loads(ended.stdout)
 
 
 def seconds_until(words: list[str], file: Path | None = None) -> tuple[float, float]:

@@ -148,12 +148,15 @@ def test_the_start_of_a_training_is_measured(benchmarks, monkeypatch):
     startup, timing = benchmarks("startup"), benchmarks("timing")
     monkeypatch.setattr(startup, "IMPORTS", {"import torch": "import json"})
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    monkeypatch.setattr(startup, "STAGES", {"torch": "sum(range(10**6))", "more": "sum(range(3 * 10**6))"})
     startup.startup("cpu", 1)
-    for result in timing.RESULTS:
+    for result in timing.RESULTS[:2]:
         assert result["ratios"][startup.TRAINING] > 1
+    assert timing.RESULTS[2]["ratios"]["more"] > 1
     assert [result["title"] for result in timing.RESULTS] == [
         "Start of a process, CPU time, cpu",
         "Start of a process, by the clock, cpu",
+        "CPU time of imports",
     ]
 
 
