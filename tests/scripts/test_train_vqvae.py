@@ -128,7 +128,8 @@ def test_the_terminal_ends_with_a_table(finished_run):
 def test_the_picture_of_samples_has_a_row_per_validation(finished_run):
     rows = sorted(path.name for path in (finished_run / "samples").iterdir())
     assert rows == [f"step-{step:08d}.png" for step in (0, 5, 10, 15)]
-    assert Image.open(finished_run / "samples.png").height == 5 * (2 * SIZE + 2) - 2  # the inputs and four validations
+    tile = 128  # pixels of a frame: those of the tiny model have 16x16 and are enlarged 8 times
+    assert Image.open(finished_run / "samples.png").height == 5 * (tile + 2) - 2  # the inputs and four validations
     first, last = (np.asarray(Image.open(finished_run / "samples" / name)) for name in (rows[0], rows[-1]))
     assert first.shape == (SIZE, 3 * SIZE, 3) and (first != last).any()
 
