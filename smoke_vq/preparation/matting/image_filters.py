@@ -10,7 +10,7 @@ def box(image: np.ndarray, radius: int) -> np.ndarray:
     window = (2 * radius + 1, 2 * radius + 1)
     if image.ndim < 4:
         return cv2.blur(image, window, borderType=cv2.BORDER_REFLECT_101)
-    mean = np.empty_like(image)
+    mean = np.empty(image.shape, image.dtype)  # contiguous, or OpenCV would write to a copy
     for frame, out in zip(image, mean, strict=True):
         cv2.blur(frame, window, dst=out, borderType=cv2.BORDER_REFLECT_101)
     return mean

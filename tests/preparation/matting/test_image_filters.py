@@ -21,3 +21,4 @@ def test_the_box_is_that_of_each_frame(radius):
     size = (2 * radius + 1,) * 2
     expected = [cv2.blur(frame, size, borderType=cv2.BORDER_REFLECT_101) for frame in IMAGES]
     assert np.array_equal(box(IMAGES, radius), expected) and np.array_equal(box(IMAGES[0], radius), expected[0])
+    assert np.array_equal(box(np.asfortranarray(IMAGES), radius), expected)
