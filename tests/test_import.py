@@ -89,6 +89,7 @@ WITHOUT_DIFFUSERS = [
     "train vqgan --dataset train.safetensors --init-from nano_forecaster",
     "train latent-projection --dataset train.safetensors --autoencoder nano",
     "train vqvae --dataset simulated:smal",
+    "train vqvae --dataset rise/rise64",
     "train vqgan --dataset data/rise64 --init-from runs/tinny",
     "train flow-matching --dataset data/rise64",
     "train vqvae --dataset notes.txt",

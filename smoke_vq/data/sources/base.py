@@ -1,6 +1,8 @@
 """The base class of data sources."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ...downloads.errors import first_line
@@ -31,7 +33,11 @@ class Source:
         """Raise a FileNotFoundError or ValueError if it is known at once that there are no such data."""
 
     def check_split(self, name: str, split: str, size: int) -> None:
-        """Raise a ValueError if a file's header says that the split is missing or has frames of another size."""
+        """Raise an error if it is known without reading the data that the split is missing or of another size.
+
+        Raises:
+            FileNotFoundError, ValueError: as `open`.
+        """
 
     def count(self, name: str, split: str) -> int | None:
         """The number of frames of a split, if a file's header says it; otherwise None."""
@@ -46,21 +52,8 @@ class Source:
         """
         import datasets
 
-        try:
+        with one_sentence(name, split):
             dataset = datasets.load_dataset(name, split=split)
-        except ValueError as error:
-            if "corresponds to no data" in str(error):
-                raise ValueError(f"Split {split!r} of {name} has no frames.") from error
-            if "Unknown split" in str(error) or "Bad split" in str(error):
-                raise ValueError(f"{name} has no split {split!r}: {first_line(error)}") from error
-            raise ValueError(f"{name} cannot be read as a dataset: {first_line(error)}") from error
-        except RuntimeError as error:  # a folder with code, which datasets does not run
-            raise ValueError(f"{name} cannot be read as a dataset: {first_line(error)}") from error
-        except datasets.exceptions.DatasetGenerationError as error:
-            raise ValueError(f"{name} cannot be read as a dataset: {first_line(error.__cause__ or error)}") from error
-        except (FileNotFoundError, ConnectionError) as error:
-            offline = "the Hub cannot be reached: " if isinstance(error, ConnectionError) else ""
-            raise FileNotFoundError(f"There is no dataset at {name}: {offline}{first_line(error)}") from error
         _check_paths(dataset, name)
         return dataset
 
@@ -82,6 +75,28 @@ class Source:
             published_name: without folders of this machine.
         """
         return {"title": published_name, "license": None}
+
+
+@contextmanager
+def one_sentence(name: str, split: str) -> Iterator[None]:
+    """Turn the errors of the datasets package, which reads a split, into those of `Source.open`."""
+    import datasets
+
+    try:
+        yield
+    except ValueError as error:
+        if "corresponds to no data" in str(error):
+            raise ValueError(f"Split {split!r} of {name} has no frames.") from error
+        if "Unknown split" in str(error) or "Bad split" in str(error):
+            raise ValueError(f"{name} has no split {split!r}: {first_line(error)}") from error
+        raise ValueError(f"{name} cannot be read as a dataset: {first_line(error)}") from error
+    except RuntimeError as error:  # a folder with code, which datasets does not run
+        raise ValueError(f"{name} cannot be read as a dataset: {first_line(error)}") from error
+    except datasets.exceptions.DatasetGenerationError as error:
+        raise ValueError(f"{name} cannot be read as a dataset: {first_line(error.__cause__ or error)}") from error
+    except (FileNotFoundError, ConnectionError) as error:
+        offline = "the Hub cannot be reached: " if isinstance(error, ConnectionError) else ""
+        raise FileNotFoundError(f"There is no dataset at {name}: {offline}{first_line(error)}") from error
 
 
 def _check_paths(dataset, name: str) -> None:

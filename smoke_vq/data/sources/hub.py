@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from .base import Source
+from .base import Source, one_sentence
 
 
 class HubSource(Source):
@@ -22,6 +22,12 @@ class HubSource(Source):
                 f"There is no dataset at {name}, but the folder {path.parent} exists (to load a Hub dataset of this "
                 f"name, work in another folder)."
             )
+
+    def check_split(self, name: str, split: str, size: int) -> None:
+        import datasets
+
+        with one_sentence(name, split):
+            datasets.load_dataset_builder(name)  # from the cache when offline
 
     def revision(self, name: str) -> str | None:
         """The commit."""
