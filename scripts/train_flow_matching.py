@@ -38,7 +38,7 @@ def main() -> None:
     from smoke_vq.hub.card import write_card
     from smoke_vq.models.auto import AutoAutoencoder
     from smoke_vq.models.initialization import continue_forecaster
-    from smoke_vq.tokens import LatentSpace, model_digest, principal_components, statistics_digest
+    from smoke_vq.tokens import LatentSpace, latents_digest, model_digest, principal_components, statistics_digest
     from smoke_vq.training import FlowMatchingObjective, Trainer, make_accelerator, make_publisher
 
     for option in ("max_train_samples", "dataset_weights", "smoke_sampling", "crop_until"):
@@ -83,7 +83,7 @@ def main() -> None:
             projection.set_principal_components(principal_components((part.float() for part in mine), accelerator))
         projection.to(accelerator.device).eval().requires_grad_(False)
     latents = latents.to(accelerator.device).map(space.normalize)
-    digests = {"autoencoder_sha256": model_digest(autoencoder)}
+    digests = {"autoencoder_sha256": latents_digest(autoencoder)}
     if projection is None:
         digests["statistics_sha256"] = statistics_digest(autoencoder)
     else:
@@ -118,7 +118,7 @@ def main() -> None:
 def load_projection(name: str | None, autoencoder, channels: int):
     """The LatentProjection of this name, or a new one to `channels`; None for a model of all channels."""
     from smoke_vq import LatentProjection
-    from smoke_vq.tokens import model_digest
+    from smoke_vq.tokens import latents_digest
 
     all_channels = autoencoder.config.latent_channels
     if name is not None:
@@ -126,7 +126,7 @@ def load_projection(name: str | None, autoencoder, channels: int):
         projection.check_autoencoder(autoencoder)
         return projection
     if channels != all_channels:
-        return LatentProjection(all_channels, channels, autoencoder_sha256=model_digest(autoencoder))
+        return LatentProjection(all_channels, channels, autoencoder_sha256=latents_digest(autoencoder))
     if autoencoder.config.latents_mean is None:
         raise ValueError(
             "All channels of the latents are normalized by the autoencoder's latents_mean and latents_std, which its "

@@ -20,7 +20,7 @@ def main() -> None:
     from smoke_vq import LatentProjection, SmokeImageProcessor
     from smoke_vq.evaluation.projection_evaluator import ProjectionEvaluator
     from smoke_vq.models.auto import AutoAutoencoder
-    from smoke_vq.tokens import model_digest, principal_components
+    from smoke_vq.tokens import latents_digest, principal_components
     from smoke_vq.training import (
         LatentProjectionObjective,
         Trainer,
@@ -37,7 +37,7 @@ def main() -> None:
         processor = SmokeImageProcessor.from_pretrained(recipe.autoencoder)
     autoencoder.to(accelerator.device).requires_grad_(False)
     autoencoder.checks_pixels = False  # the processor makes them: a step need not wait for their values
-    facts = {"latent_channels": autoencoder.config.latent_channels, "autoencoder_sha256": model_digest(autoencoder)}
+    facts = {"latent_channels": autoencoder.config.latent_channels, "autoencoder_sha256": latents_digest(autoencoder)}
     for key, value in facts.items():
         if recipe.model.get(key, value) != value:
             raise ValueError(f"model.{key} is {recipe.model[key]!r}, but {recipe.autoencoder} has {value!r}.")

@@ -1,11 +1,13 @@
 """A tiny pipeline of real parts: 16x16 frames, four observed, two predicted at once."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 
-from smoke_vq import LatentProjection, SmokeFlowTransformer, SmokeForecastPipeline, SmokeImageProcessor
-from smoke_vq.tokens import model_digest, statistics_digest
+from smoke_vq import LatentProjection, SmokeFlowTransformer, SmokeForecastPipeline, SmokeImageProcessor, SmokeVQVAE
+from smoke_vq.tokens import latents_digest, model_digest, statistics_digest
 
 CHANNELS = 3
 
@@ -16,7 +18,7 @@ def make_pipeline(tiny_model):
 
     def make(with_projection: bool = True, **changes) -> SmokeForecastPipeline:
         torch.manual_seed(1)
-        digest, projection, statistics = model_digest(tiny_model), None, None
+        digest, projection, statistics = latents_digest(tiny_model), None, None
         if with_projection:
             projection = LatentProjection(8, CHANNELS, autoencoder_sha256=digest).eval()
         else:
@@ -33,6 +35,15 @@ def make_pipeline(tiny_model):
         return SmokeForecastPipeline(tiny_model, transformer, SmokeImageProcessor(16), projection)
 
     return make
+
+
+@pytest.fixture
+def other_decoder(tiny_model, tiny_kwargs):
+    """The tiny model with another decoder."""
+    torch.manual_seed(5)
+    model = copy.deepcopy(tiny_model)
+    model.decoder.load_state_dict(SmokeVQVAE(**tiny_kwargs).decoder.state_dict())
+    return model
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import torch
 
 from smoke_vq import LatentProjection, SmokeFlowTransformer, SmokeForecastPipeline, SmokeVQVAE
 from smoke_vq.data.processor import SmokeImageProcessor
-from smoke_vq.tokens import model_digest
+from smoke_vq.tokens import latents_digest, model_digest
 
 from .sizes import autoencoder_sizes
 from .timing import interleaved, report
@@ -16,7 +16,7 @@ def forecast(device: str, rounds: int) -> None:
     width = {} if device == "cuda" else {"num_layers": 5, "num_attention_heads": 5, "attention_head_dim": 32}
     samples, steps, frames = (64 if device == "cuda" else 4), 10, 16
     autoencoder = SmokeVQVAE(**sizes).to(device).eval()
-    identity = model_digest(autoencoder)
+    identity = latents_digest(autoencoder)
     projection = LatentProjection(autoencoder.config.latent_channels, 4, autoencoder_sha256=identity).to(device).eval()
     digests = {"autoencoder_sha256": identity, "projection_sha256": model_digest(projection)}
     transformer = SmokeFlowTransformer(**width, **digests).to(device).eval()

@@ -51,7 +51,8 @@ class SmokeFlowTransformer(PretrainedModel):
             frame) or "velocity" (of the flow).
         noise_scale: standard deviation of the noise that forecasts start from. Training uses 1; more widens forecasts
             that are too sure of themselves, by an amount to be found on validation clips.
-        autoencoder_sha256, projection_sha256: identity of the models whose latents it was trained on (`model_digest`).
+        autoencoder_sha256, projection_sha256: identity of what made the latents it was trained on
+            (`latents_digest` of the autoencoder, `model_digest` of the projection).
         statistics_sha256: without a projection, identity of the numbers by which the autoencoder normalizes its latents
             (`statistics_digest`); None in models of earlier versions, for which it is not compared.
 

@@ -13,7 +13,7 @@ from ..assets import LATENT_PROJECTION_CARD
 from ..checks import check_count
 from ..hub.card import CardText
 from ..tensors import check_maps
-from ..tokens import PrincipalComponents, model_digest
+from ..tokens import PrincipalComponents, latents_digest, makes_latents
 from .pretrained import PretrainedModel
 
 
@@ -43,7 +43,7 @@ class LatentProjection(PretrainedModel):
     Args:
         hidden_channels: width of the hidden layer of a network of 1x1 convolutions that is added to the linear maps, in
             each direction, and that is zero at the start; None for linear maps alone.
-        autoencoder_sha256: `smoke_vq.tokens.model_digest` of the autoencoder.
+        autoencoder_sha256: `smoke_vq.tokens.latents_digest` of the autoencoder.
 
     Raises:
         ValueError: more channels than the latents have, or other invalid values.
@@ -153,13 +153,13 @@ class LatentProjection(PretrainedModel):
         Raises:
             ValueError: the weights differ from those that `autoencoder_sha256` names, or it names none.
         """
-        expected, found = self.config.autoencoder_sha256, model_digest(autoencoder)
+        expected = self.config.autoencoder_sha256
         if expected is None:
             raise ValueError("The projection's config.json does not name its autoencoder: autoencoder_sha256 is null.")
-        if found != expected:
+        if not makes_latents(autoencoder, expected):
             raise ValueError(
-                f"The projection belongs to another autoencoder: expected weights with SHA-256 {expected[:12]}..., "
-                f"found {found[:12]}...."
+                f"The projection belongs to another autoencoder: expected encoder and codebook with SHA-256 "
+                f"{expected[:12]}..., found {latents_digest(autoencoder)[:12]}...."
             )
 
 

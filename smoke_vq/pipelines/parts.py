@@ -7,7 +7,7 @@ from ..models.auto import AUTOENCODERS
 from ..models.flow_transformer import SmokeFlowTransformer
 from ..models.latent_projection import LatentProjection
 from ..models.pretrained import PretrainedModel
-from ..tokens import model_digest, statistics_digest
+from ..tokens import latents_digest, makes_latents, model_digest, statistics_digest
 
 PARTS = {
     AUTOENCODER: AUTOENCODERS,
@@ -41,9 +41,13 @@ def check_parts(
             "Without a projection, latents are normalized by latents_mean and latents_std, which the autoencoder's "
             "config.json does not have: smoke-vq measure-latents adds them."
         )
-    _check_trained_with(transformer, AUTOENCODER, autoencoder)
+    sha256 = _trained_with(transformer, AUTOENCODER)
+    if not makes_latents(autoencoder, sha256):
+        raise _other_weights(AUTOENCODER, sha256, latents_digest(autoencoder))
     if projection is not None:
-        _check_trained_with(transformer, PROJECTION, projection)
+        sha256 = _trained_with(transformer, PROJECTION)
+        if sha256 != model_digest(projection):
+            raise _other_weights(PROJECTION, sha256, model_digest(projection))
     elif transformer.config.projection_sha256 is not None:
         raise ValueError("The transformer was trained with a projection of the latents: found none.")
     elif transformer.config.statistics_sha256 not in (None, statistics_digest(autoencoder)):
@@ -56,12 +60,17 @@ def check_parts(
         raise ValueError(f"The transformer predicts frames of {size}x{size}: the processor has {processor.height}.")
 
 
-def _check_trained_with(transformer: SmokeFlowTransformer, name: str, part: PretrainedModel) -> None:
-    expected, found = transformer.config[f"{name}_sha256"], model_digest(part)
-    if expected is None:
+def _trained_with(transformer: SmokeFlowTransformer, name: str) -> str:
+    """The digest of the part that the transformer was trained with."""
+    sha256 = transformer.config[f"{name}_sha256"]
+    if sha256 is None:
         raise ValueError(f"The transformer's config.json does not name its {name}: {name}_sha256 is null.")
-    if found != expected:
-        raise ValueError(
-            f"The transformer was trained with another {name}: expected weights with SHA-256 {expected[:12]}..., found "
-            f"{found[:12]}...."
-        )
+    return sha256
+
+
+def _other_weights(name: str, expected: str, found: str) -> ValueError:
+    weights = "encoder and codebook" if name == AUTOENCODER else "weights"
+    return ValueError(
+        f"The transformer was trained with another {name}: expected {weights} with SHA-256 {expected[:12]}..., found "
+        f"{found[:12]}...."
+    )

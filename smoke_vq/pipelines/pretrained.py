@@ -52,23 +52,25 @@ class PretrainedPipeline(DiffusionPipeline):
             pretrained_model_name_or_path: a folder that `save_pretrained` wrote, or "user/repository".
             dtype: torch.float16 or torch.bfloat16 for weights in half precision. Parts are compared with each other
                 before they are converted.
-            kwargs: `revision`, `token`, `cache_dir`, `force_download`, `local_files_only` and `verify`, as for a model.
+            kwargs: `revision`, `token`, `cache_dir`, `force_download`, `local_files_only` and `verify`, as for a model;
+                parts to use instead of those in the folder, such as an `autoencoder` with another decoder.
 
         Raises:
             ValueError: an unknown keyword; a part that is missing, damaged or of another class; parts that were not
                 trained with each other.
             OSError: no such folder, repository, revision or file; no network and an incomplete cache.
         """
+        given = {name: kwargs.pop(name) for name in PIPELINE_PARTS if name in kwargs}
         unknown = sorted(set(kwargs) - DOWNLOAD_KEYWORDS)
         if unknown:
-            known = sorted({"dtype", *DOWNLOAD_KEYWORDS})
+            known = sorted({"dtype", *DOWNLOAD_KEYWORDS, *PIPELINE_PARTS})
             raise ValueError(f"from_pretrained got unknown keyword {unknown[0]!r}: expected some of {known}.")
         if dtype not in _DTYPES:
             raise ValueError(_unknown_dtype(dtype))
         where = pretrained_model_name_or_path
         folder = find_folder(where, None, kwargs.get("revision"))
         if folder is None:
-            patterns = [f"{part}/{name}" for part in PIPELINE_PARTS for name in _LOADED]
+            patterns = [f"{part}/{name}" for part in PIPELINE_PARTS if part not in given for name in _LOADED]
             folder = download_files(str(where), [PIPELINE, *patterns], [PIPELINE], **kwargs)
         elif not (folder / PIPELINE).is_file():
             names = [path.name for path in folder.iterdir()]
@@ -76,10 +78,16 @@ class PretrainedPipeline(DiffusionPipeline):
         classes, verify = cls._part_classes(folder, where), kwargs.get("verify", True)
         if verify:
             compare_checksums(folder, [PIPELINE], str(where))
-        parts = {name: _load_part(folder, name, class_name, where, verify) for name, class_name in classes.items()}
-        pipeline = cls(**parts)
+        parts = {
+            name: _load_part(folder, name, class_name, where, verify)
+            for name, class_name in classes.items()
+            if name not in given
+        }
+        pipeline = cls(**parts | given)
         if dtype in HALVES.values():
-            halves = {name: part.in_half(dtype) for name, part in parts.items() if isinstance(part, PretrainedModel)}
+            halves = {
+                n: part.in_half(dtype) for n, part in pipeline.components.items() if isinstance(part, PretrainedModel)
+            }
             pipeline.register_modules(**halves)
         return pipeline
 

@@ -10,7 +10,7 @@ from torch import nn
 from ..layout import CARD, DATA
 from ..preparation.folder import open_output_folder, parquet, png, write_card
 from ..preparation.jobs import run_jobs
-from .encode import FILES, model_digest
+from .encode import FILES
 from .files import open_file, read_code_settings
 
 if TYPE_CHECKING:
@@ -35,16 +35,17 @@ def decode_dataset(
     same call continues an interrupted run.
 
     Args:
-        model: the autoencoder that encoded the frames, in eval mode, on its device.
+        model: an autoencoder with the encoder and codebook that encoded the frames, in eval mode, on its device.
         rank, world_size: which share of the files this process writes. All processes write to the same folder.
 
     Raises:
         FileNotFoundError: `input_dir` is not a folder of codes.
-        ValueError: it was encoded by another model, or is incomplete or damaged.
+        ValueError: it was encoded by another encoder or codebook, or is incomplete or damaged.
         OSError: the files cannot be written.
     """
-    source, digest = Path(input_dir), model_digest(model)
-    settings = read_code_settings(source, digest)
+    source = Path(input_dir)
+    settings = read_code_settings(source, model)
+    digest = settings["encoder"]["sha256"]
     files = {path.name: path for path in sorted((source / DATA).glob("*.parquet"))}
     sizes = {name: open_file(path, digest).metadata.num_rows for name, path in files.items()}
     folder = open_output_folder(output_dir, FILES, {"codes": settings})

@@ -1,6 +1,5 @@
 """Frames to a dataset folder of codes and, by choice, latents: file by file, by one process or by many."""
 
-import hashlib
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from ..data.frames import Frames
 from ..layout import CARD, CHECKSUMS, DATA, SETTINGS
 from ..preparation.folder import open_output_folder, remove_temporary_files, write_card
 from ..preparation.jobs import run_jobs
+from .identity import latents_digest
 
 if TYPE_CHECKING:
     from ..data.processor import SmokeImageProcessor
@@ -21,15 +21,6 @@ FILES = {SETTINGS, DATA, CARD, CHECKSUMS}
 ENCODER_KEY = b"smoke_vq_encoder"  # in the metadata of each Parquet file: the digest of its encoder
 _MAX_CODES = 2**16
 _TEMPLATE = Path(__file__).with_name("card.md")
-
-
-def model_digest(model: nn.Module) -> str:
-    """SHA-256 of all weights of a model, in float32: the same for a file, its shards and a copy on the Hub."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def encode_dataset(
@@ -66,7 +57,7 @@ def encode_dataset(
     """
     if model.quantizer.num_codes > _MAX_CODES:
         raise ValueError(f"uint16 holds {_MAX_CODES:,} codes: found a model with {model.quantizer.num_codes:,}.")
-    digest = model_digest(model)
+    digest = latents_digest(model)
     settings = {
         "encoder": {"class_name": type(model).__name__, "sha256": digest, **(encoder or {})},
         "data": data or {},

@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from ..layout import CARD, SETTINGS
 from ..preparation.settings import read_settings
 from .encode import ENCODER_KEY
+from .identity import makes_latents
 
 
 def is_code_folder(path: str | Path) -> bool:
@@ -19,16 +22,16 @@ def check_code_folder(path: str | Path) -> None:
         raise FileNotFoundError(f"{path} is not a folder of codes: it has no {SETTINGS} that names an encoder.")
 
 
-def read_code_settings(folder: Path, digest: str) -> dict[str, Any]:
+def read_code_settings(folder: Path, autoencoder: nn.Module) -> dict[str, Any]:
     """The settings of a complete folder that `encode_dataset` wrote.
 
     Raises:
         FileNotFoundError: it is not a folder of codes.
-        ValueError: it was encoded by another model than the one with this digest, or is incomplete or damaged.
+        ValueError: it holds the codes of another encoder or codebook, or is incomplete or damaged.
     """
     check_code_folder(folder)
     settings = read_settings(folder, {"encoder": dict, "splits": dict, "latents": bool})
-    if settings["encoder"].get("sha256") != digest:
+    if not makes_latents(autoencoder, settings["encoder"].get("sha256")):
         raise ValueError(f"{folder} was encoded by another model than this one ({settings['encoder']}).")
     if not (folder / CARD).is_file():
         raise ValueError(f"{folder} is incomplete: run smoke-vq encode again to continue it.")

@@ -12,7 +12,6 @@ from ..data.frames import Frames, PackedFrames
 from ..data.mirrored_frames import WithMirroredFrames
 from ..data.mixed_frames import MixedFrames
 from ..layout import DATA
-from .encode import model_digest
 from .files import open_file, read_code_settings
 
 if TYPE_CHECKING:
@@ -56,18 +55,18 @@ def read_latents(folder: str | Path, split: str, autoencoder: nn.Module) -> Late
 
     Raises:
         FileNotFoundError: it is not a folder of codes.
-        ValueError: it was encoded by another model, has no latents, no sequences or no such split, or is incomplete or
-            damaged.
+        ValueError: it was encoded by another encoder or codebook, has no latents, no sequences or no such split, or is
+            incomplete or damaged.
     """
-    folder, digest = Path(folder), model_digest(autoencoder)
-    settings = read_code_settings(folder, digest)
+    folder = Path(folder)
+    settings = read_code_settings(folder, autoencoder)
     if not settings["latents"]:
         raise ValueError(f"{folder} holds codes without latents: run smoke-vq encode with --latents.")
     if split not in settings["splits"]:
         raise ValueError(f"{folder} has no split {split!r}: expected one of {sorted(settings['splits'])}.")
     parts, sequences = [], []
     for path in sorted((folder / DATA).glob(f"{split}-*.parquet")):
-        file = open_file(path, digest)
+        file = open_file(path, settings["encoder"]["sha256"])
         if "sequence" not in file.schema_arrow.names:
             raise ValueError(f"{folder} does not say which frames follow each other: it has no column 'sequence'.")
         table = file.read(columns=["latents", "sequence"])

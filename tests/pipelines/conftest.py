@@ -1,3 +1,3 @@
 """Fixtures of forecasters.py."""
 
-from forecasters import clip, make_pipeline, pipeline  # noqa: F401
+from forecasters import clip, make_pipeline, other_decoder, pipeline  # noqa: F401

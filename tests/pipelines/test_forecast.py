@@ -194,7 +194,7 @@ def test_parts_that_were_not_trained_with_each_other_are_refused(pipeline, make_
         parts(pipeline)
     everything = make_pipeline(with_projection=False)
     other = SmokeVQVAE(**tiny_kwargs, latents_mean=[0.1] * 8, latents_std=[0.5] * 8)
-    with pytest.raises(ValueError, match="The transformer was trained with another autoencoder: expected weights with"):
+    with pytest.raises(ValueError, match="The transformer was trained with another autoencoder: expected encoder and"):
         parts(everything, autoencoder=other)
     with pytest.raises(ValueError, match="does not name its projection: projection_sha256 is null"):
         parts(everything, projection=projection)

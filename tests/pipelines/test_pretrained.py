@@ -9,7 +9,7 @@ import torch
 from forecasters import forecast
 
 import smoke_vq
-from smoke_vq import LatentProjection, SmokeForecastPipeline
+from smoke_vq import LatentProjection, SmokeForecastPipeline, SmokeVQVAE
 from smoke_vq.layout import CHECKSUMS
 
 load = SmokeForecastPipeline.from_pretrained
@@ -36,6 +36,14 @@ def test_a_loaded_pipeline_gives_the_same_bits(make_pipeline, clip, tmp_path, wi
     assert torch.equal(forecast(loaded, clip, output_type="pt"), forecast(pipeline, clip, output_type="pt"))
     assert (loaded.projection is None) is not with_projection and not loaded.transformer.training
     assert loaded.components.keys() == pipeline.components.keys()
+
+
+def test_a_part_may_be_given_instead_of_that_in_the_folder(folder, pipeline, other_decoder, clip, tiny_kwargs):
+    loaded = load(folder, autoencoder=other_decoder)
+    assert loaded.autoencoder is other_decoder
+    assert not torch.equal(forecast(loaded, clip, output_type="pt"), forecast(pipeline, clip, output_type="pt"))
+    with pytest.raises(ValueError, match="The projection belongs to another autoencoder"):
+        load(folder, autoencoder=SmokeVQVAE(**tiny_kwargs))
 
 
 def test_the_folder_has_no_local_path_and_can_be_saved_again(folder, clip, tmp_path):

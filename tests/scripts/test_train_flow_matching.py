@@ -21,7 +21,7 @@ from training_runs import (
 from smoke_vq import LatentProjection, SmokeFlowTransformer, SmokeForecastPipeline, SmokeImageProcessor, SmokeVQVAE
 from smoke_vq.data.frames import PackedFrames
 from smoke_vq.models.initialization import continue_forecaster
-from smoke_vq.tokens import encode_dataset, model_digest
+from smoke_vq.tokens import encode_dataset, latents_digest, model_digest
 
 LENGTH = 12
 FLAGS = (
@@ -154,7 +154,7 @@ def test_what_is_refused_before_anything_is_encoded(train, tmp_path, data, autoe
     half = {"train": PackedFrames(splits["train"].images[:, ::2, ::2], sequences=splits["train"].sequences)}
     encode_dataset(SmokeVQVAE.from_pretrained(autoencoder), small, half, tmp_path / "small", latents=True)
     encode_dataset(SmokeVQVAE.from_pretrained(autoencoder), processor, splits, tmp_path / "codes")
-    LatentProjection(8, 3, autoencoder_sha256=model_digest(other)).save_pretrained(tmp_path / "projection")
+    LatentProjection(8, 3, autoencoder_sha256=latents_digest(other)).save_pretrained(tmp_path / "projection")
     unordered = tmp_path / "unordered"
     unordered.mkdir()
     smoke(40).save(unordered / "train.safetensors")

@@ -8,7 +8,7 @@ import torch
 from training_runs import ROOT, SIZE, Killed, assert_same_run, fork, history, run
 
 from smoke_vq import LatentProjection, SmokeImageProcessor, SmokeVQVAE, load_frames
-from smoke_vq.tokens import model_digest
+from smoke_vq.tokens import latents_digest
 
 FLAGS = (
     "--batch-size 8 --epochs 2 --lr 1e-3 --warmup-steps 2 --num-images 3 --logging-steps 1 --checkpointing-steps 4 "
@@ -66,7 +66,7 @@ def test_the_loss_falls_and_the_autoencoder_stays(trained, finished_run):
     losses = [value for _, name, value in history(trained) if name == "train/total"]
     assert sum(losses[-3:]) < sum(losses[:3])
     config = json.loads((trained / "best/config.json").read_text())
-    assert config["autoencoder_sha256"] == model_digest(SmokeVQVAE.from_pretrained(finished_run / "best"))
+    assert config["autoencoder_sha256"] == latents_digest(SmokeVQVAE.from_pretrained(finished_run / "best"))
 
 
 def test_the_card_says_what_it_is_for(trained):

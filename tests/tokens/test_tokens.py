@@ -1,5 +1,6 @@
 """Frames to codes and back, and the statistics of latents."""
 
+import copy
 import json
 import re
 import shutil
@@ -15,7 +16,7 @@ from PIL import Image
 from smoke_vq import SmokeImageProcessor, SmokeVQVAE
 from smoke_vq.data.frames import PackedFrames
 from smoke_vq.data.loader import FrameLoader
-from smoke_vq.tokens import decode_dataset, encode_dataset, latent_statistics, model_digest
+from smoke_vq.tokens import decode_dataset, encode_dataset, latent_statistics, latents_digest, model_digest
 
 PROCESSOR = SmokeImageProcessor(size=16)
 
@@ -126,7 +127,7 @@ def other_model(tiny_kwargs) -> SmokeVQVAE:
 
 def test_the_card_names_the_encoder(encode, tiny_model):
     card = (encode(encoder={"name": "user/model"}) / "README.md").read_text()
-    assert model_digest(tiny_model) in card and "`user/model`" in card and "SmokeVQVAE" in card
+    assert latents_digest(tiny_model) in card and "`user/model`" in card and "SmokeVQVAE" in card
 
 
 def test_codes_of_another_encoder_are_refused(encode, tiny_kwargs, tmp_path):
@@ -136,6 +137,16 @@ def test_codes_of_another_encoder_are_refused(encode, tiny_kwargs, tmp_path):
     with pytest.raises(ValueError, match="was encoded by another model than this one"):
         decode_dataset(other_model(tiny_kwargs), PROCESSOR, folder, tmp_path / "frames")
     assert not (tmp_path / "frames").exists()
+
+
+def test_a_model_with_another_decoder_decodes_the_codes(encode, tiny_model, tiny_kwargs, tmp_path):
+    folder, other = encode(), copy.deepcopy(tiny_model)
+    other.decoder.load_state_dict(other_model(tiny_kwargs).decoder.state_dict())
+    assert latents_digest(other) == latents_digest(tiny_model) and model_digest(other) != model_digest(tiny_model)
+    decode_dataset(other, PROCESSOR, folder, tmp_path / "frames")
+    decoded = datasets.load_dataset(str(tmp_path / "frames"), split="train")[0]["image"]
+    codes = torch.from_numpy(read(folder)["indices"][:1].astype(np.int64))
+    assert np.array_equal(decoded, PROCESSOR.postprocess(other.decode_indices(codes).sample, "np")[0])
 
 
 def test_mixed_damaged_and_missing_files_are_refused(encode, tiny_model, tiny_kwargs, tmp_path):
