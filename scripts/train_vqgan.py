@@ -35,7 +35,7 @@ def main() -> None:
     model = trained_discriminator = None
     with accelerator.main_process_first():  # one process downloads the weights
         if recipe.init_from is not None:
-            model = continue_autoencoder(SmokeVQGAN, recipe.init_from, recipe.model)
+            model = continue_autoencoder(SmokeVQGAN, recipe.init_from, recipe.model, recipe.train_only_decoder)
             if adversarial and not recipe.fresh_discriminator:
                 trained_discriminator = continue_discriminator(recipe.init_from, recipe.discriminator)
         perceptual = PERCEPTUAL_LOSSES[recipe.perceptual](recipe.perceptual_weights)

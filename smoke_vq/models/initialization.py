@@ -20,14 +20,15 @@ from .vqvae import SmokeVQVAE
 Autoencoder = TypeVar("Autoencoder", bound=SmokeVQVAE)
 
 
-def continue_autoencoder(model_class: type[Autoencoder], name_or_path: str, config: dict) -> Autoencoder:
+def continue_autoencoder(
+    model_class: type[Autoencoder], name_or_path: str, config: dict, same_latents: bool = False
+) -> Autoencoder:
     """Return a model of `model_class` with the sizes, weights and codes of a trained SmokeVQVAE or SmokeVQGAN.
-
-    The statistics of its latents are left out, because they change in the training.
 
     Args:
         name_or_path: folder, Hub repository, or "nano".
         config: entries of config.json that the trained model must have.
+        same_latents: keep the statistics of its latents, which are left out otherwise, because they change in training.
 
     Raises:
         ValueError: the trained model has another architecture, or is damaged.
@@ -35,7 +36,8 @@ def continue_autoencoder(model_class: type[Autoencoder], name_or_path: str, conf
     """
     source = AutoAutoencoder.from_pretrained(name_or_path)
     check_same(name_or_path, _init_arguments(source), config, "model")
-    model = model_class(**_init_arguments(source) | {"latents_mean": None, "latents_std": None})
+    changes = {} if same_latents else {"latents_mean": None, "latents_std": None}
+    model = model_class(**_init_arguments(source) | changes)
     model.load_state_dict(source.state_dict())
     return model
 

@@ -145,9 +145,9 @@ def test_training_continues_from_a_vqvae_and_from_a_vqgan(train_vqgan, finished_
     ended = train_vqgan(f"--run-name third --init-from {finished / 'best'} --epochs 1 --train-only-decoder true")
     assert ended.code == 0, ended.err
     assert f"The discriminator is that of {finished / 'best'}." in ended.out
-    before, after = (
-        SmokeVQGAN.from_pretrained(folder).state_dict() for folder in (finished / "best", tmp_path / "third/best")
-    )
+    base, third = (SmokeVQGAN.from_pretrained(folder) for folder in (finished / "best", tmp_path / "third/best"))
+    assert third.config.latents_mean == base.config.latents_mean and third.config.latents_std == base.config.latents_std
+    before, after = base.state_dict(), third.state_dict()
     for name in before:
         assert torch.equal(before[name], after[name]) == (
             not name.startswith("decoder.") or before[name].numel() == 0

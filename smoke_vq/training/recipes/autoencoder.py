@@ -125,7 +125,12 @@ class AutoencoderTraining:
         return reconstruction_score(figures, self.background_weight)
 
     def measure_latents(self, model: nn.Module, loader: FrameLoader) -> None:
-        """Add mean and standard deviation of each latent channel over training frames to the model's configuration."""
+        """Add mean and standard deviation of each latent channel over training frames to the model's configuration.
+
+        With encoder and codebook frozen, those that the model has stay, because generative models may depend on them.
+        """
+        if self.quantizer_training.frozen and model.config.latents_mean is not None:
+            return
         mean, std = latent_statistics(model, loader.in_order(STATISTICS_FRAMES), self.accelerator)
         model.register_to_config(latents_mean=mean, latents_std=std)
 
