@@ -42,6 +42,7 @@ ASSETS = (
     "model_cards/*.md",
     "model_cards/smoke_vqvae_nano/*",
     "model_cards/smoke_vqgan_nano/*",
+    "model_cards/smoke_vqgan_nano_sharp/*",
     "model_cards/smoke_forecaster_nano/**/*",
 )
 

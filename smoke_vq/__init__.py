@@ -7,7 +7,7 @@ that only decodes videos never does.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .assets import NANO_FORECASTER, NANO_MODEL, NANO_VQGAN
+from .assets import NANO_FORECASTER, NANO_MODEL, NANO_SHARP, NANO_VQGAN
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ __all__ = [
     "LPIPS",
     "NANO_FORECASTER",
     "NANO_MODEL",
+    "NANO_SHARP",
     "NANO_VQGAN",
     "QUANTIZERS",
     "AutoSmokeModel",

@@ -18,10 +18,16 @@ FORECAST_CARD = MODEL_CARDS / "forecast.md"
 LATENT_PROJECTION_CARD = MODEL_CARDS / "latent_projection.md"
 NANO_MODEL = MODEL_CARDS / "smoke_vqvae_nano"
 NANO_VQGAN = MODEL_CARDS / "smoke_vqgan_nano"
+NANO_SHARP = MODEL_CARDS / "smoke_vqgan_nano_sharp"
 NANO_FORECASTER = MODEL_CARDS / "smoke_forecaster_nano"
 
 # Names that stand for a trained model wherever a folder or a Hub repository is expected.
-TRAINED = {"nano": NANO_MODEL, "nano_vqgan": NANO_VQGAN, "nano_forecaster": NANO_FORECASTER}
+TRAINED = {
+    "nano": NANO_MODEL,
+    "nano_vqgan": NANO_VQGAN,
+    "nano_sharp": NANO_SHARP,
+    "nano_forecaster": NANO_FORECASTER,
+}
 
 
 def configurations(recipe: str) -> dict[str, Path]:

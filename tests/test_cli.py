@@ -96,7 +96,8 @@ def test_installed_models_have_names(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert SmokeVQVAE.from_pretrained("nano").config.latent_channels == 32
     assert SmokeImageProcessor.from_pretrained("nano").height == 64
-    assert isinstance(AutoAutoencoder.from_pretrained("nano_vqgan"), SmokeVQGAN)
+    for name in ("nano_vqgan", "nano_sharp"):
+        assert isinstance(AutoAutoencoder.from_pretrained(name), SmokeVQGAN)
     assert SmokeForecastPipeline.from_pretrained("nano_forecaster").transformer.config.num_frames == 16
     (tmp_path / "runs").mkdir()
     with pytest.raises(OSError, match="The folder 'runs/tinny' does not exist, but the folder 'runs' does"):

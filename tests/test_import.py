@@ -142,7 +142,14 @@ for command in {commands}:
 
 
 def test_every_name_is_available():
-    assert set(smoke_vq.__all__) == {"NANO_FORECASTER", "NANO_MODEL", "NANO_VQGAN", "__version__", *smoke_vq._MODULES}
+    assert set(smoke_vq.__all__) == {
+        "NANO_FORECASTER",
+        "NANO_MODEL",
+        "NANO_SHARP",
+        "NANO_VQGAN",
+        "__version__",
+        *smoke_vq._MODULES,
+    }
     for name in smoke_vq.__all__:
         assert getattr(smoke_vq, name) is not None and name in dir(smoke_vq)
     assert smoke_vq.SmokeVQVAE is SmokeVQVAE and smoke_vq.QUANTIZERS["vq"]

@@ -22,7 +22,7 @@ DOWNLOAD_KEYWORDS = frozenset(("cache_dir", "force_download", "local_files_only"
 def find_folder(where: str | os.PathLike, subfolder: str | None = None, revision: str | None = None) -> Path | None:
     """The local folder that `where` names, or its subfolder; None if it names a repository on the Hub.
 
-    "nano", "nano_vqgan" and "nano_forecaster" are the models that are installed with the code.
+    "nano", "nano_vqgan", "nano_sharp" and "nano_forecaster" are the models that are installed with the code.
 
     Raises:
         ValueError: a revision was given for a local folder.

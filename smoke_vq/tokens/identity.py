@@ -24,7 +24,7 @@ def latents_digest(autoencoder: nn.Module) -> str:
 
 def makes_latents(autoencoder: nn.Module, sha256: str | None) -> bool:
     """Whether `sha256` is the `latents_digest` of this autoencoder or, as in older files, its `model_digest`."""
-    return sha256 in (latents_digest(autoencoder), model_digest(autoencoder))
+    return sha256 == latents_digest(autoencoder) or sha256 == model_digest(autoencoder)
 
 
 def _digest(weights: dict[str, torch.Tensor]) -> str:

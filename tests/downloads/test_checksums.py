@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from smoke_vq import SmokeImageProcessor, SmokeVQVAE, cli
-from smoke_vq.assets import NANO_FORECASTER, NANO_MODEL, NANO_VQGAN
+from smoke_vq.assets import NANO_FORECASTER, NANO_MODEL, NANO_SHARP, NANO_VQGAN
 from smoke_vq.downloads import checksums
 from smoke_vq.downloads.checksums import compare_checksums, read_checksums, record_checksums, take_checksums
 from smoke_vq.downloads.verify import DAMAGED, UNKNOWN, WHOLE, verify_folder
@@ -150,8 +150,10 @@ def test_a_model_of_an_older_version_is_unknown_and_loads(best, verify):
 
 
 def test_the_installed_models_are_whole(verify):
-    assert verify("nano")[0] == verify("nano_vqgan")[0] == verify("nano_forecaster")[0] == 0
-    assert {v.state for folder in (NANO_MODEL, NANO_VQGAN, NANO_FORECASTER) for v in verify_folder(folder)} == {WHOLE}
+    assert verify("nano")[0] == verify("nano_vqgan")[0] == verify("nano_sharp")[0] == verify("nano_forecaster")[0] == 0
+    assert {
+        v.state for folder in (NANO_MODEL, NANO_VQGAN, NANO_SHARP, NANO_FORECASTER) for v in verify_folder(folder)
+    } == {WHOLE}
 
 
 def test_a_repository_is_verified(hub, best, verify):

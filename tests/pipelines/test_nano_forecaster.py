@@ -2,7 +2,9 @@
 
 import torch
 
-from smoke_vq import NANO_FORECASTER, NANO_MODEL, PlumeSettings, SmokeForecastPipeline, simulate_plumes
+from smoke_vq import NANO_FORECASTER, NANO_SHARP, PlumeSettings, SmokeForecastPipeline, simulate_plumes
+from smoke_vq.models.auto import AutoAutoencoder
+from smoke_vq.tokens import latents_digest
 
 
 def test_it_beats_repeating_the_last_frame_by_four_decibels():
@@ -17,7 +19,10 @@ def test_it_beats_repeating_the_last_frame_by_four_decibels():
     assert float((repeat - mean).mean()) > 0.4
 
 
-def test_it_is_small_and_holds_the_small_autoencoder():
+def test_it_is_small_and_decodes_the_codes_of_nano_sharply():
     weights = "diffusion_pytorch_model.safetensors"
     assert (NANO_FORECASTER / "transformer" / weights).stat().st_size < 4_000_000
-    assert (NANO_FORECASTER / "autoencoder" / weights).read_bytes() == (NANO_MODEL / weights).read_bytes()
+    assert (NANO_FORECASTER / "autoencoder" / weights).read_bytes() == (NANO_SHARP / weights).read_bytes()
+    nano, sharp = (AutoAutoencoder.from_pretrained(name) for name in ("nano", "nano_sharp"))
+    assert latents_digest(nano) == latents_digest(sharp) and nano.config.latents_mean == sharp.config.latents_mean
+    SmokeForecastPipeline.from_pretrained(NANO_FORECASTER, autoencoder=nano)
